@@ -1,0 +1,17 @@
+//! What bursar decides, as pure values and functions.
+//!
+//! Nothing here is async, reads a clock, draws a random number, touches a file or knows a wire format:
+//! `now` is always an argument. Every store and every edge uses these same functions, so a decision made
+//! from memory and the one repeated under a database lock cannot differ in kind, only in the state they saw.
+
+pub mod account;
+pub mod catalog;
+pub mod counter;
+pub mod decision;
+pub mod id;
+pub mod quantity;
+pub mod reservation;
+pub mod rollup;
+pub mod time;
+pub mod usage;
+pub mod window;
