@@ -1,1 +1,4 @@
+//! bursar decides who may use what, counts what they used, and gets it paid.
 
+pub mod domain;
+pub mod storage;

@@ -78,7 +78,11 @@ impl Milli {
     #[must_use]
     pub const fn units_up(self) -> i64 {
         let units = self.0.div_euclid(1000);
-        if self.0.rem_euclid(1000) > 0 { units + 1 } else { units }
+        if self.0.rem_euclid(1000) > 0 {
+            units + 1
+        } else {
+            units
+        }
     }
 
     /// Returns whole units, rounded down: how room is shown, so that it never looks larger than it is.

@@ -27,7 +27,11 @@ impl Timestamp {
     /// Takes microseconds since the epoch; out of range is `None`.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Option<Self> {
-        if micros < Self::MIN.0 || micros > Self::MAX.0 { None } else { Some(Self(micros)) }
+        if micros < Self::MIN.0 || micros > Self::MAX.0 {
+            None
+        } else {
+            Some(Self(micros))
+        }
     }
 
     /// Takes microseconds since the epoch; out of range becomes the nearest bound.

@@ -18,9 +18,7 @@ use super::time::{Span, Timestamp};
 pub const ROLLING_BUCKETS: i64 = 60;
 
 /// A stretch of time in which use counts against a limit.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Window {
     /// 60 minutes, stepping from the anchor.
@@ -143,7 +141,10 @@ pub struct TimeRange {
 
 impl TimeRange {
     /// All of time.
-    pub const ALWAYS: Self = Self { start: Timestamp::MIN, end: Timestamp::MAX };
+    pub const ALWAYS: Self = Self {
+        start: Timestamp::MIN,
+        end: Timestamp::MAX,
+    };
 
     /// Whether the instant lies inside.
     #[must_use]
@@ -168,7 +169,10 @@ impl Window {
             Self::Lifetime => TimeRange::ALWAYS,
             Self::Rolling(length) => {
                 let end = Timestamp::from_micros_clamped(at.as_micros().saturating_add(1));
-                TimeRange { start: end.minus(length), end }
+                TimeRange {
+                    start: end.minus(length),
+                    end,
+                }
             }
         }
     }
@@ -188,8 +192,8 @@ fn stepped(anchor: Timestamp, step: Span, at: Timestamp) -> TimeRange {
 fn months(anchor: Timestamp, step: i32, at: Timestamp) -> TimeRange {
     let estimate = {
         let (from, to) = (civil(anchor), civil(at));
-        let apart = (i32::from(to.year()) - i32::from(from.year())) * 12
-            + i32::from(to.month()) - i32::from(from.month());
+        let apart = (i32::from(to.year()) - i32::from(from.year())) * 12 + i32::from(to.month())
+            - i32::from(from.month());
         apart.div_euclid(step)
     };
     // The month arithmetic can be one step late, never early: the day of the month may not be reached yet.
@@ -199,7 +203,10 @@ fn months(anchor: Timestamp, step: i32, at: Timestamp) -> TimeRange {
         step_no -= 1;
         start = month_step(anchor, step_no * step);
     }
-    TimeRange { start, end: month_step(anchor, (step_no + 1) * step) }
+    TimeRange {
+        start,
+        end: month_step(anchor, (step_no + 1) * step),
+    }
 }
 
 /// Returns the anchor moved by a number of months, clamped to the length of the month it lands in.
@@ -208,14 +215,20 @@ fn month_step(anchor: Timestamp, months: i32) -> Timestamp {
         .checked_add(months.months())
         .and_then(|moved| moved.to_zoned(TimeZone::UTC))
         .map_or(
-            if months < 0 { Timestamp::MIN } else { Timestamp::MAX },
+            if months < 0 {
+                Timestamp::MIN
+            } else {
+                Timestamp::MAX
+            },
             |moved| Timestamp::from_micros_clamped(moved.timestamp().as_microsecond()),
         )
 }
 
 fn civil(at: Timestamp) -> jiff::civil::DateTime {
     jiff::Timestamp::from_microsecond(at.as_micros())
-        .map_or(jiff::civil::DateTime::MIN, |instant| TimeZone::UTC.to_datetime(instant))
+        .map_or(jiff::civil::DateTime::MIN, |instant| {
+            TimeZone::UTC.to_datetime(instant)
+        })
 }
 
 /// The buckets of a rolling window.
@@ -235,7 +248,10 @@ impl Buckets {
     #[must_use]
     pub const fn of(length: Span) -> Self {
         let width = (length.as_micros() + ROLLING_BUCKETS - 1) / ROLLING_BUCKETS;
-        Self { width: if width < 1 { 1 } else { width }, length: length.as_micros() }
+        Self {
+            width: if width < 1 { 1 } else { width },
+            length: length.as_micros(),
+        }
     }
 
     /// Returns the number of the bucket that holds `at`.
@@ -274,7 +290,13 @@ mod tests {
     }
 
     fn range(window: Window, anchor: &str, interval: Interval, now: &str) -> (String, String) {
-        let range = window.range(Anchor { start: at(anchor), interval }, at(now));
+        let range = window.range(
+            Anchor {
+                start: at(anchor),
+                interval,
+            },
+            at(now),
+        );
         (range.start.to_string(), range.end.to_string())
     }
 
@@ -282,29 +304,125 @@ mod tests {
     fn windows_step_from_the_anchor() {
         use Interval::{Month, Year};
         let table = [
-            (Window::Hour, "2026-01-31T10:37:00Z", Month, "2026-02-01T10:36:59Z", "2026-02-01T09:37:00Z", "2026-02-01T10:37:00Z"),
-            (Window::Day, "2026-01-31T10:37:00Z", Month, "2026-02-01T10:37:00Z", "2026-02-01T10:37:00Z", "2026-02-02T10:37:00Z"),
-            (Window::Week, "2026-01-31T00:00:00Z", Month, "2026-01-30T23:59:59Z", "2026-01-24T00:00:00Z", "2026-01-31T00:00:00Z"),
-            (Window::Month, "2026-01-31T10:37:00Z", Month, "2026-02-28T10:36:59Z", "2026-01-31T10:37:00Z", "2026-02-28T10:37:00Z"),
-            (Window::Month, "2026-01-31T10:37:00Z", Month, "2026-02-28T10:37:00Z", "2026-02-28T10:37:00Z", "2026-03-31T10:37:00Z"),
-            (Window::Month, "2026-01-31T10:37:00Z", Month, "2026-04-30T12:00:00Z", "2026-04-30T10:37:00Z", "2026-05-31T10:37:00Z"),
-            (Window::Month, "2024-02-29T00:00:00Z", Month, "2025-02-28T00:00:00Z", "2025-02-28T00:00:00Z", "2025-03-29T00:00:00Z"),
-            (Window::BillingPeriod, "2024-02-29T00:00:00Z", Year, "2028-02-28T00:00:00Z", "2027-02-28T00:00:00Z", "2028-02-29T00:00:00Z"),
-            (Window::BillingPeriod, "2024-02-29T00:00:00Z", Year, "2028-02-29T00:00:00Z", "2028-02-29T00:00:00Z", "2029-02-28T00:00:00Z"),
-            (Window::BillingPeriod, "2026-03-15T08:00:00Z", Month, "2025-12-15T07:59:59Z", "2025-11-15T08:00:00Z", "2025-12-15T08:00:00Z"),
+            (
+                Window::Hour,
+                "2026-01-31T10:37:00Z",
+                Month,
+                "2026-02-01T10:36:59Z",
+                "2026-02-01T09:37:00Z",
+                "2026-02-01T10:37:00Z",
+            ),
+            (
+                Window::Day,
+                "2026-01-31T10:37:00Z",
+                Month,
+                "2026-02-01T10:37:00Z",
+                "2026-02-01T10:37:00Z",
+                "2026-02-02T10:37:00Z",
+            ),
+            (
+                Window::Week,
+                "2026-01-31T00:00:00Z",
+                Month,
+                "2026-01-30T23:59:59Z",
+                "2026-01-24T00:00:00Z",
+                "2026-01-31T00:00:00Z",
+            ),
+            (
+                Window::Month,
+                "2026-01-31T10:37:00Z",
+                Month,
+                "2026-02-28T10:36:59Z",
+                "2026-01-31T10:37:00Z",
+                "2026-02-28T10:37:00Z",
+            ),
+            (
+                Window::Month,
+                "2026-01-31T10:37:00Z",
+                Month,
+                "2026-02-28T10:37:00Z",
+                "2026-02-28T10:37:00Z",
+                "2026-03-31T10:37:00Z",
+            ),
+            (
+                Window::Month,
+                "2026-01-31T10:37:00Z",
+                Month,
+                "2026-04-30T12:00:00Z",
+                "2026-04-30T10:37:00Z",
+                "2026-05-31T10:37:00Z",
+            ),
+            (
+                Window::Month,
+                "2024-02-29T00:00:00Z",
+                Month,
+                "2025-02-28T00:00:00Z",
+                "2025-02-28T00:00:00Z",
+                "2025-03-29T00:00:00Z",
+            ),
+            (
+                Window::BillingPeriod,
+                "2024-02-29T00:00:00Z",
+                Year,
+                "2028-02-28T00:00:00Z",
+                "2027-02-28T00:00:00Z",
+                "2028-02-29T00:00:00Z",
+            ),
+            (
+                Window::BillingPeriod,
+                "2024-02-29T00:00:00Z",
+                Year,
+                "2028-02-29T00:00:00Z",
+                "2028-02-29T00:00:00Z",
+                "2029-02-28T00:00:00Z",
+            ),
+            (
+                Window::BillingPeriod,
+                "2026-03-15T08:00:00Z",
+                Month,
+                "2025-12-15T07:59:59Z",
+                "2025-11-15T08:00:00Z",
+                "2025-12-15T08:00:00Z",
+            ),
         ];
         for (window, anchor, interval, now, start, end) in table {
             let got = range(window, anchor, interval, now);
-            assert_eq!(got, (start.to_owned(), end.to_owned()), "{window} from {anchor} at {now}");
+            assert_eq!(
+                got,
+                (start.to_owned(), end.to_owned()),
+                "{window} from {anchor} at {now}"
+            );
         }
     }
 
     #[test]
     fn windows_are_written_and_read() {
-        for text in ["hour", "day", "week", "month", "billing_period", "lifetime", "30m", "5h", "7d"] {
+        for text in [
+            "hour",
+            "day",
+            "week",
+            "month",
+            "billing_period",
+            "lifetime",
+            "30m",
+            "5h",
+            "7d",
+        ] {
             assert_eq!(text.parse::<Window>().unwrap().to_string(), text);
         }
-        for bad in ["", "h", "0h", "36d", "5", "-1h", "+1h", "5w", "1e1h", "99999999999d", "é"] {
+        for bad in [
+            "",
+            "h",
+            "0h",
+            "36d",
+            "5",
+            "-1h",
+            "+1h",
+            "5w",
+            "1e1h",
+            "99999999999d",
+            "é",
+        ] {
             assert_eq!(bad.parse::<Window>(), Err(InvalidWindow), "{bad}");
         }
     }

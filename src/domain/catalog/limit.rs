@@ -62,6 +62,9 @@ pub struct WarningLevels {
 
 impl Default for WarningLevels {
     fn default() -> Self {
-        Self { notice_percent: 80, critical_percent: 95 }
+        Self {
+            notice_percent: 80,
+            critical_percent: 95,
+        }
     }
 }

@@ -99,9 +99,7 @@ impl Meter {
 }
 
 /// Narrows a meter to events whose dimensions have these values; empty keeps all.
-#[derive(
-    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Filter(pub BTreeMap<Box<str>, Box<str>>);
 
@@ -109,6 +107,8 @@ impl Filter {
     /// Whether an event with these dimensions passes.
     #[must_use]
     pub fn accepts(&self, dimensions: &BTreeMap<Box<str>, Box<str>>) -> bool {
-        self.0.iter().all(|(key, value)| dimensions.get(key) == Some(value))
+        self.0
+            .iter()
+            .all(|(key, value)| dimensions.get(key) == Some(value))
     }
 }

@@ -9,9 +9,7 @@ use crate::domain::id::{FeatureId, PlanId};
 use crate::domain::time::Span;
 
 /// How often a plan is paid.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interval {
     /// Each month.

@@ -1,0 +1,112 @@
+//! Quota, concurrency and credits set aside before work.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::counter::CounterSpec;
+use super::id::{FeatureId, MeterId, ReservationId, SubaccountId};
+use super::quantity::Milli;
+use super::time::{Span, Timestamp};
+use super::usage::Labels;
+
+/// Shortest time a reservation may be set to live.
+pub const TTL_MIN: Span = Span::from_secs(1);
+/// Longest time a reservation may be set to live, from each call that sets it.
+pub const TTL_MAX: Span = Span::from_hours(24);
+/// How long a reservation lives when nothing is said.
+pub const TTL_DEFAULT: Span = Span::from_secs(60);
+/// Longest life of a reservation however often it is extended, so that its usage falls in windows still kept.
+pub const LIFE_MAX: Span = Span::from_days(7);
+/// Most items in one reservation.
+pub const ITEMS_MAX: usize = 16;
+
+/// Where a reservation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReservationState {
+    /// It holds what it reserved, until its expire time.
+    Open,
+    /// Its usage was recorded and the rest was freed.
+    Committed,
+    /// It was given back.
+    Released,
+    /// Nobody ended it in time.
+    Expired,
+}
+
+/// Quota and concurrency set aside for one piece of work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Its id, unique within the customer.
+    pub id: ReservationId,
+    /// The part of the customer it is for.
+    pub subaccount: Option<SubaccountId>,
+    /// Who holds it, for people: a worker, a job, a host.
+    pub holder: Box<str>,
+    /// Free text.
+    pub metadata: Labels,
+    /// What is set aside.
+    pub items: Vec<ReservedItem>,
+    /// When it was made; its usage counts in the windows of this instant.
+    pub reserve_time: Timestamp,
+    /// The first instant at which it no longer holds anything.
+    pub expire_time: Timestamp,
+    /// Where it stands.
+    pub state: ReservationState,
+    /// When it left the open state.
+    pub end_time: Option<Timestamp>,
+}
+
+impl Reservation {
+    /// Whether it holds what it reserved at this instant.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.state == ReservationState::Open && now < self.expire_time
+    }
+}
+
+/// One feature's part of a reservation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReservedItem {
+    /// The feature.
+    pub feature: FeatureId,
+    /// Units that were granted.
+    pub granted: i64,
+    /// Dimensions that were given when it was made.
+    pub dimensions: Labels,
+    /// What is held.
+    pub hold: ItemHold,
+}
+
+/// What an item holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemHold {
+    /// Room in counters.
+    Quota {
+        /// The meter whose usage uses it up.
+        meter: MeterId,
+        /// What is still set aside.
+        reserved: Milli,
+        /// What was used of it, beyond it included.
+        used: Milli,
+        /// The counters that were raised.
+        windows: Vec<HeldWindow>,
+    },
+    /// Slots of a concurrency feature: `granted` of them.
+    Slots,
+    /// Nothing: a right that was only checked.
+    Right,
+}
+
+/// One counter that a reservation raised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldWindow {
+    /// Whether it is the subaccount's own counter.
+    pub of_subaccount: bool,
+    /// What the counter counts.
+    pub spec: Arc<CounterSpec>,
+    /// The start of its window; [`Timestamp::MIN`] for rolling and lifetime windows.
+    pub start: Timestamp,
+}

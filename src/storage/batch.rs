@@ -1,0 +1,247 @@
+//! One transaction: what it inserts, what it must find out, and what a decision makes of that.
+
+use std::sync::Arc;
+
+use super::rows::{AccountRows, CustomerNo, EventKind, EventRow, StoredCatalog, StoredEvent};
+use crate::domain::counter::{CounterSpec, Ring};
+use crate::domain::customer::{Adjustment, Allocation, Customer, Override, Subaccount};
+use crate::domain::id::{
+    AllocationId, CustomerId, EventId, FeatureId, MeterId, RequestId, SubaccountId,
+};
+use crate::domain::quantity::Milli;
+use crate::domain::reservation::Reservation;
+use crate::domain::rollup::Rollup;
+use crate::domain::subscription::Subscription;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Labels;
+
+/// The decision of a batch: pure, called once, with everything that was found.
+pub type Decide = Box<dyn FnOnce(&Found<'_>) -> Changes + Send>;
+
+/// Names a batch: dense per committer and epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchMark {
+    /// The start of the process that made it; each start takes a new one.
+    pub epoch: i64,
+    /// Its number within the epoch, from 1.
+    pub number: i64,
+}
+
+/// One transaction.
+pub struct Batch {
+    /// Its name.
+    pub mark: BatchMark,
+    /// The instant of its decisions.
+    pub now: Timestamp,
+    /// Events that are stored if they are new, whatever is decided, in the chunks in which they arrived.
+    pub plain: Vec<Arc<Vec<EventRow>>>,
+    /// Events whose presence the decision depends on.
+    pub probe_events: Vec<EventKey>,
+    /// Requests whose earlier answer the decision depends on.
+    pub probe_requests: Vec<RequestKey>,
+    /// Customers that memory does not hold.
+    pub load: Vec<CustomerId>,
+    /// Counters to be built from events.
+    pub folds: Vec<Fold>,
+    /// The decision.
+    pub decide: Decide,
+}
+
+/// Names an event.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EventKey {
+    /// Whose event.
+    pub customer: CustomerNo,
+    /// Its id.
+    pub event: EventId,
+    /// Whether it takes back.
+    pub kind: EventKind,
+}
+
+/// Names a mutation attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestKey {
+    /// Who asks.
+    pub caller: Box<str>,
+    /// For what.
+    pub method: &'static str,
+    /// Under which id.
+    pub request: RequestId,
+}
+
+/// The answer a mutation got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// Which mutation.
+    pub key: RequestKey,
+    /// A hash of what it asked for: 16 bytes.
+    pub content: [u8; 16],
+    /// The answer, in the engine's own encoding.
+    pub answer: Box<str>,
+}
+
+/// A counter to be built from stored events: every window of it since `since`.
+#[derive(Debug, Clone)]
+pub struct Fold {
+    /// Whose counter.
+    pub customer: CustomerNo,
+    /// The subaccount's own; `None`: the customer's.
+    pub subaccount: Option<SubaccountId>,
+    /// What it counts.
+    pub spec: Arc<CounterSpec>,
+    /// From where its calendar windows step.
+    pub anchor: crate::domain::window::Anchor,
+    /// The first instant that matters: windows that ended by then are left out.
+    pub since: Timestamp,
+}
+
+/// What a fold found: used windows of a fixed counter, or the ring of a rolling one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FoldResult {
+    /// Windows with use, by start.
+    Windows(Vec<WindowUse>),
+    /// Buckets since `since`.
+    Ring(Ring),
+    /// A sum left 64 bits.
+    Overflow,
+}
+
+/// The use of one window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowUse {
+    /// Its start.
+    pub start: Timestamp,
+    /// Its end.
+    pub end: Timestamp,
+    /// What was used in it.
+    pub used: Milli,
+}
+
+/// A plain event that was already stored, or that an earlier plain event of the batch repeats.
+#[derive(Debug)]
+pub struct Duplicate {
+    /// Which chunk of [`Batch::plain`].
+    pub chunk: usize,
+    /// Which event of the chunk.
+    pub index: usize,
+    /// What is stored under its id.
+    pub stored: StoredEvent,
+}
+
+/// What a store found out for a batch.
+pub struct Found<'a> {
+    /// The plain events, as they were given.
+    pub plain: &'a [Arc<Vec<EventRow>>],
+    /// Those of them that were not inserted, by chunk and index.
+    pub duplicates: Vec<Duplicate>,
+    /// Answers to [`Batch::probe_events`], by position.
+    pub events: Vec<Option<StoredEvent>>,
+    /// Answers to [`Batch::probe_requests`], by position.
+    pub requests: Vec<Option<StoredAnswer>>,
+    /// Answers to [`Batch::load`], by position.
+    pub accounts: Vec<Option<AccountRows>>,
+    /// Answers to [`Batch::folds`], by position.
+    pub folds: Vec<FoldResult>,
+}
+
+/// What a decision writes. Each row appears once.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Plain events to be taken out again: chunk and index.
+    pub refused: Vec<(usize, usize)>,
+    /// Further events to be stored; the decision knows that they are new.
+    pub events: Vec<EventRow>,
+    /// Customers to be created or replaced.
+    pub customers: Vec<CustomerWrite>,
+    /// Subaccounts to be created or replaced, with what they track.
+    pub subaccounts: Vec<(CustomerId, Subaccount, Vec<Arc<CounterSpec>>)>,
+    /// Counters whose new value is known.
+    pub counters: Vec<CounterSet>,
+    /// Counters whose value is not in memory: amounts to add.
+    pub shifts: Vec<CounterShift>,
+    /// Rollups to add to.
+    pub rollups: Vec<RollupShift>,
+    /// Reservations to be written.
+    pub reservations: Vec<(CustomerId, Reservation)>,
+    /// Allocations to be written.
+    pub allocations: Vec<(CustomerId, Allocation)>,
+    /// Allocations to be removed.
+    pub deallocations: Vec<(CustomerId, FeatureId, AllocationId)>,
+    /// Overrides to be written.
+    pub overrides: Vec<(CustomerId, Override)>,
+    /// Overrides to be removed.
+    pub removed_overrides: Vec<(CustomerId, FeatureId, Option<SubaccountId>)>,
+    /// Adjustments that replace all those of a customer.
+    pub adjustments: Vec<(CustomerId, Vec<Adjustment>)>,
+    /// A catalog to be stored as the newest.
+    pub catalog: Option<StoredCatalog>,
+    /// Answers to be kept.
+    pub answers: Vec<StoredAnswer>,
+}
+
+/// A customer to be created or replaced.
+#[derive(Debug, Clone)]
+pub struct CustomerWrite {
+    /// Who it is.
+    pub customer: Customer,
+    /// Its plan.
+    pub subscription: Option<Subscription>,
+    /// Counters that are kept from now on.
+    pub tracked: Vec<Arc<CounterSpec>>,
+}
+
+/// A counter whose new value is known. Replaces the row.
+#[derive(Debug, Clone)]
+pub struct CounterSet {
+    /// Whose counter.
+    pub customer: CustomerId,
+    /// The counter.
+    pub row: super::rows::CounterRow,
+}
+
+/// An amount to add to a fixed counter that memory does not hold; the row is made when missing.
+#[derive(Debug, Clone)]
+pub struct CounterShift {
+    /// Whose counter.
+    pub customer: CustomerId,
+    /// The subaccount's own; `None`: the customer's.
+    pub subaccount: Option<SubaccountId>,
+    /// What it counts.
+    pub spec: Arc<CounterSpec>,
+    /// The start of its window.
+    pub start: Timestamp,
+    /// The end of its window.
+    pub end: Timestamp,
+    /// To add to what was used.
+    pub used: Milli,
+    /// To add to what is reserved.
+    pub reserved: Milli,
+}
+
+/// A summary to add to a rollup row; the row is made when missing.
+#[derive(Debug, Clone)]
+pub struct RollupShift {
+    /// Whose usage.
+    pub customer: CustomerNo,
+    /// Whose part.
+    pub subaccount: Option<SubaccountId>,
+    /// Of what.
+    pub meter: MeterId,
+    /// The hour.
+    pub hour: Timestamp,
+    /// The combination of dimension values.
+    pub dimensions: Labels,
+    /// What to add. A void adds a count of −1 and a negative sum; max and latest are then read again from events.
+    pub add: Rollup,
+    /// Whether max and latest must be read again from events.
+    pub recount: bool,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Committed {
+    /// The numbers of customers that were created.
+    pub created: Vec<(CustomerId, CustomerNo)>,
+    /// The batch had already been committed, before an unknown outcome; nothing was done and nothing was decided.
+    pub repeated: bool,
+}

@@ -1,0 +1,199 @@
+//! Questions to a store that change nothing.
+
+use std::sync::Arc;
+
+use crate::domain::catalog::Meter;
+use crate::domain::counter::CounterSpec;
+use crate::domain::id::{CustomerId, FeatureId, MeterId, SubaccountId};
+use crate::domain::quantity::Milli;
+use crate::domain::reservation::ReservationState;
+use crate::domain::rollup::Rollup;
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Labels;
+use crate::domain::window::TimeRange;
+
+/// Part of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// Its items.
+    pub items: Vec<T>,
+    /// Where the next part starts, for the store that made it; `None`: this was the last.
+    pub next: Option<String>,
+}
+
+/// Asks for customers.
+#[derive(Debug, Clone, Default)]
+pub struct CustomerQuery {
+    /// Only this one.
+    pub id: Option<CustomerId>,
+    /// Only those whose metadata has these values.
+    pub metadata: Labels,
+    /// Only those with a subscription.
+    pub subscribed: bool,
+    /// Whether deleted ones are listed.
+    pub deleted: bool,
+    /// Where to go on.
+    pub after: Option<String>,
+    /// Most items; at least 1.
+    pub limit: usize,
+}
+
+/// Asks for summed usage.
+#[derive(Debug, Clone)]
+pub struct UsageQuery {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Only this part; `None`: all.
+    pub subaccount: Option<SubaccountId>,
+    /// Of what.
+    pub meter: Arc<Meter>,
+    /// Steps to sum over, rising and without gaps between the first start and the last end.
+    pub steps: Vec<TimeRange>,
+    /// Dimensions to tell apart.
+    pub group_by: Vec<Box<str>>,
+    /// Only events with these values.
+    pub filter: Labels,
+}
+
+/// Usage in one step under one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRow {
+    /// The step, by position.
+    pub step: usize,
+    /// Values of the dimensions that were to be told apart; a missing one was not stated.
+    pub group: Labels,
+    /// The summary.
+    pub rollup: Rollup,
+    /// Distinct values of the meter's `unique_by`; 0 for other meters.
+    pub unique: i64,
+    /// Whether combinations of dimensions were too many, so that groups and unique counts are short of some.
+    pub overflowed: bool,
+}
+
+/// Asks for events.
+#[derive(Debug, Clone)]
+pub struct EventQuery {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Only this part.
+    pub subaccount: Option<SubaccountId>,
+    /// Only of this meter.
+    pub meter: Option<MeterId>,
+    /// Only those that count in this range.
+    pub range: TimeRange,
+    /// Only with these dimension values.
+    pub dimensions: Labels,
+    /// Only these ids; empty: all.
+    pub ids: Vec<crate::domain::id::EventId>,
+    /// Where to go on.
+    pub after: Option<String>,
+    /// Most items; at least 1.
+    pub limit: usize,
+}
+
+/// Asks for reservations.
+#[derive(Debug, Clone)]
+pub struct ReservationQuery {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Only with this id.
+    pub id: Option<crate::domain::id::ReservationId>,
+    /// Only in this state, as stored: one that is overdue may still be stored as open.
+    pub state: Option<ReservationState>,
+    /// Only of this holder.
+    pub holder: Option<Box<str>>,
+    /// Where to go on.
+    pub after: Option<String>,
+    /// Most items; at least 1.
+    pub limit: usize,
+}
+
+/// Asks for allocations.
+#[derive(Debug, Clone)]
+pub struct AllocationQuery {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Only of this feature.
+    pub feature: Option<FeatureId>,
+    /// Where to go on.
+    pub after: Option<String>,
+    /// Most items; at least 1.
+    pub limit: usize,
+}
+
+/// Denials of one minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// Who was denied; an unknown customer too.
+    pub customer: CustomerId,
+    /// What.
+    pub feature: FeatureId,
+    /// Why, as the decision's reason is written.
+    pub reason: Box<str>,
+    /// The minute (UTC).
+    pub minute: Timestamp,
+    /// How often.
+    pub count: i64,
+    /// The last of them, in words.
+    pub sample: Box<str>,
+}
+
+/// Asks for the denial log.
+#[derive(Debug, Clone)]
+pub struct DenialQuery {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Only of this feature.
+    pub feature: Option<FeatureId>,
+    /// Only for this reason.
+    pub reason: Option<Box<str>>,
+    /// Only minutes in this range.
+    pub range: TimeRange,
+    /// Where to go on.
+    pub after: Option<String>,
+    /// Most items; at least 1.
+    pub limit: usize,
+}
+
+/// Asks for a comparison of counters with what they should hold.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Only this customer.
+    pub customer: Option<CustomerId>,
+    /// Where to go on.
+    pub after: Option<String>,
+    /// Most customers in one slice; at least 1.
+    pub limit: usize,
+}
+
+/// One slice of a comparison.
+#[derive(Debug, Clone, Default)]
+pub struct AuditPage {
+    /// How many counters were compared.
+    pub checked: i64,
+    /// Those that differ.
+    pub mismatches: Vec<CounterMismatch>,
+    /// Where the next slice starts; `None`: this was the last.
+    pub next: Option<String>,
+}
+
+/// A counter that does not hold what it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CounterMismatch {
+    /// Whose.
+    pub customer: CustomerId,
+    /// The subaccount's own.
+    pub subaccount: Option<SubaccountId>,
+    /// What it counts.
+    pub spec: Arc<CounterSpec>,
+    /// The start of its window.
+    pub start: Timestamp,
+    /// What it holds as used.
+    pub used: Milli,
+    /// The fold of events.
+    pub used_expected: Milli,
+    /// What it holds as reserved.
+    pub reserved: Milli,
+    /// The fold of open reservations.
+    pub reserved_expected: Milli,
+}
