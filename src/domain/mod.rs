@@ -4,12 +4,15 @@
 //! `now` is always an argument. Every store and every edge uses these same functions, so a decision made
 //! from memory and the one repeated under a database lock cannot differ in kind, only in the state they saw.
 
+pub mod account;
 pub mod catalog;
 pub mod counter;
 pub mod customer;
+pub mod decision;
 pub mod id;
 pub mod quantity;
 pub mod reservation;
+pub mod rights;
 pub mod rollup;
 pub mod subscription;
 pub mod time;

@@ -89,7 +89,7 @@ pub enum ItemHold {
         meter: MeterId,
         /// What is still set aside.
         reserved: Milli,
-        /// What was used of it, beyond it included.
+        /// What was used of it; use beyond it is not counted here.
         used: Milli,
         /// The counters that were raised.
         windows: Vec<HeldWindow>,

@@ -87,10 +87,25 @@ impl Meter {
             | Aggregation::Latest
             | Aggregation::UniqueCount => quantity,
         };
-        let mut milli = i128::from(base) * 1000;
+        self.weigh_units(base, dimensions)
+    }
+
+    /// Returns what so many units would add to counters, in thousandths of the unit; on a meter that counts
+    /// events, so many events.
+    ///
+    /// # Errors
+    /// When the result leaves the range of 64 bits.
+    pub fn weigh_units(
+        &self,
+        units: i64,
+        dimensions: &BTreeMap<Box<str>, Box<str>>,
+    ) -> Result<Milli, Overflow> {
+        let mut milli = i128::from(units) * 1000;
         for weight in &self.weights {
             if dimensions.get(&weight.dimension) == Some(&weight.value) {
-                let product = milli * i128::from(weight.factor_milli);
+                let product = milli
+                    .checked_mul(i128::from(weight.factor_milli))
+                    .ok_or(Overflow)?;
                 milli = (product.abs() + 500) / 1000 * product.signum();
             }
         }

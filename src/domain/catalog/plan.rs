@@ -86,6 +86,10 @@ pub struct MeteredSpec {
     pub limits: Vec<Limit>,
     /// Limits of each subaccount by itself, unless an override gives it others.
     pub subaccount_limits: Vec<Limit>,
+    /// How many open reservations may hold the feature at once; `None`: any number.
+    pub concurrency: Option<i64>,
+    /// How many calls per span; `None`: any number.
+    pub rate: Option<RateSpec>,
     /// Where use is charged; `None`: all of it is included.
     pub charge: Option<Charge>,
 }

@@ -1,0 +1,264 @@
+//! Setting quota and concurrency aside, several items all or none.
+
+use super::{Account, Ask, Effects};
+use crate::domain::catalog::{EntitlementSpec, RateSpec};
+use crate::domain::decision::{Decision, Reason};
+use crate::domain::id::{FeatureId, ReservationId, SubaccountId};
+use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::reservation::{
+    HeldWindow, ItemHold, Reservation, ReservationState, ReservedItem,
+};
+use crate::domain::time::Timestamp;
+use crate::domain::usage::Labels;
+
+/// What is to be set aside.
+#[derive(Debug, Clone)]
+pub struct ReserveAsk {
+    /// The id of the reservation.
+    pub id: ReservationId,
+    /// The part of the customer that asks.
+    pub subaccount: Option<SubaccountId>,
+    /// Who holds it.
+    pub holder: Box<str>,
+    /// Free text.
+    pub metadata: Labels,
+    /// When it ends by itself.
+    pub expire_time: Timestamp,
+    /// What, all or none.
+    pub items: Vec<ReserveItem>,
+}
+
+/// One feature to be set aside.
+#[derive(Debug, Clone)]
+pub struct ReserveItem {
+    /// The feature.
+    pub feature: FeatureId,
+    /// Units.
+    pub quantity: i64,
+    /// The least that is acceptable.
+    pub min_quantity: i64,
+    /// Dimensions of the usage to come, for weights.
+    pub dimensions: Labels,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved {
+    /// A decision for each item, by position. Those after the first denial were still looked at.
+    pub decisions: Vec<Decision>,
+    /// The reservation; `None` when an item was denied.
+    pub reservation: Option<Reservation>,
+}
+
+impl Account {
+    /// Sets items aside, all or none.
+    ///
+    /// # Errors
+    /// When a counter would leave the range of 64 bits; nothing is set aside then.
+    pub fn reserve(
+        &mut self,
+        ask: &ReserveAsk,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) -> Result<Reserved, Overflow> {
+        let mut decisions = Vec::with_capacity(ask.items.len());
+        let mut reservation = Reservation {
+            id: ask.id.clone(),
+            subaccount: ask.subaccount.clone(),
+            holder: ask.holder.clone(),
+            metadata: ask.metadata.clone(),
+            items: Vec::with_capacity(ask.items.len()),
+            reserve_time: now,
+            expire_time: ask.expire_time,
+            state: ReservationState::Open,
+            end_time: None,
+        };
+        for item in &ask.items {
+            // Two items of one feature see each other's slots: in-flight sums follow only once all is granted.
+            let mut decision = self.check(&ask_of(item, ask.subaccount.as_ref()), now);
+            let same = reservation
+                .items
+                .iter()
+                .filter(|held| held.feature == item.feature);
+            let held: i64 = same
+                .map(|held| super::in_flight::held_by(&held.hold, held.granted))
+                .sum();
+            self.add_in_flight(item, held, &mut decision);
+            if decision.allowed {
+                let reserved = self.hold(item, decision.granted, ask.subaccount.as_ref())?;
+                self.raise(&reserved, ask.subaccount.as_ref(), effects)?;
+                reservation.items.push(reserved);
+            }
+            decisions.push(decision);
+        }
+        if decisions.iter().any(|decision| !decision.allowed) {
+            for held in &reservation.items {
+                self.lower(held, ask.subaccount.as_ref(), effects)?;
+            }
+            return Ok(Reserved {
+                decisions,
+                reservation: None,
+            });
+        }
+        self.in_flight.opened(&reservation);
+        effects.touched.insert(reservation.id.clone());
+        self.reservations
+            .insert(reservation.id.clone(), reservation.clone());
+        Ok(Reserved {
+            decisions,
+            reservation: Some(reservation),
+        })
+    }
+
+    /// Takes what earlier items of the same reservation hold into account.
+    fn add_in_flight(&self, item: &ReserveItem, held: i64, decision: &mut Decision) {
+        if held == 0 || !decision.allowed {
+            return;
+        }
+        let right = self.rights.get(item.feature.as_str());
+        let most = match right.map(|right| &right.spec) {
+            Some(EntitlementSpec::Concurrency(most)) => *most,
+            Some(EntitlementSpec::Metered(metered)) => metered.concurrency,
+            Some(
+                EntitlementSpec::Boolean(_)
+                | EntitlementSpec::Static(_)
+                | EntitlementSpec::Allocation(_)
+                | EntitlementSpec::Rate(_),
+            )
+            | None => None,
+        };
+        let busy = decision.used.units_up();
+        let asked = match right.map(|right| &right.spec) {
+            Some(EntitlementSpec::Metered(_)) => 1 + self.in_flight.count(&item.feature),
+            _ => decision.granted + busy,
+        };
+        if most.is_some_and(|most| asked + held > most) {
+            decision.deny(Reason::ConcurrencyLimitExceeded);
+        }
+    }
+
+    /// Says what an item holds.
+    fn hold(
+        &self,
+        item: &ReserveItem,
+        granted: i64,
+        subaccount: Option<&SubaccountId>,
+    ) -> Result<ReservedItem, Overflow> {
+        let right = self.rights.get(item.feature.as_str());
+        let hold = match right.map(|right| (&right.spec, &right.meter)) {
+            Some((EntitlementSpec::Metered(_), Some(meter))) => {
+                let mut windows = Vec::new();
+                let own = right.into_iter().flat_map(|right| &right.slots);
+                windows.extend(own.map(|slot| HeldWindow {
+                    of_subaccount: false,
+                    spec: self.rights.tracked[*slot].clone(),
+                    start: self.counters[*slot].start(),
+                }));
+                if let Some(state) = subaccount.and_then(|id| self.subaccounts.get(id)) {
+                    let below = state.rights.get(item.feature.as_str());
+                    let slots = below.into_iter().flat_map(|right| &right.slots);
+                    windows.extend(slots.map(|slot| HeldWindow {
+                        of_subaccount: true,
+                        spec: state.rights.tracked[*slot].clone(),
+                        start: state.counters[*slot].start(),
+                    }));
+                }
+                ItemHold::Quota {
+                    meter: meter.id.clone(),
+                    reserved: meter.weigh_units(granted, &item.dimensions)?,
+                    used: Milli::ZERO,
+                    windows,
+                }
+            }
+            Some((EntitlementSpec::Concurrency(_), _)) => ItemHold::Slots,
+            Some((
+                EntitlementSpec::Boolean(_)
+                | EntitlementSpec::Static(_)
+                | EntitlementSpec::Metered(_)
+                | EntitlementSpec::Allocation(_)
+                | EntitlementSpec::Rate(_),
+                _,
+            ))
+            | None => ItemHold::Right,
+        };
+        Ok(ReservedItem {
+            feature: item.feature.clone(),
+            granted,
+            dimensions: item.dimensions.clone(),
+            hold,
+        })
+    }
+
+    /// Raises the counters that an item holds; on overflow those already raised are lowered again.
+    fn raise(
+        &mut self,
+        item: &ReservedItem,
+        subaccount: Option<&SubaccountId>,
+        effects: &mut Effects,
+    ) -> Result<(), Overflow> {
+        let ItemHold::Quota {
+            reserved, windows, ..
+        } = &item.hold
+        else {
+            return Ok(());
+        };
+        for held in windows {
+            let sub = subaccount.filter(|_| held.of_subaccount);
+            self.shift_reserved(sub, &held.spec, held.start, *reserved, effects)?;
+        }
+        Ok(())
+    }
+
+    /// Lowers the counters that an item holds.
+    ///
+    /// # Errors
+    /// When a counter would leave the range of 64 bits.
+    pub(super) fn lower(
+        &mut self,
+        item: &ReservedItem,
+        subaccount: Option<&SubaccountId>,
+        effects: &mut Effects,
+    ) -> Result<(), Overflow> {
+        let ItemHold::Quota {
+            reserved, windows, ..
+        } = &item.hold
+        else {
+            return Ok(());
+        };
+        for held in windows {
+            let sub = subaccount.filter(|_| held.of_subaccount);
+            self.shift_reserved(
+                sub,
+                &held.spec,
+                held.start,
+                Milli::ZERO.minus(*reserved)?,
+                effects,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Returns the rate that a feature is held to, for whoever keeps its tokens.
+    #[must_use]
+    pub fn rate_of(&self, feature: &FeatureId) -> Option<RateSpec> {
+        match &self.rights.get(feature.as_str())?.spec {
+            EntitlementSpec::Rate(rate) => Some(*rate),
+            EntitlementSpec::Metered(metered) => metered.rate,
+            EntitlementSpec::Boolean(_)
+            | EntitlementSpec::Static(_)
+            | EntitlementSpec::Allocation(_)
+            | EntitlementSpec::Concurrency(_) => None,
+        }
+    }
+}
+
+fn ask_of<'a>(item: &'a ReserveItem, subaccount: Option<&'a SubaccountId>) -> Ask<'a> {
+    Ask {
+        feature: &item.feature,
+        quantity: item.quantity,
+        min_quantity: item.min_quantity,
+        subaccount,
+        dimensions: &item.dimensions,
+        verbose: false,
+    }
+}

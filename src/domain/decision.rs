@@ -1,0 +1,186 @@
+//! The answer to a check: allowed or denied, with the numbers behind it. A denial is data, never an error.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::PlanId;
+use super::quantity::Milli;
+use super::time::{Span, Timestamp};
+use super::window::{TimeRange, Window};
+
+/// Why a decision came out as it did. In the order in which the causes are looked at; the first denial wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nothing denies.
+    Allowed,
+    /// No customer has this id, or its data was erased.
+    CustomerUnknown,
+    /// The subscription is not in good standing.
+    SubscriptionInactive,
+    /// Neither plan nor override grants the feature.
+    FeatureNotInPlan,
+    /// No subaccount of the customer has this id.
+    SubaccountUnknown,
+    /// A limit of the subaccount itself denies.
+    SubaccountLimitExceeded,
+    /// A limit of the customer denies.
+    LimitExceeded,
+    /// The cap on spending denies.
+    SpendCapExceeded,
+    /// The wallet does not cover it.
+    CreditsInsufficient,
+    /// As many things exist as may.
+    AllocationLimitExceeded,
+    /// As many things are in flight as may.
+    ConcurrencyLimitExceeded,
+    /// Calls come too fast.
+    RateLimited,
+    /// The store cannot be reached, and the feature denies then.
+    StorageUnavailable,
+}
+
+impl Reason {
+    /// Returns the reason as it is written in logs, metrics and the denial log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::CustomerUnknown => "customer_unknown",
+            Self::SubscriptionInactive => "subscription_inactive",
+            Self::FeatureNotInPlan => "feature_not_in_plan",
+            Self::SubaccountUnknown => "subaccount_unknown",
+            Self::SubaccountLimitExceeded => "subaccount_limit_exceeded",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::SpendCapExceeded => "spend_cap_exceeded",
+            Self::CreditsInsufficient => "credits_insufficient",
+            Self::AllocationLimitExceeded => "allocation_limit_exceeded",
+            Self::ConcurrencyLimitExceeded => "concurrency_limit_exceeded",
+            Self::RateLimited => "rate_limited",
+            Self::StorageUnavailable => "storage_unavailable",
+        }
+    }
+}
+
+/// How close to the limit a customer is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// Far from it.
+    #[default]
+    None,
+    /// At the notice level or above.
+    Notice,
+    /// At the critical level or above.
+    Critical,
+    /// Beyond it.
+    Exceeded,
+}
+
+/// The answer to a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Whether the work may be done.
+    pub allowed: bool,
+    /// Why not; [`Reason::Allowed`] when it may.
+    pub reason: Reason,
+    /// What would have denied if it were enforced.
+    pub observed: Option<Reason>,
+    /// The tightest limit, in units; `None`: unlimited.
+    pub limit: Option<i64>,
+    /// What was used in its window.
+    pub used: Milli,
+    /// What open reservations hold in its window.
+    pub reserved: Milli,
+    /// What is left of the limit's amount; `None`: unlimited.
+    pub remaining: Option<Milli>,
+    /// What was used beyond the limit's amount.
+    pub overage: Milli,
+    /// Used and reserved in percent of the amount, rounded down; 0 when unlimited.
+    pub percent_used: i32,
+    /// How close that is.
+    pub warning: Warning,
+    /// The window of the tightest limit.
+    pub window: Option<TimeRange>,
+    /// How long to wait before it may be allowed.
+    pub retry_after: Option<Span>,
+    /// The smallest plan that would allow it.
+    pub upgrade_plan: Option<PlanId>,
+    /// The instant it was made for.
+    pub evaluate_time: Timestamp,
+    /// How long it may be reused.
+    pub cache_ttl: Span,
+    /// Whether it was made without the store.
+    pub degraded: bool,
+    /// Whether it rests on figures that are not exact (rates).
+    pub approximate: bool,
+    /// The value of a static feature.
+    pub static_value: Option<Box<str>>,
+    /// Units that were granted: what was asked, or less where less was acceptable; 0 when denied.
+    pub granted: i64,
+    /// Each limit by itself, when asked for.
+    pub limits: Vec<LimitStatus>,
+}
+
+/// One limit of a feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// Whether it is the subaccount's own.
+    pub of_subaccount: bool,
+    /// Its window.
+    pub window: Window,
+    /// The stretch of the window that holds now.
+    pub range: TimeRange,
+    /// Its amount in units, as it holds in this window; `None`: unlimited.
+    pub amount: Option<i64>,
+    /// What was used.
+    pub used: Milli,
+    /// What open reservations hold.
+    pub reserved: Milli,
+    /// Whether it denies or only reports.
+    pub enforced: bool,
+}
+
+impl Decision {
+    /// Returns an allowance without numbers.
+    #[must_use]
+    pub fn allowed(now: Timestamp) -> Self {
+        Self {
+            allowed: true,
+            reason: Reason::Allowed,
+            observed: None,
+            limit: None,
+            used: Milli::ZERO,
+            reserved: Milli::ZERO,
+            remaining: None,
+            overage: Milli::ZERO,
+            percent_used: 0,
+            warning: Warning::None,
+            window: None,
+            retry_after: None,
+            upgrade_plan: None,
+            evaluate_time: now,
+            cache_ttl: Span::ZERO,
+            degraded: false,
+            approximate: false,
+            static_value: None,
+            granted: 0,
+            limits: Vec::new(),
+        }
+    }
+
+    /// Returns a denial without numbers.
+    #[must_use]
+    pub fn denied(reason: Reason, now: Timestamp) -> Self {
+        let mut decision = Self::allowed(now);
+        decision.deny(reason);
+        decision
+    }
+
+    /// Turns it into a denial.
+    pub fn deny(&mut self, reason: Reason) {
+        self.allowed = false;
+        self.reason = reason;
+        self.granted = 0;
+        self.cache_ttl = Span::ZERO;
+    }
+}
