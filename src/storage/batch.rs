@@ -147,6 +147,9 @@ pub struct Found<'a> {
 /// What a decision writes. Each row appears once.
 #[derive(Debug, Default)]
 pub struct Changes {
+    /// Why nothing of the batch may be stored; the store takes it back and answers
+    /// [`StoreError::Constraint`](super::StoreError::Constraint) with this text.
+    pub abort: Option<String>,
     /// Plain events to be taken out again: chunk and index.
     pub refused: Vec<(usize, usize)>,
     /// Further events to be stored; the decision knows that they are new.
