@@ -65,7 +65,9 @@ impl Clock for AnchoredClock {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is where time is read")]
 pub fn wall_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
     Timestamp::from_micros_clamped(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 

@@ -173,7 +173,12 @@ impl Rights {
     /// Returns no rights over these counters: what is counted before rights are compiled.
     #[must_use]
     pub fn bare(tracked: Tracked, warnings: WarningLevels) -> Self {
-        Self { rights: Vec::new(), tracked, by_meter: Vec::new(), warnings }
+        Self {
+            rights: Vec::new(),
+            tracked,
+            by_meter: Vec::new(),
+            warnings,
+        }
     }
 
     /// Returns the right to a feature.

@@ -28,7 +28,9 @@ impl Accounts {
     pub(super) fn new() -> Self {
         Self {
             cells: DashMap::with_hasher(RandomState::default()),
-            stripes: (0..STRIPES).map(|_| tokio::sync::Mutex::default()).collect(),
+            stripes: (0..STRIPES)
+                .map(|_| tokio::sync::Mutex::default())
+                .collect(),
             evictions: AtomicU64::new(0),
         }
     }
@@ -43,7 +45,12 @@ impl Accounts {
         if let Some(cell) = self.get(id.as_str()) {
             return cell;
         }
-        Arc::clone(&self.cells.entry(id.clone()).or_insert_with(|| Cell::new(id.clone())))
+        Arc::clone(
+            &self
+                .cells
+                .entry(id.clone())
+                .or_insert_with(|| Cell::new(id.clone())),
+        )
     }
 
     /// Returns a customer with its account loaded; `None`: there is none of this id.
@@ -110,7 +117,8 @@ impl Accounts {
     /// Lets go of every customer that was not used since the last call and that nothing is pending for.
     pub(super) fn evict_idle(&self) -> usize {
         let before = self.cells.len();
-        self.cells.retain(|_, cell| cell.was_used() || Arc::strong_count(cell) > 1);
+        self.cells
+            .retain(|_, cell| cell.was_used() || Arc::strong_count(cell) > 1);
         let gone = before.saturating_sub(self.cells.len());
         self.evictions.fetch_add(gone as u64, Ordering::Relaxed);
         gone

@@ -93,7 +93,11 @@ impl Inner {
     ///
     /// While a batch holds changes of it that are not collected yet, windows may not move on under them; such an
     /// account is looked at as a copy.
-    pub(super) fn look<R>(&mut self, now: Timestamp, look: impl FnOnce(&Account) -> R) -> Option<R> {
+    pub(super) fn look<R>(
+        &mut self,
+        now: Timestamp,
+        look: impl FnOnce(&Account) -> R,
+    ) -> Option<R> {
         let in_batch = self.in_batch.is_some();
         let account = self.account.as_mut()?;
         if !account.is_behind(now) {

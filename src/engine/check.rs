@@ -78,11 +78,20 @@ impl Engine {
         let Some(cell) = found else {
             let decision = Decision::denied(Reason::CustomerUnknown, self.now());
             for ask in asks {
-                self.shared.note_denial(customer, subaccount, &ask.feature, ask.quantity, &decision);
+                self.shared.note_denial(
+                    customer,
+                    subaccount,
+                    &ask.feature,
+                    ask.quantity,
+                    &decision,
+                );
             }
             return Ok(vec![decision; asks.len()]);
         };
-        Ok(asks.iter().map(|ask| self.check_cell(&cell, subaccount, ask, mode)).collect())
+        Ok(asks
+            .iter()
+            .map(|ask| self.check_cell(&cell, subaccount, ask, mode))
+            .collect())
     }
 
     fn check_cell(
@@ -114,7 +123,9 @@ impl Engine {
         };
         if let (Some(rate), true, false) = (rate, decision.allowed, mode.dry_run) {
             let tokens = u32::try_from(ask.quantity).unwrap_or(u32::MAX);
-            let taken = inner.rates.take(&ask.feature, rate, tokens, &self.shared.rates);
+            let taken = inner
+                .rates
+                .take(&ask.feature, rate, tokens, &self.shared.rates);
             if let Err(wait) = taken {
                 decision.deny(Reason::RateLimited);
                 decision.retry_after = Some(wait);
@@ -126,7 +137,8 @@ impl Engine {
             self.shared.gauges.checks_allowed.increment(1);
         } else {
             self.shared.gauges.checks_denied.increment(1);
-            self.shared.note_denial(&cell.id, subaccount, &ask.feature, ask.quantity, &decision);
+            self.shared
+                .note_denial(&cell.id, subaccount, &ask.feature, ask.quantity, &decision);
         }
         decision
     }
@@ -143,8 +155,8 @@ impl Engine {
             decision.degraded = true;
             let right = account.rights.get(ask.feature.as_str());
             let policy = right.map(|right| right.feature.on_outage);
-            let allowed = policy
-                .is_none_or(|policy| Outage::allows(since, policy, decision.evaluate_time));
+            let allowed =
+                policy.is_none_or(|policy| Outage::allows(since, policy, decision.evaluate_time));
             if decision.allowed && !allowed {
                 decision.deny(Reason::StorageUnavailable);
             }

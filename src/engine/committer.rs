@@ -51,7 +51,13 @@ impl Committer {
         queue: mpsc::Receiver<Box<dyn Write>>,
         epoch: i64,
     ) -> Self {
-        Self { shared, queue, held: None, epoch, number: 0 }
+        Self {
+            shared,
+            queue,
+            held: None,
+            epoch,
+            number: 0,
+        }
     }
 
     /// Runs until every sender is gone.
@@ -78,7 +84,9 @@ impl Committer {
             && events < limits.batch_events
             && bytes < limits.batch_bytes
         {
-            let Ok(next) = self.queue.try_recv() else { break };
+            let Ok(next) = self.queue.try_recv() else {
+                break;
+            };
             if next.is_alone() {
                 self.held = Some(next);
                 break;
@@ -97,19 +105,28 @@ impl Committer {
             if writes.is_empty() {
                 return;
             }
-            self.make_ready(&writes).await;
+            let cells = writes
+                .iter()
+                .flat_map(|write| write.cells())
+                .cloned()
+                .collect();
+            self.make_ready(cells).await;
         }
         tracing::error!(writes = writes.len(), "mutations cannot be made ready");
         finish(writes, &Err(Error::Internal));
     }
 
     /// Loads what mutations need and memory does not hold, and sees to it that its counters are kept.
-    async fn make_ready(&mut self, writes: &Writes) {
+    async fn make_ready(&mut self, cells: Vec<Arc<Cell>>) {
         let mut untracked = Vec::new();
-        for cell in writes.iter().flat_map(|write| write.cells()) {
+        for cell in cells {
             match self.shared.load(&cell.id).await {
-                Ok(Some(cell)) if cell.lock().untracked => untracked.push(cell),
-                Ok(_) => {}
+                Ok(Some(cell)) => {
+                    if !cell.is_ready() {
+                        untracked.push(cell);
+                    }
+                }
+                Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(customer.id = %cell.id, %error, "account cannot be loaded");
                 }
@@ -128,14 +145,24 @@ impl Committer {
         let count = writes.len();
         let writes = Arc::new(Mutex::new(writes));
         let decided = Arc::new(Mutex::new(Decided::default()));
-        let mut outcome = self.shared.store.commit(self.batch(&writes, &decided)).await;
+        let mut outcome = self
+            .shared
+            .store
+            .commit(self.batch(&writes, &decided))
+            .await;
         for attempt in 0..UNKNOWN_ATTEMPTS {
-            let Err(StoreError::Unknown(detail)) = &outcome else { break };
+            let Err(StoreError::Unknown(detail)) = &outcome else {
+                break;
+            };
             tracing::warn!(attempt, %detail, "the outcome of a commit is unknown, asking again");
             // The same mark: if the first one was committed, it is found and nothing is done twice.
             let before = std::mem::take(&mut *decided.lock());
             forget(&before.touched);
-            outcome = self.shared.store.commit(self.batch(&writes, &decided)).await;
+            outcome = self
+                .shared
+                .store
+                .commit(self.batch(&writes, &decided))
+                .await;
         }
         let decided = std::mem::take(&mut *decided.lock());
         let writes = std::mem::take(&mut *writes.lock());
@@ -194,7 +221,10 @@ impl Committer {
     fn batch(&self, writes: &Arc<Mutex<Writes>>, decided: &Arc<Mutex<Decided>>) -> Batch {
         let now = self.shared.clock.now();
         let mut batch = Batch {
-            mark: BatchMark { epoch: self.epoch, number: self.number },
+            mark: BatchMark {
+                epoch: self.epoch,
+                number: self.number,
+            },
             now,
             plain: Vec::new(),
             probe_events: Vec::new(),
@@ -222,10 +252,20 @@ impl Committer {
             }
             places.push(place);
         }
-        let (writes, decided, shared) =
-            (Arc::clone(writes), Arc::clone(decided), Arc::clone(&self.shared));
+        let (writes, decided, shared) = (
+            Arc::clone(writes),
+            Arc::clone(decided),
+            Arc::clone(&self.shared),
+        );
         batch.decide = Box::new(move |found| {
-            decide(&shared, now, found, &mut writes.lock(), places, &mut decided.lock())
+            decide(
+                &shared,
+                now,
+                found,
+                &mut writes.lock(),
+                places,
+                &mut decided.lock(),
+            )
         });
         batch
     }
@@ -270,7 +310,10 @@ fn decide(
 }
 
 fn abort(why: &str) -> Changes {
-    Changes { abort: Some(why.to_owned()), ..Changes::default() }
+    Changes {
+        abort: Some(why.to_owned()),
+        ..Changes::default()
+    }
 }
 
 fn forget(touched: &[Arc<Cell>]) {
@@ -284,4 +327,3 @@ fn finish(writes: Writes, outcome: &Result<(), Error>) {
         write.finish(outcome.clone());
     }
 }
-

@@ -47,15 +47,16 @@ impl Engine {
     }
 
     /// Returns a customer, created when the catalog lets first use do so; true when it was.
-    pub(super) async fn find_or_create(
-        &self,
-        id: &CustomerId,
-    ) -> Result<(Arc<Cell>, bool), Error> {
+    pub(super) async fn find_or_create(&self, id: &CustomerId) -> Result<(Arc<Cell>, bool), Error> {
         if let Some(cell) = self.find(id).await? {
             return Ok((cell, false));
         }
         let missing = || Error::not_found(Thing::Customer, id);
-        let per_minute = self.catalog().catalog.auto_create_per_minute.ok_or_else(missing)?;
+        let per_minute = self
+            .catalog()
+            .catalog
+            .auto_create_per_minute
+            .ok_or_else(missing)?;
         self.take_creation(per_minute)?;
         let create = self.creation(id.clone(), Profile::default()).await?;
         self.submit(create).await?;
@@ -65,9 +66,19 @@ impl Engine {
     fn take_creation(&self, per_minute: u32) -> Result<(), Error> {
         let feature = FeatureId::new("auto_create_customers").map_err(|_| Error::Internal)?;
         let amount = NonZeroU32::new(per_minute).map_or(1, NonZeroU32::get);
-        let spec = RateSpec { amount, per: Span::from_minutes(1), burst: amount };
-        let taken = self.shared.creations.lock().take(&feature, spec, 1, &self.shared.rates);
-        taken.map_err(|wait| Error::Overloaded { retry_after: wait.max(OVERLOAD_WAIT) })
+        let spec = RateSpec {
+            amount,
+            per: Span::from_minutes(1),
+            burst: amount,
+        };
+        let taken = self
+            .shared
+            .creations
+            .lock()
+            .take(&feature, spec, 1, &self.shared.rates);
+        taken.map_err(|wait| Error::Overloaded {
+            retry_after: wait.max(OVERLOAD_WAIT),
+        })
     }
 
     async fn creation(&self, id: CustomerId, profile: Profile) -> Result<Create, Error> {
@@ -75,7 +86,11 @@ impl Engine {
         let found = self.shared.load(&id).await?;
         let cell = found.unwrap_or_else(|| self.shared.accounts.place(&id));
         cell.lock().absent = true;
-        Ok(Create { cells: [cell], id, profile })
+        Ok(Create {
+            cells: [cell],
+            id,
+            profile,
+        })
     }
 }
 
@@ -105,7 +120,10 @@ impl Mutation for Create {
             return if same {
                 Ok(Applied::Done(customer))
             } else {
-                Err(Error::Exists { kind: Thing::Customer, id: self.id.to_string() })
+                Err(Error::Exists {
+                    kind: Thing::Customer,
+                    id: self.id.to_string(),
+                })
             };
         }
         let customer = new_customer(self.id.clone(), &self.profile, now);

@@ -1,6 +1,6 @@
 //! Why something could not be done. Denials are not here: they are data.
 
-use crate::domain::catalog::file::CatalogFault;
+use crate::domain::catalog::CatalogFault;
 use crate::domain::time::Span;
 use crate::storage::StoreError;
 
@@ -186,13 +186,19 @@ impl Error {
     /// Returns the error for a field that breaks a rule without a reason of its own.
     #[must_use]
     pub fn invalid(field: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self::Invalid { field: field.into(), rule: Rule::Other(rule.into()) }
+        Self::Invalid {
+            field: field.into(),
+            rule: Rule::Other(rule.into()),
+        }
     }
 
     /// Returns the error for a thing that does not exist.
     #[must_use]
     pub fn not_found(kind: Thing, id: impl ToString) -> Self {
-        Self::NotFound { kind, id: id.to_string() }
+        Self::NotFound {
+            kind,
+            id: id.to_string(),
+        }
     }
 }
 

@@ -48,10 +48,14 @@ pub(super) struct Catalogs {
 /// From where a customer's windows step.
 pub(super) fn anchor_of(created: Timestamp, subscription: Option<&Subscription>) -> Anchor {
     match subscription {
-        Some(held) if held.status != SubscriptionStatus::Canceled => {
-            Anchor { start: held.anchor, interval: held.interval }
-        }
-        Some(_) | None => Anchor { start: created, interval: Interval::Month },
+        Some(held) if held.status != SubscriptionStatus::Canceled => Anchor {
+            start: held.anchor,
+            interval: held.interval,
+        },
+        Some(_) | None => Anchor {
+            start: created,
+            interval: Interval::Month,
+        },
     }
 }
 
@@ -69,7 +73,10 @@ impl Catalogs {
             });
         pinned.unwrap_or_else(|| {
             let plan = self.current.default_plan.as_ref();
-            (plan.and_then(|id| self.current.plans.get(id).cloned()), Arc::clone(&self.current))
+            (
+                plan.and_then(|id| self.current.plans.get(id).cloned()),
+                Arc::clone(&self.current),
+            )
         })
     }
 }
@@ -149,10 +156,14 @@ impl Loader {
     ) -> (Account, bool) {
         let anchor = anchor_of(rows.customer.create_time, rows.subscription.as_ref());
         let (plan, catalog) = catalogs.plan(rows.subscription.as_ref());
-        let source = Source { catalog: &catalog, plan: plan.as_ref(), overrides: &rows.overrides };
+        let source = Source {
+            catalog: &catalog,
+            plan: plan.as_ref(),
+            overrides: &rows.overrides,
+        };
         let (rights, untracked) = self.rights(Owner::Customer, &source, &rows.tracked, now);
         let mut any_untracked = untracked;
-        let counters = counters(&rights, &rows.counters, None, anchor, now);
+        let counters = into_slots(&rights, &rows.counters, None, anchor, now);
         let subaccounts = rows
             .subaccounts
             .into_iter()
@@ -161,9 +172,13 @@ impl Loader {
                 let (rights, untracked) = self.rights(owner, &source, &sub.tracked, now);
                 any_untracked |= untracked;
                 let id = Some(&sub.subaccount.id);
-                let counters = counters(&rights, &rows.counters, id, anchor, now);
+                let counters = into_slots(&rights, &rows.counters, id, anchor, now);
                 let SubaccountRows { subaccount, .. } = sub;
-                SubaccountState { subaccount, rights, counters }
+                SubaccountState {
+                    subaccount,
+                    rights,
+                    counters,
+                }
             })
             .collect();
         let parts = AccountParts {
@@ -195,13 +210,18 @@ impl Loader {
     pub(super) fn refresh(&self, account: &mut Account, now: Timestamp) {
         let catalogs = self.known_catalogs(account.subscription.as_deref());
         let (plan, catalog) = catalogs.plan(account.subscription.as_deref());
-        let source =
-            Source { catalog: &catalog, plan: plan.as_ref(), overrides: &account.overrides };
+        let source = Source {
+            catalog: &catalog,
+            plan: plan.as_ref(),
+            overrides: &account.overrides,
+        };
         let tracked = Arc::clone(&account.rights.tracked);
         account.rights = self.rights(Owner::Customer, &source, &tracked, now).0;
         for (id, state) in &mut account.subaccounts {
             let tracked = Arc::clone(&state.rights.tracked);
-            state.rights = self.rights(Owner::Subaccount(id.as_str()), &source, &tracked, now).0;
+            state.rights = self
+                .rights(Owner::Subaccount(id.as_str()), &source, &tracked, now)
+                .0;
         }
         account.rights_until = rights_until(&account.overrides, now);
     }
@@ -215,15 +235,32 @@ impl Loader {
         now: Timestamp,
     ) -> (Arc<Rights>, bool) {
         let tracked = self.share(tracked);
-        let needed = needed(owner, source.catalog, source.plan.map(AsRef::as_ref), source.overrides);
-        let untracked = needed.iter().any(|spec| !tracked.iter().any(|kept| **kept == *spec));
+        let needed = needed(
+            owner,
+            source.catalog,
+            source.plan.map(AsRef::as_ref),
+            source.overrides,
+        );
+        let untracked = needed
+            .iter()
+            .any(|spec| !tracked.iter().any(|kept| **kept == *spec));
         let special = source.overrides.iter().any(|set| match owner {
             Owner::Customer => set.subaccount.is_none(),
-            Owner::Subaccount(id) => set.subaccount.as_ref().is_some_and(|sub| sub.as_str() == id),
+            Owner::Subaccount(id) => set
+                .subaccount
+                .as_ref()
+                .is_some_and(|sub| sub.as_str() == id),
         });
         let compile = |tracked: Tracked| {
             let plan = source.plan.map(AsRef::as_ref);
-            Arc::new(Rights::compile(owner, source.catalog, plan, source.overrides, tracked, now))
+            Arc::new(Rights::compile(
+                owner,
+                source.catalog,
+                plan,
+                source.overrides,
+                tracked,
+                now,
+            ))
         };
         if special {
             return (compile(tracked), untracked);
@@ -245,8 +282,16 @@ impl Loader {
     /// Returns the shared list of equal counters.
     pub(super) fn share(&self, tracked: &[Arc<CounterSpec>]) -> Tracked {
         let shared: Vec<Arc<CounterSpec>> = tracked.iter().map(|spec| self.spec(spec)).collect();
-        let key: Vec<usize> = shared.iter().map(|spec| Arc::as_ptr(spec) as usize).collect();
-        Arc::clone(self.tracked.lock().entry(key).or_insert_with(|| shared.into()))
+        let key: Vec<usize> = shared
+            .iter()
+            .map(|spec| Arc::as_ptr(spec) as usize)
+            .collect();
+        Arc::clone(
+            self.tracked
+                .lock()
+                .entry(key)
+                .or_insert_with(|| shared.into()),
+        )
     }
 
     /// Returns the shared counter that is equal to this one.
@@ -269,7 +314,7 @@ pub(super) struct Source<'a> {
 }
 
 /// Puts stored counters into their slots; a window without a row was not used.
-pub(super) fn counters(
+pub(super) fn into_slots(
     rights: &Rights,
     rows: &[CounterRow],
     subaccount: Option<&SubaccountId>,
@@ -278,7 +323,9 @@ pub(super) fn counters(
 ) -> Vec<Counter> {
     let build = |spec: &Arc<CounterSpec>| {
         let mut counter = Counter::empty(spec.window, anchor, now);
-        let own = rows.iter().filter(|row| row.subaccount.as_ref() == subaccount);
+        let own = rows
+            .iter()
+            .filter(|row| row.subaccount.as_ref() == subaccount);
         for row in own.filter(|row| row.spec == *spec) {
             fill(&mut counter, row, spec.window);
         }

@@ -44,10 +44,10 @@ use crate::domain::time::{Span, Timestamp};
 use crate::storage::{Store, StoredCatalog};
 
 pub use self::check::{CheckAsk, CheckMode};
+pub use self::customers::Profile;
 pub use self::denials::DenialSample;
 pub use self::error::{Error, Rule, Thing};
 pub use self::record::{Prepared, RecordOutcome, Recorded};
-pub use self::customers::Profile;
 pub use self::reserve::{ConsumeAsk, Consumed, ReserveAnswer, ReserveCall};
 
 /// Bounds on what waits and on what a batch holds.
@@ -168,12 +168,16 @@ impl Engine {
 
     /// Returns a customer with its account in memory and its counters kept.
     async fn customer(&self, id: &CustomerId) -> Result<Arc<Cell>, Error> {
-        self.find(id).await?.ok_or_else(|| Error::not_found(Thing::Customer, id))
+        self.find(id)
+            .await?
+            .ok_or_else(|| Error::not_found(Thing::Customer, id))
     }
 
     /// As [`Engine::customer`]; `None`: there is none.
     async fn find(&self, id: &CustomerId) -> Result<Option<Arc<Cell>>, Error> {
-        let Some(cell) = self.shared.load(id).await? else { return Ok(None) };
+        let Some(cell) = self.shared.load(id).await? else {
+            return Ok(None);
+        };
         if cell.lock().untracked {
             self.submit(track::Track::new(Arc::clone(&cell))).await?;
         }
@@ -211,7 +215,9 @@ impl Engine {
         self.queue.try_send(write).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => {
                 self.shared.gauges.overloads.increment(1);
-                Error::Overloaded { retry_after: OVERLOAD_WAIT }
+                Error::Overloaded {
+                    retry_after: OVERLOAD_WAIT,
+                }
             }
             mpsc::error::TrySendError::Closed(_) => Error::Draining,
         })
@@ -222,7 +228,10 @@ impl Shared {
     /// Returns a customer with its account in memory; `None`: there is none.
     async fn load(&self, id: &CustomerId) -> Result<Option<Arc<Cell>>, Error> {
         let now = self.clock.now();
-        let loaded = self.accounts.load(id, &*self.store, &self.loader, now).await;
+        let loaded = self
+            .accounts
+            .load(id, &*self.store, &self.loader, now)
+            .await;
         if let Err(Error::Store(error)) = &loaded {
             self.outage.failed(now, error);
         }

@@ -96,7 +96,11 @@ impl Request {
         let digest = Sha256::digest(content);
         let mut hash = [0; 16];
         hash.copy_from_slice(&digest[..16]);
-        let key = RequestKey { caller: caller.into(), method, request };
+        let key = RequestKey {
+            caller: caller.into(),
+            method,
+            request,
+        };
         Ok(Self { key, content: hash })
     }
 }
@@ -135,8 +139,13 @@ impl<M: Mutation> Pending<M> {
     /// A mutation without a request id: it is safe to repeat by itself.
     pub(super) fn new(mutation: M) -> (Self, Receiver<M>) {
         let (reply, answer) = oneshot::channel();
-        let pending =
-            Self { mutation, request: None, outcome: None, again: false, reply: Some(reply) };
+        let pending = Self {
+            mutation,
+            request: None,
+            outcome: None,
+            again: false,
+            reply: Some(reply),
+        };
         (pending, answer)
     }
 
@@ -160,7 +169,9 @@ impl<M: Mutation> Pending<M> {
             && let Some(stored) = step.answered(request)
         {
             if stored.content != request.content {
-                return Some(Err(Error::RequestIdReused { id: request.key.request.to_string() }));
+                return Some(Err(Error::RequestIdReused {
+                    id: request.key.request.to_string(),
+                }));
             }
             return Some((codec.read)(&stored.answer).map_err(|error| {
                 tracing::error!(method = M::METHOD, %error, "stored answer cannot be read");
@@ -230,7 +241,9 @@ impl<M: Mutation> Write for Pending<M> {
     }
 
     fn finish(&mut self, committed: Result<(), Error>) {
-        let Some(reply) = self.reply.take() else { return };
+        let Some(reply) = self.reply.take() else {
+            return;
+        };
         let answer = match (committed, self.outcome.take()) {
             (Ok(()), Some(outcome)) => outcome,
             (Ok(()), None) => Err(Error::Internal),

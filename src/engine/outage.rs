@@ -20,7 +20,12 @@ impl Outage {
         if concerns_all
             && self
                 .0
-                .compare_exchange(0, now.as_micros().max(1), Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(
+                    0,
+                    now.as_micros().max(1),
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
                 .is_ok()
         {
             tracing::error!(%error, "the store fails; checks follow on_outage");

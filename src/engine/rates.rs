@@ -60,7 +60,9 @@ pub(super) struct Rates(Vec<(FeatureId, RateSpec, Box<Limiter>)>);
 
 impl std::fmt::Debug for Rates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|entry| (&entry.0, &entry.1))).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|entry| (&entry.0, &entry.1)))
+            .finish()
     }
 }
 
@@ -73,7 +75,9 @@ impl Rates {
         tokens: u32,
         clock: &RateClock,
     ) -> Result<(), Span> {
-        let Some(tokens) = NonZeroU32::new(tokens) else { return Ok(()) };
+        let Some(tokens) = NonZeroU32::new(tokens) else {
+            return Ok(());
+        };
         let limiter = self.limiter(feature, spec, clock);
         match limiter.check_n(tokens) {
             Ok(Ok(())) => Ok(()),
@@ -95,7 +99,8 @@ impl Rates {
                 index
             }
             None => {
-                self.0.push((feature.clone(), spec, Box::new(limiter(spec, clock))));
+                self.0
+                    .push((feature.clone(), spec, Box::new(limiter(spec, clock))));
                 self.0.len() - 1
             }
         };

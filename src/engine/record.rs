@@ -13,9 +13,7 @@ use crate::domain::account::Counted;
 use crate::domain::catalog::{Catalog, Meter};
 use crate::domain::quantity::QUANTITY_MAX;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::{
-    DIMENSIONS_MAX, InvalidEventTime, UsageEvent, check_event_time,
-};
+use crate::domain::usage::{DIMENSIONS_MAX, InvalidEventTime, UsageEvent, check_event_time};
 use crate::storage::{EventFlags, EventKey, EventKind, EventRow};
 
 /// What became of one event.
@@ -140,7 +138,9 @@ impl Engine {
         let wanted = u32::try_from(prepared.len()).unwrap_or(u32::MAX);
         let _permit = self.shared.events.try_acquire_many(wanted).map_err(|_| {
             self.shared.gauges.overloads.increment(1);
-            Error::Overloaded { retry_after: OVERLOAD_WAIT }
+            Error::Overloaded {
+                retry_after: OVERLOAD_WAIT,
+            }
         })?;
         self.record_permitted(prepared).await
     }
@@ -151,16 +151,32 @@ impl Engine {
     /// When nothing can be said of the events: the same events should be sent again.
     pub async fn record_patiently(&self, prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
         let wanted = u32::try_from(prepared.len()).unwrap_or(u32::MAX);
-        let _permit =
-            self.shared.events.acquire_many(wanted).await.map_err(|_| Error::Draining)?;
+        let _permit = self
+            .shared
+            .events
+            .acquire_many(wanted)
+            .await
+            .map_err(|_| Error::Draining)?;
         self.record_permitted(prepared).await
     }
 
     async fn record_permitted(&self, prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
-        let Prepared { slots, plain, cells, plain_meters, reserved, created } = prepared;
+        let Prepared {
+            slots,
+            plain,
+            cells,
+            plain_meters,
+            reserved,
+            created,
+        } = prepared;
         let (mut plain_outcomes, mut reserved_outcomes) = (Vec::new(), Vec::new());
         if !plain.is_empty() || !reserved.is_empty() {
-            let record = Record { plain: Arc::new(plain), plain_meters, cells, reserved };
+            let record = Record {
+                plain: Arc::new(plain),
+                plain_meters,
+                cells,
+                reserved,
+            };
             let answer = self.submit(record).await?;
             plain_outcomes = answer.plain;
             reserved_outcomes = answer.reserved;
@@ -171,10 +187,12 @@ impl Engine {
         for slot in slots {
             let mut outcome = match slot {
                 Slot::Rejected(error) => RecordOutcome::Rejected(error),
-                Slot::Plain(_) => plain.next().unwrap_or(RecordOutcome::Rejected(Error::Internal)),
-                Slot::Reserved(_) => {
-                    reserved.next().unwrap_or(RecordOutcome::Rejected(Error::Internal))
-                }
+                Slot::Plain(_) => plain
+                    .next()
+                    .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
+                Slot::Reserved(_) => reserved
+                    .next()
+                    .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
             };
             if let (RecordOutcome::Recorded(recorded), true) = (&mut outcome, created) {
                 recorded.customer_created = true;
@@ -192,7 +210,10 @@ pub(super) fn weigh(
     catalog: &Catalog,
     now: Timestamp,
 ) -> Result<(crate::domain::quantity::Milli, Arc<Meter>), Error> {
-    let invalid = |field: &str, rule| Error::Invalid { field: field.to_owned(), rule };
+    let invalid = |field: &str, rule| Error::Invalid {
+        field: field.to_owned(),
+        rule,
+    };
     let meter = catalog
         .meters
         .get(&event.meter_id)
@@ -215,8 +236,15 @@ pub(super) fn weigh(
     if event.dimensions.len() > DIMENSIONS_MAX {
         return Err(invalid("dimensions", Rule::TooManyDimensions));
     }
-    if let Some(key) = event.dimensions.keys().find(|key| !meter.dimensions.contains(key)) {
-        return Err(invalid(&format!("dimensions[\"{key}\"]"), Rule::DimensionUndeclared));
+    if let Some(key) = event
+        .dimensions
+        .keys()
+        .find(|key| !meter.dimensions.contains(key))
+    {
+        return Err(invalid(
+            &format!("dimensions[\"{key}\"]"),
+            Rule::DimensionUndeclared,
+        ));
     }
     let weighted = meter.weigh(event.quantity, &event.dimensions)?;
     Ok((weighted, Arc::clone(meter)))
@@ -249,20 +277,27 @@ pub(super) fn difference(stored: &EventRow, sent: &EventRow) -> Option<&'static 
         ("meter_id", old.meter_id != new.meter_id),
         ("quantity", old.quantity != new.quantity),
         ("subaccount_id", old.subaccount_id != new.subaccount_id),
-        ("event_time", new.event_time.is_some_and(|time| time != stored.event_time)),
+        (
+            "event_time",
+            new.event_time.is_some_and(|time| time != stored.event_time),
+        ),
         ("dimensions", old.dimensions != new.dimensions),
         ("metadata", old.metadata != new.metadata),
         ("reservation_id", old.reservation_id != new.reservation_id),
     ];
-    differs.into_iter().find(|field| field.1).map(|field| field.0)
+    differs
+        .into_iter()
+        .find(|field| field.1)
+        .map(|field| field.0)
 }
 
 /// Returns what a repeated event comes to.
 pub(super) fn repeated(stored: &EventRow, sent: &EventRow) -> Result<Recorded, Error> {
     match difference(stored, sent) {
-        Some(differs) => {
-            Err(Error::EventIdReused { id: sent.event.event_id.to_string(), differs })
-        }
+        Some(differs) => Err(Error::EventIdReused {
+            id: sent.event.event_id.to_string(),
+            differs,
+        }),
         None => Ok(recorded(stored)),
     }
 }
@@ -333,7 +368,11 @@ impl Mutation for Record {
 }
 
 pub(super) fn key(row: &EventRow) -> EventKey {
-    EventKey { customer: row.customer, event: row.event.event_id.clone(), kind: row.kind }
+    EventKey {
+        customer: row.customer,
+        event: row.event.event_id.clone(),
+        kind: row.kind,
+    }
 }
 
 /// Counts an event that the store has inserted already, or finds that it had.
@@ -390,7 +429,10 @@ fn count(
         if let Err(overflow) = account.fits(&usage) {
             return Ok(Err(Error::Overflow(overflow)));
         }
-        account.count(&usage, now, effects).map(Ok).map_err(Error::Overflow)
+        account
+            .count(&usage, now, effects)
+            .map(Ok)
+            .map_err(Error::Overflow)
     });
     match counted {
         Ok(Ok(Ok(()))) => {
@@ -421,7 +463,9 @@ pub(super) fn store_one(
     let mut opened = None;
     if let Some(id) = &row.event.reservation_id {
         let open = step.with(cell, |account, _| {
-            account.open_reservation(id, now).map(|held| held.reserve_time)
+            account
+                .open_reservation(id, now)
+                .map(|held| held.reserve_time)
         })?;
         match open {
             Some(reserve_time) => {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::cell::{Cell, Inner};
 use super::error::{Error, Rule, Thing};
 use super::mutation::{Applied, Mutation};
-use super::record::{self, Recorded, RecordOutcome};
+use super::record::{self, RecordOutcome, Recorded};
 use super::step::Step;
 use super::{Engine, Shared};
 use crate::domain::account::{Account, Ask, Effects, Ended, NotOpen, ReserveAsk, ReserveItem};
@@ -85,12 +85,18 @@ impl Engine {
         let id = ReservationId::new(self.fresh_id().to_string()).map_err(|_| Error::Internal)?;
         let content = call.clone();
         let answer = self
-            .submit_once(caller, request, &content, Reserve::new(cell, id, call, &self.shared))
+            .submit_once(
+                caller,
+                request,
+                &content,
+                Reserve::new(cell, id, call, &self.shared),
+            )
             .await?;
         for (decision, item) in answer.decisions.iter().zip(&content.items) {
             if !decision.allowed {
                 let sub = content.subaccount.as_ref();
-                self.shared.note_denial(&content.customer, sub, &item.0, item.1, decision);
+                self.shared
+                    .note_denial(&content.customer, sub, &item.0, item.1, decision);
             }
         }
         Ok(answer)
@@ -106,7 +112,10 @@ impl Engine {
         let (weighted, meter) = record::weigh(&ask.event, &catalog, now)?;
         if ask.event.quantity < 0 {
             let field = "event.quantity".to_owned();
-            return Err(Error::Invalid { field, rule: Rule::QuantityNegative });
+            return Err(Error::Invalid {
+                field,
+                rule: Rule::QuantityNegative,
+            });
         }
         let feature = catalog
             .features
@@ -120,7 +129,10 @@ impl Engine {
             });
         };
         if *of != ask.event.meter_id {
-            return Err(Error::invalid("event.meter_id", format!("must be {of}, the feature's meter")));
+            return Err(Error::invalid(
+                "event.meter_id",
+                format!("must be {of}, the feature's meter"),
+            ));
         }
         let (cell, created) = self.find_or_create(&ask.event.customer_id).await?;
         let row = record::row(ask.event.clone(), &cell, weighted, now);
@@ -139,7 +151,8 @@ impl Engine {
         if !consumed.decision.allowed {
             let (customer, sub) = (&ask.event.customer_id, ask.event.subaccount_id.as_ref());
             let (feature, quantity) = (&ask.feature, ask.event.quantity);
-            self.shared.note_denial(customer, sub, feature, quantity, &consumed.decision);
+            self.shared
+                .note_denial(customer, sub, feature, quantity, &consumed.decision);
         }
         Ok(consumed)
     }
@@ -158,7 +171,11 @@ impl Engine {
     ) -> Result<Reservation, Error> {
         let cell = self.customer(&customer).await?;
         let content = (&customer, &id, ttl);
-        let extend = Extend { cells: [cell], id: id.clone(), ttl };
+        let extend = Extend {
+            cells: [cell],
+            id: id.clone(),
+            ttl,
+        };
         let answer = self.submit_once(caller, request, &content, extend).await?;
         match answer {
             Some(reservation) => Ok(reservation),
@@ -186,11 +203,18 @@ impl Engine {
         let content = (&customer, &id, &events);
         let mut rows = Vec::with_capacity(events.len());
         for (index, event) in events.iter().enumerate() {
-            let (weighted, meter) = record::weigh(event, &catalog, now).map_err(|e| at(e, index))?;
+            let (weighted, meter) =
+                record::weigh(event, &catalog, now).map_err(|e| at(e, index))?;
             rows.push((record::row(event.clone(), &cell, weighted, now), meter));
         }
         let known = self.reservation(&customer, &id).await?;
-        let settle = Settle { cells: [cell], id: id.clone(), rows, how: Ended::Committed, known };
+        let settle = Settle {
+            cells: [cell],
+            id: id.clone(),
+            rows,
+            how: Ended::Committed,
+            known,
+        };
         self.submit_once(caller, request, &content, settle).await
     }
 
@@ -209,7 +233,13 @@ impl Engine {
         let known = self.reservation(&customer, &id).await?;
         let content = (&customer, &id);
         let how = Ended::Released;
-        let settle = Settle { cells: [cell], id: id.clone(), rows: Vec::new(), how, known };
+        let settle = Settle {
+            cells: [cell],
+            id: id.clone(),
+            rows: Vec::new(),
+            how,
+            known,
+        };
         Ok(self.submit_once(caller, request, &content, settle).await?.0)
     }
 
@@ -228,7 +258,10 @@ impl Engine {
             limit: 1,
         };
         let page = self.shared.store.reservations(query).await?;
-        page.items.into_iter().next().ok_or_else(|| Error::not_found(Thing::Reservation, id))
+        page.items
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::not_found(Thing::Reservation, id))
     }
 
     /// Says why a reservation is not open.
@@ -237,7 +270,10 @@ impl Engine {
     }
 
     /// Returns a new id: time-ordered, so that it appends to its index.
-    #[expect(clippy::disallowed_methods, reason = "ids of our own are drawn here, once for all")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ids of our own are drawn here, once for all"
+    )]
     pub(super) fn fresh_id(&self) -> Uuid {
         Uuid::now_v7()
     }
@@ -245,9 +281,10 @@ impl Engine {
 
 fn at(error: Error, index: usize) -> Error {
     match error {
-        Error::Invalid { field, rule } => {
-            Error::Invalid { field: format!("events[{index}].{field}"), rule }
-        }
+        Error::Invalid { field, rule } => Error::Invalid {
+            field: format!("events[{index}].{field}"),
+            rule,
+        },
         other => other,
     }
 }
@@ -259,7 +296,10 @@ fn closed(reservation: &Reservation) -> Error {
         ReservationState::Committed => "committed",
         ReservationState::Released => "released",
     };
-    Error::ReservationClosed { id: reservation.id.to_string(), state }
+    Error::ReservationClosed {
+        id: reservation.id.to_string(),
+        state,
+    }
 }
 
 struct Reserve {
@@ -292,7 +332,14 @@ impl Reserve {
             .then(|| cell.lock().account.clone())
             .flatten();
         let shared = Arc::clone(shared);
-        Self { cells: [cell], ask, ttl: call.ttl, verbose: call.verbose, shared, stale }
+        Self {
+            cells: [cell],
+            ask,
+            ttl: call.ttl,
+            verbose: call.verbose,
+            shared,
+            stale,
+        }
     }
 }
 
@@ -310,7 +357,9 @@ impl Mutation for Reserve {
         let (ask, verbose, shared) = (&self.ask, self.verbose, &self.shared);
         let stale = self.stale.as_mut();
         let answer = step.with_inner(&self.cells[0], |inner, effects| {
-            Some(reserve_one(inner, effects, ask, now, verbose, shared, stale))
+            Some(reserve_one(
+                inner, effects, ask, now, verbose, shared, stale,
+            ))
         })??;
         Ok(match answer.reservation {
             Some(_) => Applied::Done(answer),
@@ -329,14 +378,24 @@ fn reserve_one(
     shared: &Shared,
     stale: Option<&mut Account>,
 ) -> Result<ReserveAnswer, Error> {
-    let Inner { account: Some(account), rates, .. } = inner else {
+    let Inner {
+        account: Some(account),
+        rates,
+        ..
+    } = inner
+    else {
         return Err(Error::Internal);
     };
-    let mut decisions: Vec<Decision> =
-        ask.items.iter().map(|item| account.check(&look(item, ask, verbose), now)).collect();
+    let mut decisions: Vec<Decision> = ask
+        .items
+        .iter()
+        .map(|item| account.check(&look(item, ask, verbose), now))
+        .collect();
     if decisions.iter().all(|decision| decision.allowed) {
         for (item, decision) in ask.items.iter().zip(&mut decisions) {
-            let Some(rate) = account.rate_of(&item.feature) else { continue };
+            let Some(rate) = account.rate_of(&item.feature) else {
+                continue;
+            };
             let tokens = rate_tokens(account, &item.feature, item.quantity);
             take(rates, &item.feature, rate, tokens, shared, decision);
         }
@@ -347,10 +406,15 @@ fn reserve_one(
             None => account.reserve(ask, now, effects)?,
         }
     } else {
-        crate::domain::account::Reserved { decisions, reservation: None }
+        crate::domain::account::Reserved {
+            decisions,
+            reservation: None,
+        }
     };
-    let mut answer =
-        ReserveAnswer { decisions: reserved.decisions, reservation: reserved.reservation };
+    let mut answer = ReserveAnswer {
+        decisions: reserved.decisions,
+        reservation: reserved.reservation,
+    };
     for (item, decision) in ask.items.iter().zip(&mut answer.decisions) {
         if !decision.allowed {
             shared.suggest_plan(account, &look(item, ask, verbose), decision);
@@ -372,7 +436,11 @@ fn look<'a>(item: &'a ReserveItem, ask: &'a ReserveAsk, verbose: bool) -> Ask<'a
 
 /// A rate feature is asked for calls; another feature with a rate counts one call, whatever its quantity.
 fn rate_tokens(account: &Account, feature: &FeatureId, quantity: i64) -> u32 {
-    match account.rights.get(feature.as_str()).map(|right| &right.spec) {
+    match account
+        .rights
+        .get(feature.as_str())
+        .map(|right| &right.spec)
+    {
         Some(EntitlementSpec::Rate(_)) => u32::try_from(quantity).unwrap_or(u32::MAX),
         Some(
             EntitlementSpec::Boolean(_)
@@ -428,12 +496,22 @@ impl Mutation for Consume {
             let outcome = record::store_one(step, 0, self.row.clone(), cell, &self.meter)?;
             let mut decision = Decision::allowed(now);
             decision.granted = self.row.event.quantity;
-            return Ok(Applied::Done(Consumed { decision, outcome: Some(outcome) }));
+            return Ok(Applied::Done(Consumed {
+                decision,
+                outcome: Some(outcome),
+            }));
         }
         let (row, verbose, feature, shared) =
             (&self.row, self.verbose, &self.feature, &self.shared);
         let decision = step.with_inner(cell, |inner, _| {
-            let Inner { account: Some(account), rates, .. } = inner else { return None };
+            let Inner {
+                account: Some(account),
+                rates,
+                ..
+            } = inner
+            else {
+                return None;
+            };
             let ask = Ask {
                 feature,
                 quantity: units(row, &self.meter),
@@ -453,10 +531,16 @@ impl Mutation for Consume {
             Some(decision)
         })?;
         if !decision.allowed {
-            return Ok(Applied::Refused(Consumed { decision, outcome: None }));
+            return Ok(Applied::Refused(Consumed {
+                decision,
+                outcome: None,
+            }));
         }
         let outcome = record::store_one(step, 0, self.row.clone(), cell, &self.meter)?;
-        Ok(Applied::Done(Consumed { decision, outcome: Some(outcome) }))
+        Ok(Applied::Done(Consumed {
+            decision,
+            outcome: Some(outcome),
+        }))
     }
 }
 
@@ -487,8 +571,9 @@ impl Mutation for Extend {
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Self::Answer>, Error> {
         let now = step.now();
         let (id, until) = (&self.id, now.plus(self.ttl));
-        let extended =
-            step.with(&self.cells[0], |account, effects| account.extend(id, until, now, effects))?;
+        let extended = step.with(&self.cells[0], |account, effects| {
+            account.extend(id, until, now, effects)
+        })?;
         Ok(match extended {
             Ok(reservation) => Applied::Done(Some(reservation)),
             Err(NotOpen) => Applied::Refused(None),
@@ -526,9 +611,15 @@ impl Mutation for Settle {
         })?;
         if !open {
             let repeat = self.how == Ended::Released
-                && matches!(self.known.state, ReservationState::Released | ReservationState::Expired | ReservationState::Open);
+                && matches!(
+                    self.known.state,
+                    ReservationState::Released | ReservationState::Expired | ReservationState::Open
+                );
             let late = self.how == Ended::Committed
-                && matches!(self.known.state, ReservationState::Expired | ReservationState::Open);
+                && matches!(
+                    self.known.state,
+                    ReservationState::Expired | ReservationState::Open
+                );
             if !repeat && !late {
                 return Err(closed(&self.known));
             }
@@ -538,7 +629,13 @@ impl Mutation for Settle {
         for (nth, (row, meter)) in self.rows.iter().enumerate() {
             let outcome = record::store_one(step, nth, row.clone(), &self.cells[0], meter)
                 // Some events may be counted already: only taking the batch back leaves nothing behind.
-                .map_err(|error| if nth == 0 { error } else { Error::Overflow(Overflow) })?;
+                .map_err(|error| {
+                    if nth == 0 {
+                        error
+                    } else {
+                        Error::Overflow(Overflow)
+                    }
+                })?;
             match outcome {
                 RecordOutcome::Recorded(one) => recorded.push((false, one)),
                 RecordOutcome::Duplicate(one) => recorded.push((true, one)),
@@ -554,9 +651,12 @@ impl Mutation for Settle {
             return Ok(Applied::Done((ended, recorded)));
         }
         let how = self.how;
-        let ended =
-            step.with(&self.cells[0], |account, effects| account.end(&id, how, now, effects))??;
-        ended.map(|ended| Applied::Done((ended, recorded))).map_err(|NotOpen| closed(&self.known))
+        let ended = step.with(&self.cells[0], |account, effects| {
+            account.end(&id, how, now, effects)
+        })??;
+        ended
+            .map(|ended| Applied::Done((ended, recorded)))
+            .map_err(|NotOpen| closed(&self.known))
     }
 }
 
@@ -570,11 +670,15 @@ impl Settle {
                 continue;
             }
             let twice = self.rows[..nth].iter().any(|(other, _)| {
-                other.event.event_id == row.event.event_id && record::difference(other, row).is_some()
+                other.event.event_id == row.event.event_id
+                    && record::difference(other, row).is_some()
             });
             if twice {
                 let id = row.event.event_id.to_string();
-                return Err(Error::EventIdReused { id, differs: "content" });
+                return Err(Error::EventIdReused {
+                    id,
+                    differs: "content",
+                });
             }
             let sub = row.event.subaccount_id.as_ref();
             let known = step.with(&self.cells[0], |account, _| {

@@ -16,8 +16,8 @@ use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, EventId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::storage::{
-    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, EventRow, FoldResult, Found, RequestKey,
-    StoredAnswer, StoredEvent, Use,
+    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, EventRow, FoldResult, Found,
+    RequestKey, StoredAnswer, StoredEvent, Use,
 };
 
 /// A batch while it is decided.
@@ -63,8 +63,11 @@ impl<'f> Deciding<'f> {
         rates: &'f RateClock,
         found: &'f Found<'f>,
     ) -> Self {
-        let duplicates =
-            found.duplicates.iter().map(|dup| ((dup.chunk, dup.index), &dup.stored)).collect();
+        let duplicates = found
+            .duplicates
+            .iter()
+            .map(|dup| ((dup.chunk, dup.index), &dup.stored))
+            .collect();
         Self {
             now,
             catalog: loader.current().catalog,
@@ -82,7 +85,9 @@ impl<'f> Deciding<'f> {
 
     /// Takes the accounts of all mutations into the batch; false when some must be made ready first.
     pub(super) fn enter_all(&mut self, writes: &[Box<dyn Write>]) -> bool {
-        writes.iter().all(|write| write.cells().iter().all(|cell| self.enter(cell)))
+        writes
+            .iter()
+            .all(|write| write.cells().iter().all(|cell| self.enter(cell)))
     }
 
     /// Runs one mutation.
@@ -104,7 +109,13 @@ impl<'f> Deciding<'f> {
             return false;
         }
         let mut effects = Effects::default();
-        let Inner { account: Some(account), .. } = &mut *inner else { return false };
+        let Inner {
+            account: Some(account),
+            ..
+        } = &mut *inner
+        else {
+            return false;
+        };
         account.advance(self.now);
         if self.now >= account.rights_until {
             self.loader.refresh(account, self.now);
@@ -115,7 +126,10 @@ impl<'f> Deciding<'f> {
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);
-        self.touched.push(Touched { cell: Arc::clone(cell), effects });
+        self.touched.push(Touched {
+            cell: Arc::clone(cell),
+            effects,
+        });
         true
     }
 
@@ -124,9 +138,16 @@ impl<'f> Deciding<'f> {
         for touched in std::mem::take(&mut self.touched) {
             let mut inner = touched.cell.lock();
             inner.in_batch = None;
-            let Some(account) = inner.account.as_mut() else { continue };
+            let Some(account) = inner.account.as_mut() else {
+                continue;
+            };
             collect_counters(account, &touched.cell.id, &mut self.changes.counters);
-            collect_effects(account, &touched.cell.id, touched.effects, &mut self.changes);
+            collect_effects(
+                account,
+                &touched.cell.id,
+                touched.effects,
+                &mut self.changes,
+            );
         }
         self.changes.rollups = self.rollups.finish()?;
         Ok(self.changes)
@@ -134,7 +155,10 @@ impl<'f> Deciding<'f> {
 
     /// Returns the accounts that were taken in.
     pub(super) fn touched_cells(&self) -> Vec<Arc<Cell>> {
-        self.touched.iter().map(|touched| Arc::clone(&touched.cell)).collect()
+        self.touched
+            .iter()
+            .map(|touched| Arc::clone(&touched.cell))
+            .collect()
     }
 }
 
@@ -179,7 +203,10 @@ impl<'f> Step<'_, 'f> {
         inner.generation = inner.generation.wrapping_add(1);
         inner.in_batch = u32::try_from(self.batch.touched.len()).ok();
         drop(inner);
-        let touched = Touched { cell: Arc::clone(cell), effects: Effects::default() };
+        let touched = Touched {
+            cell: Arc::clone(cell),
+            effects: Effects::default(),
+        };
         self.batch.touched.push(touched);
     }
 
@@ -188,14 +215,19 @@ impl<'f> Step<'_, 'f> {
         if self.batch.duplicates.is_empty() {
             return None;
         }
-        self.batch.duplicates.get(&(self.place.chunk?, index)).copied()
+        self.batch
+            .duplicates
+            .get(&(self.place.chunk?, index))
+            .copied()
     }
 
     /// Takes a plain event of this mutation, which is no duplicate, out of the store again.
     pub(super) fn refuse_plain(&mut self, index: usize, row: &EventRow) {
         if let Some(chunk) = self.place.chunk {
             self.batch.changes.refused.push((chunk, index));
-            self.batch.refused.insert((row.customer, row.event.event_id.clone()));
+            self.batch
+                .refused
+                .insert((row.customer, row.event.event_id.clone()));
         }
     }
 
@@ -203,12 +235,20 @@ impl<'f> Step<'_, 'f> {
     /// not stored either.
     pub(super) fn is_refused(&self, row: &EventRow) -> bool {
         !self.batch.refused.is_empty()
-            && self.batch.refused.contains(&(row.customer, row.event.event_id.clone()))
+            && self
+                .batch
+                .refused
+                .contains(&(row.customer, row.event.event_id.clone()))
     }
 
     /// Returns what is stored under this mutation's nth probe, this batch's own events included.
     pub(super) fn probed(&self, nth: usize) -> Option<StoredEvent> {
-        self.batch.found.events.get(self.place.probes.start + nth).cloned().flatten()
+        self.batch
+            .found
+            .events
+            .get(self.place.probes.start + nth)
+            .cloned()
+            .flatten()
     }
 
     /// Returns an event that an earlier mutation of this batch stores.
@@ -222,34 +262,53 @@ impl<'f> Step<'_, 'f> {
 
     /// Returns what was folded for this mutation.
     pub(super) fn folded(&self) -> &'f [FoldResult] {
-        self.batch.found.folds.get(self.place.folds.clone()).unwrap_or(&[])
+        self.batch
+            .found
+            .folds
+            .get(self.place.folds.clone())
+            .unwrap_or(&[])
     }
 
     /// Returns the answer that the same request got before.
     pub(super) fn answered(&self, request: &Request) -> Option<StoredAnswer> {
-        let stored = self.place.request.and_then(|nth| self.batch.found.requests.get(nth));
-        stored.cloned().flatten().or_else(|| self.batch.answers.get(&request.key).cloned())
+        let stored = self
+            .place
+            .request
+            .and_then(|nth| self.batch.found.requests.get(nth));
+        stored
+            .cloned()
+            .flatten()
+            .or_else(|| self.batch.answers.get(&request.key).cloned())
     }
 
     /// Keeps an answer for repeats of the request.
     pub(super) fn keep_answer(&mut self, request: &Request, answer: Box<str>) {
-        let stored =
-            StoredAnswer { key: request.key.clone(), content: request.content, answer };
-        self.batch.answers.insert(request.key.clone(), stored.clone());
+        let stored = StoredAnswer {
+            key: request.key.clone(),
+            content: request.content,
+            answer,
+        };
+        self.batch
+            .answers
+            .insert(request.key.clone(), stored.clone());
         self.batch.changes.answers.push(stored);
     }
 }
 
 fn collect_counters(account: &mut Account, customer: &CustomerId, rows: &mut Vec<CounterSet>) {
-    let mut collect = |sub: Option<&SubaccountId>, specs: &[Arc<CounterSpec>], counters: &mut [Counter]| {
-        for (spec, counter) in specs.iter().zip(counters) {
-            if counter.dirty {
-                counter.dirty = false;
-                let row = counter_row(sub, spec, counter);
-                rows.push(CounterSet { customer: customer.clone(), row });
+    let mut collect =
+        |sub: Option<&SubaccountId>, specs: &[Arc<CounterSpec>], counters: &mut [Counter]| {
+            for (spec, counter) in specs.iter().zip(counters) {
+                if counter.dirty {
+                    counter.dirty = false;
+                    let row = counter_row(sub, spec, counter);
+                    rows.push(CounterSet {
+                        customer: customer.clone(),
+                        row,
+                    });
+                }
             }
-        }
-    };
+        };
     collect(None, &account.rights.tracked, &mut account.counters);
     for (id, state) in &mut account.subaccounts {
         collect(Some(id), &state.rights.tracked, &mut state.counters);
@@ -264,9 +323,11 @@ pub(super) fn counter_row(
 ) -> CounterRow {
     let (start, end, used) = match &counter.tally {
         Tally::Fixed { range, used, .. } => (range.start, range.end, Use::Fixed(*used)),
-        Tally::Rolling { ring, .. } => {
-            (Timestamp::MIN, Timestamp::MAX, Use::Rolling((**ring).clone()))
-        }
+        Tally::Rolling { ring, .. } => (
+            Timestamp::MIN,
+            Timestamp::MAX,
+            Use::Rolling((**ring).clone()),
+        ),
     };
     CounterRow {
         subaccount: subaccount.cloned(),
@@ -284,28 +345,40 @@ fn collect_effects(
     effects: Effects,
     changes: &mut Changes,
 ) {
-    changes.shifts.extend(effects.shifts.into_iter().map(|shift| CounterShift {
-        customer: customer.clone(),
-        subaccount: shift.subaccount,
-        spec: shift.spec,
-        start: shift.start,
-        end: shift.end,
-        used: shift.used,
-        reserved: shift.reserved,
-    }));
+    changes
+        .shifts
+        .extend(effects.shifts.into_iter().map(|shift| CounterShift {
+            customer: customer.clone(),
+            subaccount: shift.subaccount,
+            spec: shift.spec,
+            start: shift.start,
+            end: shift.end,
+            used: shift.used,
+            reserved: shift.reserved,
+        }));
     for id in effects.touched {
         if let Some(open) = account.reservations.get(&id) {
             changes.reservations.push((customer.clone(), open.clone()));
         }
     }
-    let ended = effects.ended.into_iter().map(|ended| (customer.clone(), ended));
+    let ended = effects
+        .ended
+        .into_iter()
+        .map(|ended| (customer.clone(), ended));
     changes.reservations.extend(ended);
     for (feature, id) in effects.allocated {
-        let held = account.allocations.get(&feature).and_then(|held| held.get(&id));
+        let held = account
+            .allocations
+            .get(&feature)
+            .and_then(|held| held.get(&id));
         if let Some(allocation) = held {
-            changes.allocations.push((customer.clone(), allocation.clone()));
+            changes
+                .allocations
+                .push((customer.clone(), allocation.clone()));
         }
     }
     let freed = effects.deallocated.into_iter();
-    changes.deallocations.extend(freed.map(|(feature, id)| (customer.clone(), feature, id)));
+    changes
+        .deallocations
+        .extend(freed.map(|(feature, id)| (customer.clone(), feature, id)));
 }

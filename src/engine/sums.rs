@@ -35,9 +35,12 @@ impl RollupSums {
     pub(super) fn add(&mut self, row: &EventRow, meter: &Arc<Meter>) {
         let add = match row.kind {
             EventKind::Usage => Rollup::of_event(row.weighted, row.count_time),
-            EventKind::Void => {
-                Rollup { count: -1, sum: row.weighted, max: None, latest: None }
-            }
+            EventKind::Void => Rollup {
+                count: -1,
+                sum: row.weighted,
+                max: None,
+                latest: None,
+            },
         };
         let hour = Rollup::hour_of(row.count_time);
         let labels = if row.event.subaccount_id.is_none() && row.event.dimensions.is_empty() {
@@ -47,7 +50,12 @@ impl RollupSums {
             state.hash_one((&row.event.subaccount_id, &row.event.dimensions))
         };
         let meter = Arc::as_ptr(meter) as usize;
-        let mut key = Key { customer: row.customer, meter, hour, labels };
+        let mut key = Key {
+            customer: row.customer,
+            meter,
+            hour,
+            labels,
+        };
         loop {
             match self.sums.entry(key) {
                 Entry::Vacant(free) => {

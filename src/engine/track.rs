@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cell::Cell;
 use super::error::{Error, Thing};
-use super::load::{Loader, Source};
+use super::load::Loader;
 use super::mutation::{Applied, Mutation};
 use super::step::{Step, counter_row};
 use crate::domain::account::Account;
@@ -34,7 +34,10 @@ pub(super) struct Missing {
 
 impl Track {
     pub(super) fn new(cell: Arc<Cell>) -> Self {
-        Self { cell, missing: Vec::new() }
+        Self {
+            cell,
+            missing: Vec::new(),
+        }
     }
 }
 
@@ -53,7 +56,9 @@ impl Mutation for Track {
 
     fn folds(&mut self, loader: &Loader, now: Timestamp) -> Vec<Fold> {
         let inner = self.cell.lock();
-        let Some(account) = &inner.account else { return Vec::new() };
+        let Some(account) = &inner.account else {
+            return Vec::new();
+        };
         self.missing = missing(account, loader);
         folds(&self.missing, account, self.cell.no(), now)
     }
@@ -68,7 +73,13 @@ impl Mutation for Track {
             return Err(Error::not_found(Thing::Customer, &self.cell.id));
         };
         let changes = &mut step.batch.changes;
-        keep(account, &self.missing, folded, (step.batch.loader, now), changes)?;
+        keep(
+            account,
+            &self.missing,
+            folded,
+            (step.batch.loader, now),
+            changes,
+        )?;
         Ok(Applied::Done(()))
     }
 }
@@ -80,12 +91,19 @@ pub(super) fn missing(account: &Account, loader: &Loader) -> Vec<Missing> {
     let find = |owner: Owner<'_>, id: Option<&SubaccountId>, kept: &[Arc<CounterSpec>]| {
         let mut specs = needed(owner, &catalog, plan.as_deref(), &account.overrides);
         specs.retain(|spec| !kept.iter().any(|other| **other == *spec));
-        let of = move |spec| Missing { subaccount: id.cloned(), spec };
+        let of = move |spec| Missing {
+            subaccount: id.cloned(),
+            spec,
+        };
         specs.into_iter().map(of).collect::<Vec<_>>()
     };
     let mut all = find(Owner::Customer, None, &account.rights.tracked);
     for (id, state) in &account.subaccounts {
-        all.extend(find(Owner::Subaccount(id.as_str()), Some(id), &state.rights.tracked));
+        all.extend(find(
+            Owner::Subaccount(id.as_str()),
+            Some(id),
+            &state.rights.tracked,
+        ));
     }
     all
 }
@@ -120,7 +138,10 @@ pub(super) fn keep(
         let mut counter = Counter::empty(spec.window, account.anchor, now);
         let rows = fill(&mut counter, &spec, one.subaccount.as_ref(), result)?;
         let customer = &account.customer.id;
-        let set = |row| CounterSet { customer: customer.clone(), row };
+        let set = |row| CounterSet {
+            customer: customer.clone(),
+            row,
+        };
         changes.counters.extend(rows.into_iter().map(set));
         match &one.subaccount {
             None => {
@@ -128,7 +149,9 @@ pub(super) fn keep(
                 account.counters.push(counter);
             }
             Some(id) => {
-                let Some(state) = account.subaccounts.get_mut(id) else { continue };
+                let Some(state) = account.subaccounts.get_mut(id) else {
+                    continue;
+                };
                 let mut kept = state.rights.tracked.to_vec();
                 kept.push(spec);
                 state.counters.push(counter);
@@ -204,6 +227,9 @@ impl Loader {
         rights: &crate::domain::rights::Rights,
         tracked: &[Arc<CounterSpec>],
     ) -> Arc<crate::domain::rights::Rights> {
-        Arc::new(crate::domain::rights::Rights::bare(self.share(tracked), rights.warnings))
+        Arc::new(crate::domain::rights::Rights::bare(
+            self.share(tracked),
+            rights.warnings,
+        ))
     }
 }

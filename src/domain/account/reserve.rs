@@ -129,7 +129,8 @@ impl Account {
             }
             self.in_flight.opened(reservation);
             effects.touched.insert(reservation.id.clone());
-            self.reservations.insert(reservation.id.clone(), reservation.clone());
+            self.reservations
+                .insert(reservation.id.clone(), reservation.clone());
         }
         Ok(decided)
     }
