@@ -2,3 +2,5 @@
 
 pub mod domain;
 pub mod storage;
+
+pub mod grpc;
