@@ -34,12 +34,6 @@ pub(super) enum StreamFault {
     SequenceBroken { expected: i64, actual: i64 },
     /// More events are on their way than may be.
     CreditsExceeded { credits: usize, unacked: usize },
-    /// A list holds more than it may.
-    BatchTooLarge {
-        field: &'static str,
-        limit: usize,
-        actual: usize,
-    },
 }
 
 /// An error in the making.
@@ -346,21 +340,6 @@ fn stream_fault(fault: StreamFault) -> Fault {
             ];
             let reason = ErrorReason::CreditsExceeded;
             Fault::new(Code::ResourceExhausted, reason, text, &metadata).quota("stream")
-        }
-        StreamFault::BatchTooLarge {
-            field,
-            limit,
-            actual,
-        } => {
-            let rule = format!("must be at most {limit} elements");
-            let metadata = [
-                ("field", field.to_owned()),
-                ("limit", limit.to_string()),
-                ("actual", actual.to_string()),
-            ];
-            let text = format!("{field}: {rule}");
-            let reason = ErrorReason::BatchTooLarge;
-            Fault::new(Code::InvalidArgument, reason, text, &metadata).field(field, &rule)
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod batch;
 mod corrections;
+mod pipeline;
 mod queries;
 mod stream;
 
