@@ -3,10 +3,13 @@
 //! `store_conformance!(memory, crate::storage::memory::tests::make)` makes a module `memory` with one test per
 //! promise. `make` is an `async fn` that returns an empty store and whatever must live as long as it does.
 
+pub mod accounts;
 pub mod commits;
+pub mod counters;
 pub mod events;
 pub mod fixture;
 pub mod folds;
+pub mod rollups;
 
 /// Runs the suite on a store.
 macro_rules! store_conformance {
@@ -51,6 +54,40 @@ macro_rules! store_conformance {
                     a_fold_of_all_time_has_one_window
                     a_fold_of_a_rolling_window_is_a_ring
                     a_fold_says_when_a_sum_is_too_large
+                ]
+                counters: [
+                    a_set_replaces_the_row
+                    a_shift_makes_the_row_and_adds
+                    a_set_comes_before_a_shift
+                    a_sum_beyond_64_bits_is_refused
+                    a_rolling_counter_takes_only_reservations_by_shift
+                    counters_whose_window_ended_are_left_out
+                    counters_of_subaccounts_stand_apart
+                    rings_come_back_as_they_were
+                ]
+                rollups: [
+                    hours_add_up
+                    cut_hours_are_read_from_events
+                    usage_within_one_hour_is_read_from_events
+                    groups_and_filters_tell_dimensions_apart
+                    subaccounts_are_told_apart
+                    unique_values_are_counted_once
+                    a_void_is_counted_again
+                    combinations_beyond_the_cap_flow_over
+                    a_void_beyond_the_cap_is_counted_again
+                    a_rollup_beyond_64_bits_is_refused
+                ]
+                accounts: [
+                    an_unknown_customer_has_no_account
+                    an_account_is_complete
+                    a_batch_loads_the_same_account
+                    a_customer_is_replaced_whole
+                    a_subaccount_is_replaced_whole
+                    overrides_are_replaced_and_removed
+                    adjustments_replace_one_another
+                    allocations_come_and_go
+                    reservations_leave_the_account_when_they_end
+                    a_deleted_customer_is_still_read
                 ]
             }
         }
