@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fixture::{
     Draft, START, answer, between, counter_of, create, customer_id, customer_write, event,
-    events_of, held, minute, reservation, set, shift, spec, subaccount_id,
+    events_of, held, minute, reservation, rollups_of, set, shift, spec, subaccount_id,
 };
 use crate::domain::catalog::{Catalog, CatalogVersion, WarningLevels};
 use crate::domain::customer::{Adjustment, Allocation, Subaccount};
@@ -111,7 +111,7 @@ pub async fn a_broken_constraint_leaves_nothing_behind(store: &dyn Store) {
     let row = super::fixture::counter(&hour, between(0, 60), 4, 1);
     let feature = FeatureId::new("seats").unwrap();
     let changes = Changes {
-        rollups: vec![plain.rollup(), own.rollup()],
+        rollups: rollups_of([&plain, &own]),
         events: vec![own],
         customers: vec![customer_write("bolt")],
         subaccounts: vec![(customer_id("acme"), subaccount("a1"), Vec::new())],

@@ -216,6 +216,27 @@ impl EventRow {
     }
 }
 
+/// Returns what events do to rollups, one shift per row.
+pub fn rollups_of<'a>(rows: impl IntoIterator<Item = &'a EventRow>) -> Vec<RollupShift> {
+    let mut shifts: Vec<RollupShift> = Vec::new();
+    for shift in rows.into_iter().map(EventRow::rollup) {
+        let same = shifts.iter_mut().find(|other| {
+            other.customer == shift.customer
+                && other.subaccount == shift.subaccount
+                && other.meter == shift.meter
+                && other.hour == shift.hour
+                && other.dimensions == shift.dimensions
+        });
+        if let Some(other) = same {
+            other.add = other.add.merge(shift.add).unwrap();
+            other.recount |= shift.recount;
+        } else {
+            shifts.push(shift);
+        }
+    }
+    shifts
+}
+
 /// Returns a counter row of the customer: used and reserved in units.
 pub fn counter(spec: &Arc<CounterSpec>, range: TimeRange, used: i64, reserved: i64) -> CounterRow {
     CounterRow {

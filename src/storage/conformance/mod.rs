@@ -4,12 +4,16 @@
 //! promise. `make` is an `async fn` that returns an empty store and whatever must live as long as it does.
 
 pub mod accounts;
+pub mod audits;
 pub mod commits;
 pub mod counters;
 pub mod events;
 pub mod fixture;
 pub mod folds;
+pub mod lists;
+pub mod model;
 pub mod rollups;
+pub mod trims;
 
 /// Runs the suite on a store.
 macro_rules! store_conformance {
@@ -89,6 +93,40 @@ macro_rules! store_conformance {
                     reservations_leave_the_account_when_they_end
                     a_deleted_customer_is_still_read
                 ]
+                lists: [
+                    customers_are_listed_by_id
+                    customers_are_filtered
+                    events_are_listed_newest_first
+                    events_are_filtered
+                    reservations_are_listed_newest_first
+                    reservations_are_filtered
+                    allocations_are_listed_by_feature_and_id
+                    denials_are_summed_and_listed
+                    pages_hold_still_while_rows_come
+                    tokens_of_others_are_refused
+                    unknown_customers_have_empty_lists
+                    overdue_reservations_name_their_customers
+                ]
+                audits: [
+                    right_counters_pass
+                    a_wrong_use_is_found
+                    a_wrong_reserve_is_found
+                    a_wrong_bucket_is_found
+                    a_tracked_window_without_a_row_holds_nothing
+                    a_held_window_without_a_row_holds_nothing
+                    an_audit_goes_by_customer
+                ]
+                trims: [
+                    events_go_and_counters_stay_right
+                    events_stay_as_long_as_their_keys_must
+                    a_trim_goes_in_slices
+                    counters_go_when_nothing_of_their_window_is_left
+                    what_was_trimmed_stays_in_folds
+                    answers_go_in_time
+                    denials_go_in_time
+                    ended_reservations_go_in_time
+                ]
+                model: [ random_batches_agree_with_the_reference ]
             }
         }
     };

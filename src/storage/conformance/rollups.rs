@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::fixture::{
-    Draft, between, create, customer_id, event, labels, meter, minute, subaccount_id,
+    Draft, between, create, customer_id, event, labels, meter, minute, rollups_of, subaccount_id,
 };
 use crate::domain::catalog::Aggregation;
 use crate::domain::quantity::Milli;
@@ -16,7 +16,7 @@ use crate::storage::{Changes, EventRow, Store, UsageQuery, UsageRow};
 /// Stores events with their rollups.
 async fn record(store: &dyn Store, rows: Vec<EventRow>) {
     let changes = Changes {
-        rollups: rows.iter().map(EventRow::rollup).collect(),
+        rollups: rollups_of(&rows),
         ..Changes::default()
     };
     Draft::new().plain(rows).changes(changes).run(store).await;
