@@ -11,6 +11,7 @@ mod counters;
 mod diagnose;
 mod dropped;
 mod error;
+mod event_list;
 mod find;
 mod insert;
 mod lists;
@@ -179,7 +180,7 @@ impl Store for SqliteStore {
 
     async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StoreError> {
         self.readers
-            .read(move |reading| scan::page(reading, &query))
+            .read(move |reading| event_list::page(reading, &query))
             .await
     }
 

@@ -1,12 +1,9 @@
 //! Reading events: one by its key, or a customer's by time.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use rusqlite::{CachedStatement, Row};
 
 use super::columns::{
-    IdColumn, corrupt, kind_column, read_kind, read_labels, read_part, read_time, read_token, token,
+    IdColumn, corrupt, kind_column, read_kind, read_labels, read_part, read_time,
 };
 use super::names::Reading;
 use super::segments::unpack_key;
@@ -16,9 +13,7 @@ use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Labels, UsageEvent};
 use crate::domain::window::TimeRange;
-use crate::storage::{
-    CustomerNo, EventFlags, EventKind, EventQuery, EventRow, Page, StoreError, StoredEvent,
-};
+use crate::storage::{CustomerNo, EventFlags, EventKind, EventRow, StoreError, StoredEvent};
 
 /// Reads one event by its key; [`Seen`] knows the columns by position.
 const BY_KEY: &str =
@@ -235,125 +230,4 @@ pub(super) fn visit(
         })?;
     }
     Ok(())
-}
-
-/// The order of lists of events: newest count time first, then id, then kind.
-type Place = (Reverse<Timestamp>, EventId, EventKind);
-
-/// Lists events.
-pub(super) fn page(
-    reading: Reading<'_>,
-    query: &EventQuery,
-) -> Result<Page<StoredEvent>, StoreError> {
-    let none = Page {
-        items: Vec::new(),
-        next: None,
-    };
-    let Some(customer) = reading.customer_no(&query.customer)? else {
-        return Ok(none);
-    };
-    let meter = match &query.meter {
-        Some(id) => match reading.meter_no(id)? {
-            Some(no) => Some(no),
-            None => return Ok(none),
-        },
-        None => None,
-    };
-    let after: Option<Place> = match &query.after {
-        Some(text) => {
-            let (at, id, kind): (Timestamp, EventId, EventKind) = read_token(text)?;
-            Some((Reverse(at), id, kind))
-        }
-        None => None,
-    };
-    let limit = query.limit.max(1);
-    let mut found: BTreeMap<Place, StoredEvent> = BTreeMap::new();
-    let mut see = |seen: &Seen<'_, '_>| {
-        if let Some(place) = wanted(seen, query, meter)? {
-            let full_before = found.len() > limit
-                && found
-                    .last_key_value()
-                    .is_some_and(|(last, _)| *last < place);
-            if after.as_ref().is_none_or(|after| *after < place) && !full_before {
-                found.insert(place, seen.decode(reading, customer, &query.customer)?);
-                if found.len() > limit + 1 {
-                    found.pop_last();
-                }
-            }
-        }
-        Ok(found
-            .last_key_value()
-            .filter(|_| found.len() > limit)
-            .map(|(last, _)| last.0.0))
-    };
-    let mut lookup = Lookup::new(reading)?;
-    if query.ids.is_empty() {
-        let mut range = query.range;
-        if let Some((Reverse(at), ..)) = &after {
-            let next = Timestamp::from_micros_clamped(at.as_micros() + 1);
-            range.end = range.end.min(next);
-        }
-        let mut full_from: Option<Timestamp> = None;
-        for (segment, last) in segments(reading, range)? {
-            // Segments come latest first: once the page is full, one that ends before its last item adds nothing.
-            if full_from.is_some_and(|from| last < from.as_micros()) {
-                break;
-            }
-            visit_segment(reading, &mut lookup, segment, customer, &mut |seen| {
-                full_from = see(seen)?;
-                Ok(())
-            })?;
-        }
-    } else {
-        for id in &query.ids {
-            for kind in [EventKind::Usage, EventKind::Void] {
-                lookup.event(customer, IdColumn::of(id), kind, &mut see)?;
-            }
-        }
-    }
-    let more = found.len() > limit;
-    if more {
-        found.pop_last();
-    }
-    let next = found
-        .last_key_value()
-        .filter(|_| more)
-        .map(|((Reverse(at), id, kind), _)| token(&(at, id, kind)));
-    Ok(Page {
-        items: found.into_values().collect(),
-        next,
-    })
-}
-
-/// Returns where an event stands in the list if it belongs there.
-fn wanted(
-    seen: &Seen<'_, '_>,
-    query: &EventQuery,
-    meter: Option<i64>,
-) -> Result<Option<Place>, StoreError> {
-    let count_time = seen.count_time()?;
-    if !query.range.contains(count_time) {
-        return Ok(None);
-    }
-    if let Some(meter) = meter
-        && seen.meter_no()? != meter
-    {
-        return Ok(None);
-    }
-    if let Some(subaccount) = &query.subaccount
-        && seen.part()? != Some(subaccount.as_str())
-    {
-        return Ok(None);
-    }
-    if !query.dimensions.is_empty() {
-        let dimensions = seen.dimensions()?;
-        let all = query
-            .dimensions
-            .iter()
-            .all(|(key, value)| dimensions.get(key) == Some(value));
-        if !all {
-            return Ok(None);
-        }
-    }
-    Ok(Some((Reverse(count_time), seen.id()?, seen.kind()?)))
 }

@@ -8,7 +8,7 @@ use crate::domain::time::Span;
 use crate::storage::conformance::fixture::{
     Draft, START, all_events, answer, create, customer_id, day, event, events_of, minute, set,
 };
-use crate::storage::conformance::{fixture, store_conformance};
+use crate::storage::conformance::{self, fixture, store_conformance};
 use crate::storage::{Changes, Store, StoreError};
 
 /// Returns an empty store in a directory that goes with it.
@@ -25,6 +25,14 @@ fn open(directory: &TempDir) -> SqliteStore {
 }
 
 store_conformance!(sqlite, crate::storage::sqlite::tests::make);
+
+#[tokio::test]
+async fn many_random_histories_agree_with_the_reference() {
+    for seed in 2..=12 {
+        let (store, _directory) = make().await;
+        conformance::model::same_as_model(&store, seed).await;
+    }
+}
 
 async fn execute(store: &SqliteStore, sql: &str) -> Result<(), StoreError> {
     let sql = sql.to_owned();
