@@ -10,6 +10,7 @@ pub(crate) mod conformance;
 pub mod memory;
 mod query;
 mod rows;
+pub mod sqlite;
 
 use async_trait::async_trait;
 
