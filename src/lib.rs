@@ -1,4 +1,9 @@
 //! bursar decides who may use what, counts what they used, and gets it paid.
 
+pub mod clock;
 pub mod domain;
+pub mod engine;
+pub mod failpoint;
 pub mod storage;
+
+pub mod grpc;

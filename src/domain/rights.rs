@@ -170,6 +170,17 @@ impl Rights {
         }
     }
 
+    /// Returns no rights over these counters: what is counted before rights are compiled.
+    #[must_use]
+    pub fn bare(tracked: Tracked, warnings: WarningLevels) -> Self {
+        Self {
+            rights: Vec::new(),
+            tracked,
+            by_meter: Vec::new(),
+            warnings,
+        }
+    }
+
     /// Returns the right to a feature.
     #[must_use]
     pub fn get(&self, feature: &str) -> Option<&Right> {

@@ -149,6 +149,9 @@ pub struct Found<'a> {
 /// be named by id in the changes that create it.
 #[derive(Debug, Default)]
 pub struct Changes {
+    /// Why nothing of the batch may be stored; the store takes it back and answers
+    /// [`StoreError::Constraint`](super::StoreError::Constraint) with this text.
+    pub abort: Option<String>,
     /// Plain events to be taken out again: chunk and index. Nothing happens for one that was a duplicate.
     pub refused: Vec<(usize, usize)>,
     /// Further events to be stored; the decision knows that they are new.

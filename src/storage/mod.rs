@@ -6,7 +6,7 @@
 
 mod batch;
 #[cfg(test)]
-pub mod conformance;
+pub(crate) mod conformance;
 pub mod memory;
 mod query;
 mod rows;

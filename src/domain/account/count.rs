@@ -29,14 +29,13 @@ impl Account {
     /// Counts usage in the counters of the customer and of the subaccount.
     ///
     /// # Errors
-    /// When a counter would leave the range of 64 bits; nothing is counted then.
+    /// When a counter would leave the range of 64 bits; [`Account::fits`] tells before anything is changed.
     pub fn count(
         &mut self,
         usage: &Counted<'_>,
         now: Timestamp,
         effects: &mut Effects,
     ) -> Result<(), Overflow> {
-        self.fits(usage)?;
         let anchor = self.anchor;
         let rights = Arc::clone(&self.rights);
         for slot in rights.slots_of(usage.meter) {
@@ -64,7 +63,10 @@ impl Account {
     }
 
     /// Checks that no counter in memory would overflow, so that counting is all or nothing.
-    fn fits(&self, usage: &Counted<'_>) -> Result<(), Overflow> {
+    ///
+    /// # Errors
+    /// When one would.
+    pub fn fits(&self, usage: &Counted<'_>) -> Result<(), Overflow> {
         let own = self.counters.iter().zip(self.rights.tracked.iter());
         let sub = usage.subaccount.and_then(|id| self.subaccounts.get(id));
         let below = sub

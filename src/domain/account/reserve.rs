@@ -110,6 +110,31 @@ impl Account {
         })
     }
 
+    /// Sets items aside as another, older state of the account decides. Only the build that shows what deciding
+    /// under lock is for does this.
+    ///
+    /// # Errors
+    /// When a counter would leave the range of 64 bits.
+    pub fn reserve_as_decided_on(
+        &mut self,
+        stale: &mut Self,
+        ask: &ReserveAsk,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) -> Result<Reserved, Overflow> {
+        let decided = stale.reserve(ask, now, &mut Effects::default())?;
+        if let Some(reservation) = &decided.reservation {
+            for item in &reservation.items {
+                self.raise(item, ask.subaccount.as_ref(), effects)?;
+            }
+            self.in_flight.opened(reservation);
+            effects.touched.insert(reservation.id.clone());
+            self.reservations
+                .insert(reservation.id.clone(), reservation.clone());
+        }
+        Ok(decided)
+    }
+
     /// Takes what earlier items of the same reservation hold into account.
     fn add_in_flight(&self, item: &ReserveItem, held: i64, decision: &mut Decision) {
         if held == 0 || !decision.allowed {

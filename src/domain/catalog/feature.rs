@@ -42,6 +42,21 @@ pub enum FeatureKind {
     Rate,
 }
 
+impl FeatureKind {
+    /// Returns the kind as catalogs write it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Boolean => "boolean",
+            Self::Static => "static",
+            Self::Metered { .. } => "metered",
+            Self::Allocation => "allocation",
+            Self::Concurrency => "concurrency",
+            Self::Rate => "rate",
+        }
+    }
+}
+
 /// What a check answers while the database cannot be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,17 +1,27 @@
 //! What is for sale: meters, features, plans and products, declared together and checked as a whole.
 
+mod check;
+mod decimal;
+mod diff;
 mod feature;
+mod file;
+mod fold;
 mod limit;
 mod meter;
+mod path;
 mod plan;
 mod product;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use diff::{CatalogChange, ChangeKind, diff};
 pub use feature::{Feature, FeatureKind, OnOutage};
+pub use file::{CATALOG_BYTES_MAX, CatalogFault, parse_catalog};
 pub use limit::{Limit, Mode, OnChange, OnLimit, WarningLevels};
 pub use meter::{Aggregation, Filter, Meter, Weight};
 pub use plan::{
@@ -25,7 +35,7 @@ use crate::domain::id::{FeatureId, MeterId, PlanId, ProductId};
 pub type CatalogVersion = i64;
 
 /// One version of everything that is declared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
     /// Which version this is; 0 for one that was never applied.
     pub version: CatalogVersion,
@@ -45,4 +55,30 @@ pub struct Catalog {
     pub products: BTreeMap<ProductId, Product>,
     /// Plans by id, with what they extend already folded in.
     pub plans: BTreeMap<PlanId, Arc<Plan>>,
+}
+
+impl Catalog {
+    /// Returns the plan with this id.
+    #[must_use]
+    pub fn plan(&self, id: &str) -> Option<&Arc<Plan>> {
+        self.plans.get(id)
+    }
+
+    /// Returns the feature with this id.
+    #[must_use]
+    pub fn feature(&self, id: &str) -> Option<&Arc<Feature>> {
+        self.features.get(id)
+    }
+
+    /// Returns the meter with this id.
+    #[must_use]
+    pub fn meter(&self, id: &str) -> Option<&Arc<Meter>> {
+        self.meters.get(id)
+    }
+
+    /// Returns the product with this id.
+    #[must_use]
+    pub fn product(&self, id: &str) -> Option<&Product> {
+        self.products.get(id)
+    }
 }

@@ -155,6 +155,27 @@ pub async fn a_broken_constraint_leaves_nothing_behind(store: &dyn Store) {
     assert!(seen.duplicates.is_empty(), "no event is left");
 }
 
+pub async fn an_abort_leaves_nothing_behind(store: &dyn Store) {
+    let no = create(store, "acme").await;
+    let row = event((no, "acme"), "e1", 1, minute(1));
+    let changes = Changes {
+        abort: Some(String::from("a sum would not fit")),
+        customers: vec![customer_write("bolt")],
+        ..Changes::default()
+    };
+    let failing = Draft::new().plain(vec![row.clone()]).changes(changes);
+    let mark = failing.mark;
+    let (outcome, _) = failing.commit(store).await;
+    let Err(StoreError::Constraint(why)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(why, "a sum would not fit");
+    assert!(events_of(store, "acme").await.is_empty());
+    let bolt = store.account(&customer_id("bolt"), START).await.unwrap();
+    assert!(bolt.is_none());
+    Draft::new().marked(mark).plain(vec![row]).run(store).await;
+}
+
 fn subaccount(id: &str) -> Subaccount {
     Subaccount {
         id: subaccount_id(id),

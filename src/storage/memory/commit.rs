@@ -31,6 +31,9 @@ pub(super) fn commit(state: &mut State, mut batch: Batch) -> Result<Committed, S
     let decide = std::mem::replace(&mut batch.decide, Box::new(|_| Changes::default()));
     let found = find(pending.state, &batch, duplicates);
     let mut changes = decide(&found);
+    if let Some(why) = changes.abort.take() {
+        return Err(StoreError::Constraint(why));
+    }
     let refused = refused(&batch.plain, &changes, &repeats)?;
     let plan = Plan::check(pending.state, &mut changes, &refused)?;
 

@@ -1,0 +1,30 @@
+# `make` alone lists what there is. Only `run` needs no more than Rust and a C compiler; the others install
+# what they miss into .tools/.
+
+# Rounds of the crash test, and the store it runs on.
+ROUNDS ?= 30
+STORE ?= sqlite
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench crash tour
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Serve on this machine, built for speed.
+	cargo run --release --locked -- serve
+
+test: ## Install what the tests need, then run all of them.
+	@scripts/test
+
+check: ## Formatting, lints, documentation, protocol files, dependencies.
+	@scripts/check
+
+bench: ## Measure, and print the figures beside their baselines.
+	cargo bench --locked
+
+crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=30 STORE=sqlite).
+	@ROUNDS=$(ROUNDS) STORE=$(STORE) scripts/crash
+
+tour: ## Run the README's calls against a real server and check every answer.
+	@scripts/tour

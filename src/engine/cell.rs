@@ -1,0 +1,114 @@
+//! The place of one customer in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use super::rates::Rates;
+use crate::domain::account::Account;
+use crate::domain::id::CustomerId;
+use crate::domain::time::Timestamp;
+use crate::storage::CustomerNo;
+
+/// The place of one customer in memory. Dropping what it holds at any moment changes cost, never meaning.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(super) id: CustomerId,
+    /// The store's number of the customer; 0: not known.
+    no: AtomicI64,
+    /// Whether it was used since the last look for idle ones.
+    used: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+/// What a cell holds, behind its lock.
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    /// The account; `None`: to be read from the store.
+    pub(super) account: Option<Account>,
+    /// Whether the store knows no such customer, as of the last reading.
+    pub(super) absent: bool,
+    /// Rises with each batch that touches the account, so that an older reading is noticed.
+    pub(super) generation: u32,
+    /// The place of the account among those that the running batch touches.
+    pub(super) in_batch: Option<u32>,
+    /// Whether it needs counters that are not kept yet.
+    pub(super) untracked: bool,
+    /// Tokens of its rate features.
+    pub(super) rates: Rates,
+}
+
+impl Cell {
+    pub(super) fn new(id: CustomerId) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            no: AtomicI64::new(0),
+            used: AtomicBool::new(true),
+            inner: Mutex::default(),
+        })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    pub(super) fn no(&self) -> CustomerNo {
+        self.no.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_no(&self, no: CustomerNo) {
+        self.no.store(no, Ordering::Relaxed);
+    }
+
+    /// Whether the account is in memory with all its counters.
+    pub(super) fn is_ready(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.account.is_some() && !inner.untracked
+    }
+
+    /// Marks it as used, for the look for idle ones.
+    pub(super) fn touch(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether it was used since this was last asked.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Inner {
+    /// Forgets the account, so that it is read again.
+    pub(super) fn forget(&mut self) {
+        self.account = None;
+        self.absent = false;
+        self.in_batch = None;
+        self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// Returns the account for looking at `now`: moved on to the windows that hold now.
+    ///
+    /// While a batch holds changes of it that are not collected yet, windows may not move on under them; such an
+    /// account is looked at as a copy.
+    pub(super) fn look<R>(
+        &mut self,
+        now: Timestamp,
+        look: impl FnOnce(&Account) -> R,
+    ) -> Option<R> {
+        let in_batch = self.in_batch.is_some();
+        let account = self.account.as_mut()?;
+        if !account.is_behind(now) {
+            return Some(look(account));
+        }
+        if in_batch {
+            let mut copy = account.clone();
+            copy.advance(now);
+            return Some(look(&copy));
+        }
+        account.advance(now);
+        Some(look(account))
+    }
+}

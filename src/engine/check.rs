@@ -1,0 +1,214 @@
+//! Answering checks from memory.
+
+use std::sync::Arc;
+
+use super::cell::{Cell, Inner};
+use super::error::Error;
+use super::{Engine, Outage};
+use crate::domain::account::{Account, Ask, smallest_plan};
+use crate::domain::catalog::FeatureKind;
+use crate::domain::decision::{Decision, Reason};
+use crate::domain::id::{CustomerId, FeatureId, SubaccountId};
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::usage::Labels;
+
+/// How long an answer about what is counted may be reused: as far as other replicas may be behind.
+const CACHE_COUNTED: Span = Span::from_millis(250);
+/// How long an answer about what only changes with the plan may be reused.
+const CACHE_FIXED: Span = Span::from_secs(10);
+
+/// A check of one feature.
+#[derive(Debug, Clone)]
+pub struct CheckAsk {
+    /// The feature.
+    pub feature: FeatureId,
+    /// Units; 0 asks for nothing and looks.
+    pub quantity: i64,
+    /// Dimensions of the usage to come.
+    pub dimensions: Labels,
+}
+
+/// How a check is to be made.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CheckMode {
+    /// Take no rate token.
+    pub dry_run: bool,
+    /// List each limit.
+    pub verbose: bool,
+}
+
+impl Engine {
+    /// Checks one feature from memory; `None`: memory does not hold the customer, see [`Engine::check`].
+    #[must_use]
+    pub fn check_in_memory(
+        &self,
+        customer: &CustomerId,
+        subaccount: Option<&SubaccountId>,
+        ask: &CheckAsk,
+        mode: CheckMode,
+    ) -> Option<Decision> {
+        let cell = self.shared.accounts.get(customer.as_str())?;
+        if !cell.is_ready() {
+            return None;
+        }
+        cell.touch();
+        Some(self.check_cell(&cell, subaccount, ask, mode))
+    }
+
+    /// Checks features of one customer on one state.
+    ///
+    /// # Errors
+    /// Never for a denial; when the store fails in a way that has nothing to do with the customer.
+    pub async fn check(
+        &self,
+        customer: &CustomerId,
+        subaccount: Option<&SubaccountId>,
+        asks: &[CheckAsk],
+        mode: CheckMode,
+    ) -> Result<Vec<Decision>, Error> {
+        let found = match self.find(customer).await {
+            Ok(found) => found,
+            Err(Error::Store(_)) => {
+                let mut decision = Decision::denied(Reason::StorageUnavailable, self.now());
+                decision.degraded = true;
+                return Ok(vec![decision; asks.len()]);
+            }
+            Err(other) => return Err(other),
+        };
+        let Some(cell) = found else {
+            let decision = Decision::denied(Reason::CustomerUnknown, self.now());
+            for ask in asks {
+                self.shared.note_denial(
+                    customer,
+                    subaccount,
+                    &ask.feature,
+                    ask.quantity,
+                    &decision,
+                );
+            }
+            return Ok(vec![decision; asks.len()]);
+        };
+        Ok(asks
+            .iter()
+            .map(|ask| self.check_cell(&cell, subaccount, ask, mode))
+            .collect())
+    }
+
+    fn check_cell(
+        &self,
+        cell: &Arc<Cell>,
+        subaccount: Option<&SubaccountId>,
+        ask: &CheckAsk,
+        mode: CheckMode,
+    ) -> Decision {
+        let now = self.now();
+        let domain_ask = Ask {
+            feature: &ask.feature,
+            quantity: ask.quantity,
+            min_quantity: ask.quantity,
+            subaccount,
+            dimensions: &ask.dimensions,
+            verbose: mode.verbose,
+        };
+        let mut inner = cell.lock();
+        self.shared.refresh_rights(&mut inner, now);
+        let outage = self.shared.outage.since();
+        let seen = inner.look(now, |account| {
+            let decision = account.check(&domain_ask, now);
+            let rate = account.rate_of(&ask.feature);
+            (self.finish(account, &domain_ask, decision, outage), rate)
+        });
+        let Some((mut decision, rate)) = seen else {
+            return Decision::denied(Reason::CustomerUnknown, now);
+        };
+        if let (Some(rate), true, false) = (rate, decision.allowed, mode.dry_run) {
+            let tokens = u32::try_from(ask.quantity).unwrap_or(u32::MAX);
+            let taken = inner
+                .rates
+                .take(&ask.feature, rate, tokens, &self.shared.rates);
+            if let Err(wait) = taken {
+                decision.deny(Reason::RateLimited);
+                decision.retry_after = Some(wait);
+                decision.approximate = true;
+            }
+        }
+        drop(inner);
+        if decision.allowed {
+            self.shared.gauges.checks_allowed.increment(1);
+        } else {
+            self.shared.gauges.checks_denied.increment(1);
+            self.shared
+                .note_denial(&cell.id, subaccount, &ask.feature, ask.quantity, &decision);
+        }
+        decision
+    }
+
+    /// Adds to a decision what the account alone does not tell.
+    fn finish(
+        &self,
+        account: &Account,
+        ask: &Ask<'_>,
+        mut decision: Decision,
+        outage: Option<Timestamp>,
+    ) -> Decision {
+        if let Some(since) = outage {
+            decision.degraded = true;
+            let right = account.rights.get(ask.feature.as_str());
+            let policy = right.map(|right| right.feature.on_outage);
+            let allowed =
+                policy.is_none_or(|policy| Outage::allows(since, policy, decision.evaluate_time));
+            if decision.allowed && !allowed {
+                decision.deny(Reason::StorageUnavailable);
+            }
+        }
+        if decision.allowed {
+            decision.cache_ttl = match account.rights.get(ask.feature.as_str()) {
+                Some(right) => match right.feature.kind {
+                    FeatureKind::Boolean | FeatureKind::Static => CACHE_FIXED,
+                    FeatureKind::Metered { .. }
+                    | FeatureKind::Allocation
+                    | FeatureKind::Concurrency => CACHE_COUNTED,
+                    FeatureKind::Rate => Span::ZERO,
+                },
+                None => Span::ZERO,
+            };
+        } else {
+            self.shared.suggest_plan(account, ask, &mut decision);
+        }
+        decision
+    }
+}
+
+impl super::Shared {
+    /// Names the smallest plan that would allow what a plan's limits deny.
+    pub(super) fn suggest_plan(&self, account: &Account, ask: &Ask<'_>, decision: &mut Decision) {
+        match decision.reason {
+            Reason::FeatureNotInPlan
+            | Reason::LimitExceeded
+            | Reason::AllocationLimitExceeded
+            | Reason::ConcurrencyLimitExceeded => {
+                let catalog = self.loader.current().catalog;
+                let now = decision.evaluate_time;
+                decision.upgrade_plan = smallest_plan(&catalog, account, ask, now);
+            }
+            Reason::Allowed
+            | Reason::CustomerUnknown
+            | Reason::SubscriptionInactive
+            | Reason::SubaccountUnknown
+            | Reason::SubaccountLimitExceeded
+            | Reason::SpendCapExceeded
+            | Reason::CreditsInsufficient
+            | Reason::RateLimited
+            | Reason::StorageUnavailable => {}
+        }
+    }
+
+    /// Compiles rights again when an override ended since.
+    pub(super) fn refresh_rights(&self, inner: &mut Inner, now: Timestamp) {
+        if let Some(account) = &mut inner.account
+            && now >= account.rights_until
+        {
+            self.loader.refresh(account, now);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Customers: created, found, created by their first use where the catalog says so.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::cell::Cell;
+use super::error::{Error, Thing};
+use super::mutation::{Applied, Mutation};
+use super::step::Step;
+use super::track::write_tracked;
+use super::{Engine, OVERLOAD_WAIT};
+use crate::domain::catalog::RateSpec;
+use crate::domain::customer::Customer;
+use crate::domain::id::{CustomerId, FeatureId, RequestId};
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::usage::Labels;
+use crate::storage::AccountRows;
+
+/// What a customer is called and found by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its name for people.
+    pub display_name: Box<str>,
+    /// Where it is reached.
+    pub email: Box<str>,
+    /// Free text.
+    pub metadata: Labels,
+}
+
+impl Engine {
+    /// Creates a customer; one that exists with the same profile is returned as it is.
+    ///
+    /// # Errors
+    /// When it exists with another profile.
+    pub async fn create_customer(
+        &self,
+        caller: &str,
+        request: RequestId,
+        id: CustomerId,
+        profile: Profile,
+    ) -> Result<Customer, Error> {
+        let content = (&id, &profile);
+        let create = self.creation(id.clone(), profile.clone()).await?;
+        self.submit_once(caller, request, &content, create).await
+    }
+
+    /// Returns a customer, created when the catalog lets first use do so; true when it was.
+    pub(super) async fn find_or_create(&self, id: &CustomerId) -> Result<(Arc<Cell>, bool), Error> {
+        if let Some(cell) = self.find(id).await? {
+            return Ok((cell, false));
+        }
+        let missing = || Error::not_found(Thing::Customer, id);
+        let per_minute = self
+            .catalog()
+            .catalog
+            .auto_create_per_minute
+            .ok_or_else(missing)?;
+        self.take_creation(per_minute)?;
+        let create = self.creation(id.clone(), Profile::default()).await?;
+        self.submit(create).await?;
+        Ok((self.customer(id).await?, true))
+    }
+
+    fn take_creation(&self, per_minute: u32) -> Result<(), Error> {
+        let feature = FeatureId::new("auto_create_customers").map_err(|_| Error::Internal)?;
+        let amount = NonZeroU32::new(per_minute).map_or(1, NonZeroU32::get);
+        let spec = RateSpec {
+            amount,
+            per: Span::from_minutes(1),
+            burst: amount,
+        };
+        let taken = self
+            .shared
+            .creations
+            .lock()
+            .take(&feature, spec, 1, &self.shared.rates);
+        taken.map_err(|wait| Error::Overloaded {
+            retry_after: wait.max(OVERLOAD_WAIT),
+        })
+    }
+
+    async fn creation(&self, id: CustomerId, profile: Profile) -> Result<Create, Error> {
+        // Reading first fills the place with what exists, which the mutation must not overwrite.
+        let found = self.shared.load(&id).await?;
+        let cell = found.unwrap_or_else(|| self.shared.accounts.place(&id));
+        cell.lock().absent = true;
+        Ok(Create {
+            cells: [cell],
+            id,
+            profile,
+        })
+    }
+}
+
+/// Creates a customer.
+struct Create {
+    cells: [Arc<Cell>; 1],
+    id: CustomerId,
+    profile: Profile,
+}
+
+impl Mutation for Create {
+    const METHOD: &'static str = "CreateCustomer";
+    type Answer = Customer;
+
+    fn cells(&self) -> &[Arc<Cell>] {
+        &self.cells
+    }
+
+    fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Customer>, Error> {
+        let now = step.now();
+        let existing = step.with(&self.cells[0], |account, _| account.customer.clone());
+        if let Ok(customer) = existing {
+            let same = customer.delete_time.is_none()
+                && customer.display_name == self.profile.display_name
+                && customer.email == self.profile.email
+                && customer.metadata == self.profile.metadata;
+            return if same {
+                Ok(Applied::Done(customer))
+            } else {
+                Err(Error::Exists {
+                    kind: Thing::Customer,
+                    id: self.id.to_string(),
+                })
+            };
+        }
+        let customer = new_customer(self.id.clone(), &self.profile, now);
+        let rows = AccountRows {
+            no: 0,
+            as_of: 0,
+            customer: customer.clone(),
+            subscription: None,
+            overrides: Vec::new(),
+            tracked: Vec::new(),
+            counters: Vec::new(),
+            adjustments: Vec::new(),
+            reservations: Vec::new(),
+            allocations: Vec::new(),
+            subaccounts: Vec::new(),
+        };
+        let account = step.batch.loader.fresh_account(rows, now);
+        write_tracked(&account, &mut step.batch.changes);
+        step.create(&self.cells[0], account);
+        Ok(Applied::Done(customer))
+    }
+}
+
+fn new_customer(id: CustomerId, profile: &Profile, now: Timestamp) -> Customer {
+    Customer {
+        id,
+        display_name: profile.display_name.clone(),
+        email: profile.email.clone(),
+        metadata: profile.metadata.clone(),
+        create_time: now,
+        update_time: now,
+        delete_time: None,
+    }
+}

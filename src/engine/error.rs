@@ -1,0 +1,209 @@
+//! Why something could not be done. Denials are not here: they are data.
+
+use crate::domain::catalog::CatalogFault;
+use crate::domain::time::Span;
+use crate::storage::StoreError;
+
+/// Why something could not be done; each says what the caller should do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A field breaks a rule; the call should be corrected.
+    #[error("{field}: {rule}")]
+    Invalid {
+        /// The path of the field, such as `events[3].quantity`.
+        field: String,
+        /// Which rule, by name.
+        rule: Rule,
+    },
+    /// Something that was named does not exist.
+    #[error("{kind} {id} does not exist")]
+    NotFound {
+        /// What.
+        kind: Thing,
+        /// Which.
+        id: String,
+    },
+    /// Something that was to be created exists with other content.
+    #[error("{kind} {id} exists with other content")]
+    Exists {
+        /// What.
+        kind: Thing,
+        /// Which.
+        id: String,
+    },
+    /// An event id was used before for other content.
+    #[error("event {id} was recorded with other content: {differs}")]
+    EventIdReused {
+        /// Which.
+        id: String,
+        /// The first field that differs.
+        differs: &'static str,
+    },
+    /// A request id was used before for other content.
+    #[error("request {id} was made before with other content")]
+    RequestIdReused {
+        /// Which.
+        id: String,
+    },
+    /// A reservation is no longer open.
+    #[error("reservation {id} is {state}")]
+    ReservationClosed {
+        /// Which.
+        id: String,
+        /// How it ended.
+        state: &'static str,
+    },
+    /// An event was taken back before.
+    #[error("event {id} is voided")]
+    EventVoided {
+        /// Which.
+        id: String,
+    },
+    /// An operation does not fit the kind of a feature.
+    #[error("feature {id} is {kind}, not {wanted}")]
+    FeatureKind {
+        /// Which.
+        id: String,
+        /// What it is.
+        kind: &'static str,
+        /// What it would have to be.
+        wanted: &'static str,
+    },
+    /// A catalog has faults; all of them.
+    #[error("the catalog has {} faults", .0.len())]
+    CatalogInvalid(Vec<CatalogFault>),
+    /// The catalog is at another version than the caller expects.
+    #[error("the catalog is at version {actual}, not {expected}")]
+    CatalogVersion {
+        /// Where it is.
+        actual: i64,
+        /// What the caller expects.
+        expected: i64,
+    },
+    /// A number that is bounded per customer is reached.
+    #[error("more than {most} {things}")]
+    TooMany {
+        /// Of what.
+        things: &'static str,
+        /// The bound.
+        most: usize,
+    },
+    /// A sum would leave the range of 64 bits.
+    #[error("{0}")]
+    Overflow(crate::domain::quantity::Overflow),
+    /// Too much is waiting; the same call may succeed later.
+    #[error("too much is waiting")]
+    Overloaded {
+        /// How long to wait.
+        retry_after: Span,
+    },
+    /// The service is stopping; the same call may succeed elsewhere.
+    #[error("the service is stopping")]
+    Draining,
+    /// The store could not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A fault of ours; logged where it happened.
+    #[error("internal fault")]
+    Internal,
+}
+
+/// A rule that a field breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rule {
+    /// Any rule that has no reason of its own.
+    #[error("{0}")]
+    Other(String),
+    /// The quantity lies outside what one event may carry.
+    #[error("must be at most 10^12 in magnitude")]
+    QuantityRange,
+    /// The meter takes no negative quantities.
+    #[error("must not be negative on this meter")]
+    QuantityNegative,
+    /// The time lies too far back.
+    #[error("lies more than 35 days back")]
+    TooOld,
+    /// The time lies too far ahead.
+    #[error("lies more than 5 minutes ahead")]
+    TooNew,
+    /// The meter declares no such dimension.
+    #[error("the meter declares no dimension of this name")]
+    DimensionUndeclared,
+    /// More dimensions than an event may carry.
+    #[error("must be at most 32 dimensions")]
+    TooManyDimensions,
+    /// More elements than a call may carry.
+    #[error("must be at most {0} elements")]
+    TooLong(usize),
+    /// Not a page token of this list.
+    #[error("is not a page token of this list")]
+    PageToken,
+}
+
+/// A kind of thing that can be missing or exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// A customer.
+    Customer,
+    /// A subaccount.
+    Subaccount,
+    /// A meter.
+    Meter,
+    /// A feature.
+    Feature,
+    /// A plan.
+    Plan,
+    /// A reservation.
+    Reservation,
+    /// An allocation.
+    Allocation,
+    /// An override.
+    Override,
+    /// An event.
+    Event,
+    /// A version of the catalog.
+    CatalogVersion,
+}
+
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Customer => "customer",
+            Self::Subaccount => "subaccount",
+            Self::Meter => "meter",
+            Self::Feature => "feature",
+            Self::Plan => "plan",
+            Self::Reservation => "reservation",
+            Self::Allocation => "allocation",
+            Self::Override => "override",
+            Self::Event => "event",
+            Self::CatalogVersion => "catalog version",
+        })
+    }
+}
+
+impl Error {
+    /// Returns the error for a field that breaks a rule without a reason of its own.
+    #[must_use]
+    pub fn invalid(field: impl Into<String>, rule: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            rule: Rule::Other(rule.into()),
+        }
+    }
+
+    /// Returns the error for a thing that does not exist.
+    #[must_use]
+    pub fn not_found(kind: Thing, id: &(impl ToString + ?Sized)) -> Self {
+        Self::NotFound {
+            kind,
+            id: id.to_string(),
+        }
+    }
+}
+
+impl From<crate::domain::quantity::Overflow> for Error {
+    fn from(overflow: crate::domain::quantity::Overflow) -> Self {
+        Self::Overflow(overflow)
+    }
+}

@@ -1,0 +1,245 @@
+//! Use cases: what the services ask for, on customers in memory and a store behind.
+//!
+//! Checks are answered from memory. Everything that changes something is a mutation: the committer gathers
+//! mutations into batches, the store makes each batch one transaction, and the same pure functions of
+//! [`crate::domain`] decide in both places.
+
+mod accounts;
+mod cell;
+mod check;
+mod committer;
+mod consume;
+mod customers;
+mod denials;
+mod error;
+mod gauge;
+mod load;
+mod mutation;
+mod outage;
+mod prepare;
+mod rates;
+mod record;
+mod reserve;
+mod settle;
+mod step;
+mod sums;
+mod track;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, mpsc};
+
+use self::accounts::Accounts;
+use self::cell::Cell;
+use self::committer::Committer;
+use self::denials::DenialLog;
+use self::gauge::Gauges;
+use self::load::Loader;
+use self::mutation::{Mutation, Pending, Request, Write};
+use self::outage::Outage;
+use self::rates::{RateClock, Rates};
+use crate::clock::Clock;
+use crate::domain::id::{CustomerId, RequestId};
+use crate::domain::time::{Span, Timestamp};
+use crate::storage::{Store, StoredCatalog};
+
+pub use self::check::{CheckAsk, CheckMode};
+pub use self::consume::{ConsumeAsk, Consumed};
+pub use self::customers::Profile;
+pub use self::denials::DenialSample;
+pub use self::error::{Error, Rule, Thing};
+pub use self::prepare::Prepared;
+pub use self::record::{RecordOutcome, Recorded};
+pub use self::reserve::{ReserveAnswer, ReserveCall};
+
+/// Bounds on what waits and on what a batch holds.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Most events in one batch.
+    pub batch_events: usize,
+    /// Most bytes in one batch, roughly.
+    pub batch_bytes: usize,
+    /// Most mutations that wait for the committer.
+    pub queue_writes: usize,
+    /// Most events that wait for the committer or are in a batch.
+    pub queue_events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_events: 32_768,
+            batch_bytes: 16 * 1024 * 1024,
+            queue_writes: 16_384,
+            queue_events: 262_144,
+        }
+    }
+}
+
+/// The use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Box<dyn Write>>,
+}
+
+/// What the engine's parts share.
+pub(crate) struct Shared {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    rates: RateClock,
+    loader: Loader,
+    accounts: Accounts,
+    limits: Limits,
+    /// Permits for events that wait or are in a batch.
+    events: Semaphore,
+    outage: Outage,
+    gauges: Gauges,
+    denials: DenialLog,
+    /// Tokens for creating customers by first use.
+    creations: parking_lot::Mutex<Rates>,
+    draining: AtomicBool,
+}
+
+/// How long a caller should wait when too much is waiting.
+const OVERLOAD_WAIT: Span = Span::from_millis(100);
+
+impl Engine {
+    /// Starts the engine and its committer on the current runtime. `epoch` is this process's start, as the store
+    /// numbers it. The returned handle ends when every engine is dropped and all that waited is answered.
+    pub fn start(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        catalog: StoredCatalog,
+        limits: Limits,
+        epoch: i64,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, waiting) = mpsc::channel(limits.queue_writes);
+        let shared = Arc::new(Shared {
+            store,
+            rates: RateClock(Arc::clone(&clock)),
+            clock,
+            loader: Loader::new(catalog),
+            accounts: Accounts::new(),
+            events: Semaphore::new(limits.queue_events),
+            limits,
+            outage: Outage::default(),
+            gauges: Gauges::new(),
+            denials: DenialLog::default(),
+            creations: parking_lot::Mutex::default(),
+            draining: AtomicBool::new(false),
+        });
+        let committer = Committer::new(Arc::clone(&shared), waiting, epoch);
+        let task = tokio::spawn(committer.run());
+        (Self { shared, queue }, task)
+    }
+
+    /// Returns the engine's time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    /// Returns the newest catalog.
+    #[must_use]
+    pub fn catalog(&self) -> StoredCatalog {
+        self.shared.loader.current()
+    }
+
+    /// Returns the store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.store
+    }
+
+    /// Drops everything that memory holds. What is committed is not changed by it.
+    pub fn forget_all(&self) {
+        self.shared.accounts.forget_all();
+    }
+
+    /// Refuses new mutations from now on; those that wait are still answered.
+    pub fn drain(&self) {
+        self.shared.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether new mutations are refused.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Acquire)
+    }
+
+    /// Returns a customer with its account in memory and its counters kept.
+    async fn customer(&self, id: &CustomerId) -> Result<Arc<Cell>, Error> {
+        self.find(id)
+            .await?
+            .ok_or_else(|| Error::not_found(Thing::Customer, id))
+    }
+
+    /// As [`Engine::customer`]; `None`: there is none.
+    async fn find(&self, id: &CustomerId) -> Result<Option<Arc<Cell>>, Error> {
+        let Some(cell) = self.shared.load(id).await? else {
+            return Ok(None);
+        };
+        if cell.lock().untracked {
+            self.submit(track::Track::new(Arc::clone(&cell))).await?;
+        }
+        Ok(Some(cell))
+    }
+
+    /// Hands a mutation to the committer and waits for its answer; refused when too much is waiting.
+    async fn submit<M: Mutation>(&self, mutation: M) -> Result<M::Answer, Error> {
+        let (pending, answer) = Pending::new(mutation);
+        self.offer(Box::new(pending))?;
+        answer.await.map_err(|_| Error::Draining)?
+    }
+
+    /// As [`Engine::submit`], done once per caller and request id.
+    async fn submit_once<M: Mutation, C: Serialize>(
+        &self,
+        caller: &str,
+        request: RequestId,
+        content: &C,
+        mutation: M,
+    ) -> Result<M::Answer, Error>
+    where
+        M::Answer: Serialize + DeserializeOwned,
+    {
+        let request = Request::new(caller, M::METHOD, request, content)?;
+        let (pending, answer) = Pending::once(mutation, request);
+        self.offer(Box::new(pending))?;
+        answer.await.map_err(|_| Error::Draining)?
+    }
+
+    fn offer(&self, write: Box<dyn Write>) -> Result<(), Error> {
+        if self.is_draining() {
+            return Err(Error::Draining);
+        }
+        self.queue.try_send(write).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => {
+                self.shared.gauges.overloads.increment(1);
+                Error::Overloaded {
+                    retry_after: OVERLOAD_WAIT,
+                }
+            }
+            mpsc::error::TrySendError::Closed(_) => Error::Draining,
+        })
+    }
+}
+
+impl Shared {
+    /// Returns a customer with its account in memory; `None`: there is none.
+    async fn load(&self, id: &CustomerId) -> Result<Option<Arc<Cell>>, Error> {
+        let now = self.clock.now();
+        let loaded = self
+            .accounts
+            .load(id, &*self.store, &self.loader, now)
+            .await;
+        if let Err(Error::Store(error)) = &loaded {
+            self.outage.failed(now, error);
+        }
+        loaded
+    }
+}

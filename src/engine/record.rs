@@ -1,0 +1,331 @@
+//! Recording usage: validated at once, stored and counted in one batch, acknowledged after its commit.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::cell::Cell;
+use super::error::{Error, Thing};
+use super::mutation::{Applied, Mutation};
+use super::prepare::{Prepared, Slot};
+use super::step::Step;
+use super::{Engine, OVERLOAD_WAIT};
+use crate::domain::account::Counted;
+use crate::domain::catalog::Meter;
+use crate::domain::time::Timestamp;
+use crate::storage::{EventKey, EventRow};
+
+/// What became of one event.
+#[derive(Debug, Clone)]
+pub enum RecordOutcome {
+    /// It is stored and counted.
+    Recorded(Recorded),
+    /// It had been stored before, with the same content.
+    Duplicate(Recorded),
+    /// It is not stored.
+    Rejected(Error),
+}
+
+/// What is known of a stored event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// When it was received first.
+    pub record_time: Timestamp,
+    /// It named a reservation that was no longer open.
+    pub reservation_closed: bool,
+    /// It used more than its reservation had left.
+    pub beyond_reservation: bool,
+    /// Its customer was created for it.
+    pub customer_created: bool,
+}
+
+impl Engine {
+    /// Records events; refused as a whole when too much is waiting.
+    ///
+    /// # Errors
+    /// When nothing can be said of the events: the same events should be sent again.
+    pub async fn record(&self, prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
+        let wanted = u32::try_from(prepared.len()).unwrap_or(u32::MAX);
+        let _permit = self.shared.events.try_acquire_many(wanted).map_err(|_| {
+            self.shared.gauges.overloads.increment(1);
+            Error::Overloaded {
+                retry_after: OVERLOAD_WAIT,
+            }
+        })?;
+        self.record_permitted(prepared).await
+    }
+
+    /// As [`Engine::record`], waiting for room; for streams, whose credits bound what waits.
+    ///
+    /// # Errors
+    /// When nothing can be said of the events: the same events should be sent again.
+    pub async fn record_patiently(&self, prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
+        let wanted = u32::try_from(prepared.len()).unwrap_or(u32::MAX);
+        let _permit = self
+            .shared
+            .events
+            .acquire_many(wanted)
+            .await
+            .map_err(|_| Error::Draining)?;
+        self.record_permitted(prepared).await
+    }
+
+    async fn record_permitted(&self, prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
+        let Prepared {
+            slots,
+            plain,
+            cells,
+            plain_meters,
+            reserved,
+            created,
+        } = prepared;
+        let (mut plain_outcomes, mut reserved_outcomes) = (Vec::new(), Vec::new());
+        if !plain.is_empty() || !reserved.is_empty() {
+            let record = Record {
+                plain: Arc::new(plain),
+                plain_meters,
+                cells,
+                reserved,
+            };
+            let answer = self.submit(record).await?;
+            plain_outcomes = answer.plain;
+            reserved_outcomes = answer.reserved;
+        }
+        let mut plain = plain_outcomes.into_iter();
+        let mut reserved = reserved_outcomes.into_iter();
+        let mut outcomes = Vec::with_capacity(slots.len());
+        for slot in slots {
+            let mut outcome = match slot {
+                Slot::Rejected(error) => RecordOutcome::Rejected(error),
+                Slot::Plain => plain
+                    .next()
+                    .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
+                Slot::Reserved => reserved
+                    .next()
+                    .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
+            };
+            if let (RecordOutcome::Recorded(recorded), true) = (&mut outcome, created) {
+                recorded.customer_created = true;
+            }
+            outcomes.push(outcome);
+        }
+        self.shared.gauges.count_outcomes(&outcomes);
+        Ok(outcomes)
+    }
+}
+
+/// Returns the first field in which two events of one id differ; a time that is not stated is not compared.
+pub(super) fn difference(stored: &EventRow, sent: &EventRow) -> Option<&'static str> {
+    let (old, new) = (&stored.event, &sent.event);
+    let differs = [
+        ("meter_id", old.meter_id != new.meter_id),
+        ("quantity", old.quantity != new.quantity),
+        ("subaccount_id", old.subaccount_id != new.subaccount_id),
+        (
+            "event_time",
+            new.event_time.is_some_and(|time| time != stored.event_time),
+        ),
+        ("dimensions", old.dimensions != new.dimensions),
+        ("metadata", old.metadata != new.metadata),
+        ("reservation_id", old.reservation_id != new.reservation_id),
+    ];
+    differs
+        .into_iter()
+        .find(|field| field.1)
+        .map(|field| field.0)
+}
+
+/// Returns what a repeated event comes to.
+pub(super) fn repeated(stored: &EventRow, sent: &EventRow) -> Result<Recorded, Error> {
+    match difference(stored, sent) {
+        Some(differs) => Err(Error::EventIdReused {
+            id: sent.event.event_id.to_string(),
+            differs,
+        }),
+        None => Ok(recorded(stored)),
+    }
+}
+
+pub(super) fn recorded(row: &EventRow) -> Recorded {
+    Recorded {
+        record_time: row.record_time,
+        reservation_closed: row.flags.reservation_closed,
+        beyond_reservation: row.flags.beyond_reservation,
+        customer_created: false,
+    }
+}
+
+/// Records events of any customers.
+struct Record {
+    plain: Arc<Vec<EventRow>>,
+    plain_meters: Vec<Arc<Meter>>,
+    cells: Vec<Arc<Cell>>,
+    reserved: Vec<(EventRow, Arc<Meter>)>,
+}
+
+/// Outcomes of a [`Record`], by position.
+struct RecordAnswer {
+    plain: Vec<RecordOutcome>,
+    reserved: Vec<RecordOutcome>,
+}
+
+impl Mutation for Record {
+    const METHOD: &'static str = "RecordUsage";
+    type Answer = RecordAnswer;
+
+    fn cells(&self) -> &[Arc<Cell>] {
+        &self.cells
+    }
+
+    fn plain(&self) -> Option<&Arc<Vec<EventRow>>> {
+        (!self.plain.is_empty()).then_some(&self.plain)
+    }
+
+    fn probes(&self) -> Vec<EventKey> {
+        self.reserved.iter().map(|(row, _)| key(row)).collect()
+    }
+
+    fn weight(&self) -> usize {
+        256 * (self.plain.len() + self.reserved.len())
+    }
+
+    fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<RecordAnswer>, Error> {
+        let mut answer = RecordAnswer {
+            plain: Vec::with_capacity(self.plain.len()),
+            reserved: Vec::with_capacity(self.reserved.len()),
+        };
+        for (index, row) in self.plain.iter().enumerate() {
+            let (cell, meter) = (&self.cells[index], &self.plain_meters[index]);
+            answer.plain.push(plain(step, index, row, cell, meter)?);
+        }
+        for (nth, (row, meter)) in self.reserved.iter().enumerate() {
+            let cell = &self.cells[self.plain.len() + nth];
+            let outcome = match store_one(step, nth, row.clone(), cell, meter) {
+                Ok(outcome) => outcome,
+                Err(error @ Error::Overflow(_)) => return Err(error),
+                Err(error) => RecordOutcome::Rejected(error),
+            };
+            answer.reserved.push(outcome);
+        }
+        Ok(Applied::Done(answer))
+    }
+}
+
+pub(super) fn key(row: &EventRow) -> EventKey {
+    EventKey {
+        customer: row.customer,
+        event: row.event.event_id.clone(),
+        kind: row.kind,
+    }
+}
+
+/// Counts an event that the store has inserted already, or finds that it had.
+fn plain(
+    step: &mut Step<'_, '_>,
+    index: usize,
+    row: &EventRow,
+    cell: &Cell,
+    meter: &Arc<Meter>,
+) -> Result<RecordOutcome, Error> {
+    if let Some(stored) = step.duplicate(index)
+        && !step.is_refused(row)
+    {
+        return Ok(match repeated(&stored.row, row) {
+            Ok(before) => RecordOutcome::Duplicate(before),
+            Err(error) => RecordOutcome::Rejected(error),
+        });
+    }
+    match count(step, row, cell, meter)? {
+        Ok(()) => Ok(RecordOutcome::Recorded(recorded(row))),
+        Err(error) => {
+            if step.duplicate(index).is_none() {
+                step.refuse_plain(index, row);
+            }
+            Ok(RecordOutcome::Rejected(error))
+        }
+    }
+}
+
+/// Counts an event. The inner error refuses it and leaves nothing behind; the outer one takes the batch back.
+fn count(
+    step: &mut Step<'_, '_>,
+    row: &EventRow,
+    cell: &Cell,
+    meter: &Arc<Meter>,
+) -> Result<Result<(), Error>, Error> {
+    let now = step.now();
+    let counted = step.with(cell, |account, effects| {
+        if account.customer.delete_time.is_some() {
+            return Ok(Err(Error::not_found(Thing::Customer, &cell.id)));
+        }
+        if let Some(sub) = &row.event.subaccount_id
+            && account.live_subaccount(sub).is_none()
+        {
+            return Ok(Err(Error::not_found(Thing::Subaccount, sub)));
+        }
+        let usage = Counted {
+            subaccount: row.event.subaccount_id.as_ref(),
+            meter: &row.event.meter_id,
+            dimensions: &row.event.dimensions,
+            weighted: row.weighted,
+            at: row.count_time,
+        };
+        if let Err(overflow) = account.fits(&usage) {
+            return Ok(Err(Error::Overflow(overflow)));
+        }
+        account
+            .count(&usage, now, effects)
+            .map(Ok)
+            .map_err(Error::Overflow)
+    });
+    match counted {
+        Ok(Ok(Ok(()))) => {
+            step.batch.rollups.add(row, meter);
+            Ok(Ok(()))
+        }
+        Ok(Ok(Err(refused))) => Ok(Err(refused)),
+        Ok(Err(overflow)) => Err(overflow),
+        Err(missing) => Ok(Err(missing)),
+    }
+}
+
+/// Stores and counts an event whose time may be that of its reservation, or finds that it had been stored.
+pub(super) fn store_one(
+    step: &mut Step<'_, '_>,
+    probe: usize,
+    mut row: EventRow,
+    cell: &Cell,
+    meter: &Arc<Meter>,
+) -> Result<RecordOutcome, Error> {
+    if let Some(stored) = step.probed(probe) {
+        return repeated(&stored.row, &row).map(RecordOutcome::Duplicate);
+    }
+    if let Some(stored) = step.stored_in_batch(&row) {
+        return repeated(stored, &row).map(RecordOutcome::Duplicate);
+    }
+    let now = step.now();
+    let mut opened = None;
+    if let Some(id) = &row.event.reservation_id {
+        let open = step.with(cell, |account, _| {
+            account
+                .open_reservation(id, now)
+                .map(|held| held.reserve_time)
+        })?;
+        match open {
+            Some(reserve_time) => {
+                row.count_time = reserve_time;
+                opened = Some(id.clone());
+            }
+            None => row.flags.reservation_closed = true,
+        }
+    }
+    count(step, &row, cell, meter)??;
+    if let Some(id) = opened {
+        row.flags.beyond_reservation = step.with(cell, |account, effects| {
+            account.use_up(&id, &row.event.meter_id, row.weighted, effects)
+        })??;
+    }
+    let outcome = RecordOutcome::Recorded(recorded(&row));
+    step.batch.changes.events.push(row);
+    Ok(outcome)
+}

@@ -1,0 +1,257 @@
+//! Setting quota and concurrency aside before work, several items all or none.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::cell::{Cell, Inner};
+use super::error::Error;
+use super::mutation::{Applied, Mutation};
+use super::step::Step;
+use super::{Engine, Shared};
+use crate::domain::account::{Account, Ask, Effects, ReserveAsk, ReserveItem};
+use crate::domain::catalog::{EntitlementSpec, RateSpec};
+use crate::domain::decision::{Decision, Reason};
+use crate::domain::id::{CustomerId, FeatureId, RequestId, ReservationId, SubaccountId};
+use crate::domain::reservation::Reservation;
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::usage::Labels;
+use crate::failpoint;
+
+/// A call to set items aside.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReserveCall {
+    /// Who.
+    pub customer: CustomerId,
+    /// Which part.
+    pub subaccount: Option<SubaccountId>,
+    /// What: feature, units, least acceptable units, dimensions.
+    pub items: Vec<(FeatureId, i64, i64, Labels)>,
+    /// How long it lives unless extended.
+    pub ttl: Span,
+    /// Who holds it.
+    pub holder: Box<str>,
+    /// Free text.
+    pub metadata: Labels,
+    /// Whether decisions list each limit.
+    pub verbose: bool,
+}
+
+/// What a call to set items aside came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReserveAnswer {
+    /// A decision for each item, by position.
+    pub decisions: Vec<Decision>,
+    /// The reservation; `None`: an item was denied.
+    pub reservation: Option<Reservation>,
+}
+
+impl Engine {
+    /// Sets items aside, all or none.
+    ///
+    /// # Errors
+    /// When it cannot be decided. A denial is in the answer.
+    pub async fn reserve(
+        &self,
+        caller: &str,
+        request: RequestId,
+        call: ReserveCall,
+    ) -> Result<ReserveAnswer, Error> {
+        let (place, _) = self.find_or_create(&call.customer).await?;
+        let id = ReservationId::new(self.fresh_id().to_string()).map_err(|_| Error::Internal)?;
+        let content = call.clone();
+        let answer = self
+            .submit_once(
+                caller,
+                request,
+                &content,
+                Reserve::new(place, id, call, &self.shared),
+            )
+            .await?;
+        for (decision, item) in answer.decisions.iter().zip(&content.items) {
+            if !decision.allowed {
+                let sub = content.subaccount.as_ref();
+                self.shared
+                    .note_denial(&content.customer, sub, &item.0, item.1, decision);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// Returns a new id: time-ordered, so that it appends to its index.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "ids of our own are drawn here, once for all"
+    )]
+    pub(super) fn fresh_id(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+struct Reserve {
+    cells: [Arc<Cell>; 1],
+    ask: ReserveAsk,
+    ttl: Span,
+    verbose: bool,
+    shared: Arc<Shared>,
+    /// A stale copy to decide on, for the build that shows what repeating the decision under lock is for.
+    stale: Option<Account>,
+}
+
+impl Reserve {
+    fn new(place: Arc<Cell>, id: ReservationId, call: ReserveCall, shared: &Arc<Shared>) -> Self {
+        let item = |(feature, quantity, min_quantity, dimensions)| ReserveItem {
+            feature,
+            quantity,
+            min_quantity,
+            dimensions,
+        };
+        let ask = ReserveAsk {
+            id,
+            subaccount: call.subaccount,
+            holder: call.holder,
+            metadata: call.metadata,
+            expire_time: Timestamp::MIN,
+            items: call.items.into_iter().map(item).collect(),
+        };
+        let stale = failpoint::fault("decision_outside_lock")
+            .then(|| place.lock().account.clone())
+            .flatten();
+        let shared = Arc::clone(shared);
+        Self {
+            cells: [place],
+            ask,
+            ttl: call.ttl,
+            verbose: call.verbose,
+            shared,
+            stale,
+        }
+    }
+}
+
+impl Mutation for Reserve {
+    const METHOD: &'static str = "Reserve";
+    type Answer = ReserveAnswer;
+
+    fn cells(&self) -> &[Arc<Cell>] {
+        &self.cells
+    }
+
+    fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<ReserveAnswer>, Error> {
+        let now = step.now();
+        self.ask.expire_time = now.plus(self.ttl);
+        let (ask, verbose, shared) = (&self.ask, self.verbose, &self.shared);
+        let stale = self.stale.as_mut();
+        let answer = step.with_inner(&self.cells[0], |inner, effects| {
+            Some(reserve_one(
+                inner, effects, ask, now, verbose, shared, stale,
+            ))
+        })??;
+        Ok(match answer.reservation {
+            Some(_) => Applied::Done(answer),
+            None => Applied::Refused(answer),
+        })
+    }
+}
+
+/// Takes rate tokens, then sets aside: a token is only taken when all else allows.
+fn reserve_one(
+    inner: &mut Inner,
+    effects: &mut Effects,
+    ask: &ReserveAsk,
+    now: Timestamp,
+    verbose: bool,
+    shared: &Shared,
+    stale: Option<&mut Account>,
+) -> Result<ReserveAnswer, Error> {
+    let Inner {
+        account: Some(account),
+        rates,
+        ..
+    } = inner
+    else {
+        return Err(Error::Internal);
+    };
+    let mut decisions: Vec<Decision> = ask
+        .items
+        .iter()
+        .map(|item| account.check(&look(item, ask, verbose), now))
+        .collect();
+    if decisions.iter().all(|decision| decision.allowed) {
+        for (item, decision) in ask.items.iter().zip(&mut decisions) {
+            let Some(rate) = account.rate_of(&item.feature) else {
+                continue;
+            };
+            let tokens = rate_tokens(account, &item.feature, item.quantity);
+            take(rates, &item.feature, rate, tokens, shared, decision);
+        }
+    }
+    let reserved = if decisions.iter().all(|decision| decision.allowed) {
+        match stale {
+            Some(stale) => account.reserve_as_decided_on(stale, ask, now, effects)?,
+            None => account.reserve(ask, now, effects)?,
+        }
+    } else {
+        crate::domain::account::Reserved {
+            decisions,
+            reservation: None,
+        }
+    };
+    let mut answer = ReserveAnswer {
+        decisions: reserved.decisions,
+        reservation: reserved.reservation,
+    };
+    for (item, decision) in ask.items.iter().zip(&mut answer.decisions) {
+        if !decision.allowed {
+            shared.suggest_plan(account, &look(item, ask, verbose), decision);
+        }
+    }
+    Ok(answer)
+}
+
+fn look<'a>(item: &'a ReserveItem, ask: &'a ReserveAsk, verbose: bool) -> Ask<'a> {
+    Ask {
+        feature: &item.feature,
+        quantity: item.quantity,
+        min_quantity: item.min_quantity,
+        subaccount: ask.subaccount.as_ref(),
+        dimensions: &item.dimensions,
+        verbose,
+    }
+}
+
+/// A rate feature is asked for calls; another feature with a rate counts one call, whatever its quantity.
+pub(super) fn rate_tokens(account: &Account, feature: &FeatureId, quantity: i64) -> u32 {
+    match account
+        .rights
+        .get(feature.as_str())
+        .map(|right| &right.spec)
+    {
+        Some(EntitlementSpec::Rate(_)) => u32::try_from(quantity).unwrap_or(u32::MAX),
+        Some(
+            EntitlementSpec::Boolean(_)
+            | EntitlementSpec::Static(_)
+            | EntitlementSpec::Metered(_)
+            | EntitlementSpec::Allocation(_)
+            | EntitlementSpec::Concurrency(_),
+        )
+        | None => u32::from(quantity > 0),
+    }
+}
+
+/// Takes tokens for a decision that all else allowed.
+pub(super) fn take(
+    rates: &mut super::rates::Rates,
+    feature: &FeatureId,
+    rate: RateSpec,
+    tokens: u32,
+    shared: &Shared,
+    decision: &mut Decision,
+) {
+    if let Err(wait) = rates.take(feature, rate, tokens, &shared.rates) {
+        decision.deny(Reason::RateLimited);
+        decision.retry_after = Some(wait);
+        decision.approximate = true;
+    }
+}

@@ -1,0 +1,373 @@
+//! What a mutation may do while its batch is decided.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::cell::{Cell, Inner};
+use super::error::{Error, Thing};
+use super::load::Loader;
+use super::mutation::{Request, Write};
+use super::sums::RollupSums;
+use crate::domain::account::{Account, Effects};
+use crate::domain::counter::{Counter, CounterSpec, Tally};
+use crate::domain::id::{CustomerId, EventId, SubaccountId};
+use crate::domain::time::Timestamp;
+use crate::storage::{
+    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, EventRow, FoldResult, Found,
+    RequestKey, StoredAnswer, StoredEvent, Use,
+};
+
+/// A batch while it is decided.
+pub(super) struct Deciding<'f> {
+    pub(super) now: Timestamp,
+    pub(super) loader: &'f Loader,
+    found: &'f Found<'f>,
+    duplicates: HashMap<(usize, usize), &'f StoredEvent>,
+    pub(super) changes: Changes,
+    touched: Vec<Touched>,
+    pub(super) rollups: RollupSums,
+    answers: HashMap<RequestKey, StoredAnswer>,
+    refused: HashSet<(CustomerNo, EventId)>,
+}
+
+/// An account that the batch touches.
+struct Touched {
+    cell: Arc<Cell>,
+    effects: Effects,
+}
+
+/// Where a mutation finds what was asked on its behalf.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    pub(super) chunk: Option<usize>,
+    pub(super) probes: Range<usize>,
+    pub(super) folds: Range<usize>,
+    pub(super) request: Option<usize>,
+}
+
+/// One mutation's view of the batch.
+pub(super) struct Step<'d, 'f> {
+    pub(super) batch: &'d mut Deciding<'f>,
+    place: Place,
+}
+
+impl<'f> Deciding<'f> {
+    pub(super) fn new(now: Timestamp, loader: &'f Loader, found: &'f Found<'f>) -> Self {
+        let duplicates = found
+            .duplicates
+            .iter()
+            .map(|dup| ((dup.chunk, dup.index), &dup.stored))
+            .collect();
+        Self {
+            now,
+            loader,
+            found,
+            duplicates,
+            changes: Changes::default(),
+            touched: Vec::new(),
+            rollups: RollupSums::default(),
+            answers: HashMap::new(),
+            refused: HashSet::new(),
+        }
+    }
+
+    /// Takes the accounts of all mutations into the batch; false when some must be made ready first.
+    pub(super) fn enter_all(&mut self, writes: &[Box<dyn Write>]) -> bool {
+        writes
+            .iter()
+            .all(|write| write.cells().iter().all(|cell| self.enter(cell)))
+    }
+
+    /// Runs one mutation.
+    pub(super) fn run(&mut self, write: &mut dyn Write, place: Place) {
+        write.run(&mut Step { batch: self, place });
+    }
+
+    /// Takes an account into the batch: moved on to `now`, overdue reservations ended. False when memory does
+    /// not hold it, or not all of its counters are kept yet.
+    fn enter(&mut self, cell: &Arc<Cell>) -> bool {
+        let mut inner = cell.lock();
+        if inner.in_batch.is_some() {
+            return true;
+        }
+        if inner.account.is_none() {
+            return inner.absent;
+        }
+        if inner.untracked {
+            return false;
+        }
+        let mut effects = Effects::default();
+        let Inner {
+            account: Some(account),
+            ..
+        } = &mut *inner
+        else {
+            return false;
+        };
+        account.advance(self.now);
+        if self.now >= account.rights_until {
+            self.loader.refresh(account, self.now);
+        }
+        if account.expire(self.now, &mut effects).is_err() {
+            tracing::error!(customer.id = %cell.id, "a counter left 64 bits while reservations expired");
+        }
+        inner.in_batch = u32::try_from(self.touched.len()).ok();
+        inner.generation = inner.generation.wrapping_add(1);
+        drop(inner);
+        self.touched.push(Touched {
+            cell: Arc::clone(cell),
+            effects,
+        });
+        true
+    }
+
+    /// Gathers what must be written, and lets the accounts out of the batch.
+    pub(super) fn collect(mut self) -> Result<Changes, crate::domain::quantity::Overflow> {
+        for touched in std::mem::take(&mut self.touched) {
+            let mut inner = touched.cell.lock();
+            inner.in_batch = None;
+            let Some(account) = inner.account.as_mut() else {
+                continue;
+            };
+            collect_counters(account, &touched.cell.id, &mut self.changes.counters);
+            collect_effects(
+                account,
+                &touched.cell.id,
+                touched.effects,
+                &mut self.changes,
+            );
+        }
+        self.changes.rollups = self.rollups.finish()?;
+        Ok(self.changes)
+    }
+
+    /// Returns the accounts that were taken in.
+    pub(super) fn touched_cells(&self) -> Vec<Arc<Cell>> {
+        self.touched
+            .iter()
+            .map(|touched| Arc::clone(&touched.cell))
+            .collect()
+    }
+}
+
+impl<'f> Step<'_, 'f> {
+    pub(super) fn now(&self) -> Timestamp {
+        self.batch.now
+    }
+
+    /// Changes an account.
+    ///
+    /// # Errors
+    /// When there is no such customer.
+    pub(super) fn with<R>(
+        &mut self,
+        cell: &Cell,
+        change: impl FnOnce(&mut Account, &mut Effects) -> R,
+    ) -> Result<R, Error> {
+        self.with_inner(cell, |inner, effects| {
+            let account = inner.account.as_mut()?;
+            Some(change(account, effects))
+        })
+    }
+
+    /// Changes what a cell holds, its rate tokens included; `None` from `change` says that there is no customer.
+    pub(super) fn with_inner<R>(
+        &mut self,
+        cell: &Cell,
+        change: impl FnOnce(&mut Inner, &mut Effects) -> Option<R>,
+    ) -> Result<R, Error> {
+        let mut inner = cell.lock();
+        let missing = || Error::not_found(Thing::Customer, &cell.id);
+        let slot = inner.in_batch.ok_or_else(missing)? as usize;
+        let effects = &mut self.batch.touched[slot].effects;
+        change(&mut inner, effects).ok_or_else(missing)
+    }
+
+    /// Takes a customer into the batch that this mutation creates.
+    pub(super) fn create(&mut self, cell: &Arc<Cell>, account: Account) {
+        let mut inner = cell.lock();
+        inner.account = Some(account);
+        inner.absent = false;
+        inner.generation = inner.generation.wrapping_add(1);
+        inner.in_batch = u32::try_from(self.batch.touched.len()).ok();
+        drop(inner);
+        let touched = Touched {
+            cell: Arc::clone(cell),
+            effects: Effects::default(),
+        };
+        self.batch.touched.push(touched);
+    }
+
+    /// Returns the stored event that a plain event of this mutation repeats.
+    pub(super) fn duplicate(&self, index: usize) -> Option<&'f StoredEvent> {
+        if self.batch.duplicates.is_empty() {
+            return None;
+        }
+        self.batch
+            .duplicates
+            .get(&(self.place.chunk?, index))
+            .copied()
+    }
+
+    /// Takes a plain event of this mutation, which is no duplicate, out of the store again.
+    pub(super) fn refuse_plain(&mut self, index: usize, row: &EventRow) {
+        if let Some(chunk) = self.place.chunk {
+            self.batch.changes.refused.push((chunk, index));
+            self.batch
+                .refused
+                .insert((row.customer, row.event.event_id.clone()));
+        }
+    }
+
+    /// Whether an earlier mutation of this batch had an event of this id refused, so that what repeats it was
+    /// not stored either.
+    pub(super) fn is_refused(&self, row: &EventRow) -> bool {
+        !self.batch.refused.is_empty()
+            && self
+                .batch
+                .refused
+                .contains(&(row.customer, row.event.event_id.clone()))
+    }
+
+    /// Returns what is stored under this mutation's nth probe, this batch's own events included.
+    pub(super) fn probed(&self, nth: usize) -> Option<StoredEvent> {
+        self.batch
+            .found
+            .events
+            .get(self.place.probes.start + nth)
+            .cloned()
+            .flatten()
+    }
+
+    /// Returns an event that an earlier mutation of this batch stores.
+    pub(super) fn stored_in_batch(&self, row: &EventRow) -> Option<&EventRow> {
+        self.batch.changes.events.iter().find(|other| {
+            other.customer == row.customer
+                && other.kind == row.kind
+                && other.event.event_id == row.event.event_id
+        })
+    }
+
+    /// Returns what was folded for this mutation.
+    pub(super) fn folded(&self) -> &'f [FoldResult] {
+        self.batch
+            .found
+            .folds
+            .get(self.place.folds.clone())
+            .unwrap_or(&[])
+    }
+
+    /// Returns the answer that the same request got before.
+    pub(super) fn answered(&self, request: &Request) -> Option<StoredAnswer> {
+        let stored = self
+            .place
+            .request
+            .and_then(|nth| self.batch.found.requests.get(nth));
+        stored
+            .cloned()
+            .flatten()
+            .or_else(|| self.batch.answers.get(&request.key).cloned())
+    }
+
+    /// Keeps an answer for repeats of the request.
+    pub(super) fn keep_answer(&mut self, request: &Request, answer: Box<str>) {
+        let stored = StoredAnswer {
+            key: request.key.clone(),
+            content: request.content,
+            answer,
+        };
+        self.batch
+            .answers
+            .insert(request.key.clone(), stored.clone());
+        self.batch.changes.answers.push(stored);
+    }
+}
+
+fn collect_counters(account: &mut Account, customer: &CustomerId, rows: &mut Vec<CounterSet>) {
+    let mut collect =
+        |sub: Option<&SubaccountId>, specs: &[Arc<CounterSpec>], counters: &mut [Counter]| {
+            for (spec, counter) in specs.iter().zip(counters) {
+                if counter.dirty {
+                    counter.dirty = false;
+                    let row = counter_row(sub, spec, counter);
+                    rows.push(CounterSet {
+                        customer: customer.clone(),
+                        row,
+                    });
+                }
+            }
+        };
+    collect(None, &account.rights.tracked, &mut account.counters);
+    for (id, state) in &mut account.subaccounts {
+        collect(Some(id), &state.rights.tracked, &mut state.counters);
+    }
+}
+
+/// Returns the row of a counter as it stands in memory.
+pub(super) fn counter_row(
+    subaccount: Option<&SubaccountId>,
+    spec: &Arc<CounterSpec>,
+    counter: &Counter,
+) -> CounterRow {
+    let (start, end, used) = match &counter.tally {
+        Tally::Fixed { range, used, .. } => (range.start, range.end, Use::Fixed(*used)),
+        Tally::Rolling { ring, .. } => (
+            Timestamp::MIN,
+            Timestamp::MAX,
+            Use::Rolling((**ring).clone()),
+        ),
+    };
+    CounterRow {
+        subaccount: subaccount.cloned(),
+        spec: Arc::clone(spec),
+        start,
+        end,
+        used,
+        reserved: counter.reserved,
+    }
+}
+
+fn collect_effects(
+    account: &Account,
+    customer: &CustomerId,
+    effects: Effects,
+    changes: &mut Changes,
+) {
+    changes
+        .shifts
+        .extend(effects.shifts.into_iter().map(|shift| CounterShift {
+            customer: customer.clone(),
+            subaccount: shift.subaccount,
+            spec: shift.spec,
+            start: shift.start,
+            end: shift.end,
+            used: shift.used,
+            reserved: shift.reserved,
+        }));
+    for id in effects.touched {
+        if let Some(open) = account.reservations.get(&id) {
+            changes.reservations.push((customer.clone(), open.clone()));
+        }
+    }
+    let ended = effects
+        .ended
+        .into_iter()
+        .map(|ended| (customer.clone(), ended));
+    changes.reservations.extend(ended);
+    for (feature, id) in effects.allocated {
+        let held = account
+            .allocations
+            .get(&feature)
+            .and_then(|held| held.get(&id));
+        if let Some(allocation) = held {
+            changes
+                .allocations
+                .push((customer.clone(), allocation.clone()));
+        }
+    }
+    let freed = effects.deallocated.into_iter();
+    changes
+        .deallocations
+        .extend(freed.map(|(feature, id)| (customer.clone(), feature, id)));
+}
