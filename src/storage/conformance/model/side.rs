@@ -116,29 +116,7 @@ impl<'a> Side<'a> {
             Err(other) => panic!("{other}"),
         };
         writeln!(said, "{}{outcome}", found.lock().unwrap()).unwrap();
-        let denials = turn.moves.iter().filter_map(|(customer, one)| match one {
-            Move::Deny(reason) => Some(Denial {
-                customer: customer_id(CUSTOMERS[*customer]),
-                feature: feature(),
-                reason: Box::from(format!("R{reason}")),
-                minute: Timestamp::from_micros_clamped(now.as_micros() / 60_000_000 * 60_000_000),
-                count: 3,
-                sample: Box::from(format!("at {now}")),
-            }),
-            Move::Reserve(..)
-            | Move::End(_)
-            | Move::Allocate(_)
-            | Move::Free(_)
-            | Move::Override(_)
-            | Move::Unoverride(_)
-            | Move::Adjust(_)
-            | Move::Subaccount(_)
-            | Move::Rename(_)
-            | Move::Answer(_)
-            | Move::Plant(_)
-            | Move::Overflow => None,
-        });
-        self.store.log_denials(denials.collect()).await.unwrap();
+        self.store.log_denials(denials(turn, now)).await.unwrap();
         said
     }
 
@@ -216,6 +194,33 @@ fn usage_of(customer: &str, group_by: Vec<Box<str>>, now: Timestamp) -> UsageQue
         group_by,
         filter: Labels::new(),
     }
+}
+
+/// Returns what a turn adds to the denial log.
+fn denials(turn: &Turn, now: Timestamp) -> Vec<Denial> {
+    let denied = turn.moves.iter().filter_map(|(customer, one)| match one {
+        Move::Deny(reason) => Some(Denial {
+            customer: customer_id(CUSTOMERS[*customer]),
+            feature: feature(),
+            reason: Box::from(format!("R{reason}")),
+            minute: Timestamp::from_micros_clamped(now.as_micros() / 60_000_000 * 60_000_000),
+            count: 3,
+            sample: Box::from(format!("at {now}")),
+        }),
+        Move::Reserve(..)
+        | Move::End(_)
+        | Move::Allocate(_)
+        | Move::Free(_)
+        | Move::Override(_)
+        | Move::Unoverride(_)
+        | Move::Adjust(_)
+        | Move::Subaccount(_)
+        | Move::Rename(_)
+        | Move::Answer(_)
+        | Move::Plant(_)
+        | Move::Overflow => None,
+    });
+    denied.collect()
 }
 
 fn numberless(stored: &StoredEvent) -> StoredEvent {
