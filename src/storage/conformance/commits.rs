@@ -155,27 +155,6 @@ pub async fn a_broken_constraint_leaves_nothing_behind(store: &dyn Store) {
     assert!(seen.duplicates.is_empty(), "no event is left");
 }
 
-pub async fn an_abort_leaves_nothing_behind(store: &dyn Store) {
-    let no = create(store, "acme").await;
-    let row = event((no, "acme"), "e1", 1, minute(1));
-    let changes = Changes {
-        abort: Some(String::from("a sum would not fit")),
-        customers: vec![customer_write("bolt")],
-        ..Changes::default()
-    };
-    let failing = Draft::new().plain(vec![row.clone()]).changes(changes);
-    let mark = failing.mark;
-    let (outcome, _) = failing.commit(store).await;
-    let Err(StoreError::Constraint(why)) = outcome else {
-        panic!("{outcome:?}");
-    };
-    assert_eq!(why, "a sum would not fit");
-    assert!(events_of(store, "acme").await.is_empty());
-    let bolt = store.account(&customer_id("bolt"), START).await.unwrap();
-    assert!(bolt.is_none());
-    Draft::new().marked(mark).plain(vec![row]).run(store).await;
-}
-
 fn subaccount(id: &str) -> Subaccount {
     Subaccount {
         id: subaccount_id(id),
@@ -347,4 +326,25 @@ pub async fn a_catalog_version_is_never_replaced(store: &dyn Store) {
     assert!(matches!(outcome, Err(StoreError::Constraint(_))));
     let kept = store.catalog(None).await.unwrap().unwrap();
     assert_eq!(kept.source, first.source);
+}
+
+pub async fn an_aborted_batch_leaves_nothing_behind(store: &dyn Store) {
+    let no = create(store, "acme").await;
+    let hour = (spec("hour"), between(0, 60));
+    let changes = Changes {
+        abort: Some("changed its mind".to_owned()),
+        shifts: vec![shift("acme", &hour.0, hour.1, 5, 0)],
+        ..Changes::default()
+    };
+    let first = event((no, "acme"), "e1", 1, minute(1));
+    let (outcome, _) = Draft::new()
+        .plain(vec![first.clone()])
+        .changes(changes)
+        .commit(store)
+        .await;
+    assert!(matches!(outcome, Err(StoreError::Constraint(why)) if why == "changed its mind"));
+    assert!(events_of(store, "acme").await.is_empty());
+    assert_eq!(counter_of(store, "acme", &hour.0, START).await, None);
+    Draft::new().plain(vec![first]).run(store).await;
+    assert_eq!(events_of(store, "acme").await.len(), 1);
 }

@@ -44,7 +44,7 @@ macro_rules! store_conformance {
                     answers_are_found_again
                     an_answer_is_never_replaced
                     a_broken_constraint_leaves_nothing_behind
-                    an_abort_leaves_nothing_behind
+                    an_aborted_batch_leaves_nothing_behind
                     changes_may_name_a_customer_that_they_create
                     changes_of_an_unknown_customer_are_refused
                     only_new_customers_are_listed_as_created
