@@ -2,7 +2,6 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
@@ -21,7 +20,6 @@ const STRIPES: usize = 64;
 pub(super) struct Accounts {
     cells: DashMap<CustomerId, Arc<Cell>, RandomState>,
     stripes: Vec<tokio::sync::Mutex<()>>,
-    evictions: AtomicU64,
 }
 
 impl Accounts {
@@ -31,7 +29,6 @@ impl Accounts {
             stripes: (0..STRIPES)
                 .map(|_| tokio::sync::Mutex::default())
                 .collect(),
-            evictions: AtomicU64::new(0),
         }
     }
 
@@ -119,9 +116,7 @@ impl Accounts {
         let before = self.cells.len();
         self.cells
             .retain(|_, cell| cell.was_used() || Arc::strong_count(cell) > 1);
-        let gone = before.saturating_sub(self.cells.len());
-        self.evictions.fetch_add(gone as u64, Ordering::Relaxed);
-        gone
+        before.saturating_sub(self.cells.len())
     }
 
     /// Forgets everything that memory holds.

@@ -30,7 +30,6 @@ type Writes = Vec<Box<dyn Write>>;
 #[derive(Default)]
 struct Decided {
     touched: Vec<Arc<Cell>>,
-    again: Vec<usize>,
     not_ready: bool,
     overflowed: bool,
 }
@@ -179,16 +178,9 @@ impl Committer {
         match outcome {
             Ok(_) => {
                 failpoint::hit("engine.committed");
-                let mut again = Vec::new();
-                for (index, mut write) in writes.into_iter().enumerate() {
-                    if decided.again.contains(&index) {
-                        again.push(write);
-                    } else {
-                        write.finish(Ok(()));
-                    }
-                }
+                finish(writes, &Ok(()));
                 failpoint::hit("engine.answered");
-                again
+                Vec::new()
             }
             Err(StoreError::Constraint(_)) if decided.not_ready => {
                 forget(&decided.touched);
@@ -283,17 +275,14 @@ fn decide(
     places: Vec<Place>,
     decided: &mut Decided,
 ) -> Changes {
-    let mut batch = Deciding::new(now, &shared.loader, &shared.rates, found);
+    let mut batch = Deciding::new(now, &shared.loader, found);
     decided.not_ready = !batch.enter_all(writes);
     if decided.not_ready {
         decided.touched = batch.touched_cells();
         return abort("accounts are not in memory");
     }
-    for (index, (write, place)) in writes.iter_mut().zip(places).enumerate() {
+    for (write, place) in writes.iter_mut().zip(places) {
         batch.run(write.as_mut(), place);
-        if write.wants_again() {
-            decided.again.push(index);
-        }
         decided.overflowed |= write.overflowed();
         if failpoint::fault("ack_before_commit") {
             write.finish(Ok(()));

@@ -194,7 +194,7 @@ impl Error {
 
     /// Returns the error for a thing that does not exist.
     #[must_use]
-    pub fn not_found(kind: Thing, id: impl ToString) -> Self {
+    pub fn not_found(kind: Thing, id: &(impl ToString + ?Sized)) -> Self {
         Self::NotFound {
             kind,
             id: id.to_string(),

@@ -8,6 +8,7 @@ mod accounts;
 mod cell;
 mod check;
 mod committer;
+mod consume;
 mod customers;
 mod denials;
 mod error;
@@ -15,9 +16,11 @@ mod gauge;
 mod load;
 mod mutation;
 mod outage;
+mod prepare;
 mod rates;
 mod record;
 mod reserve;
+mod settle;
 mod step;
 mod sums;
 mod track;
@@ -44,11 +47,13 @@ use crate::domain::time::{Span, Timestamp};
 use crate::storage::{Store, StoredCatalog};
 
 pub use self::check::{CheckAsk, CheckMode};
+pub use self::consume::{ConsumeAsk, Consumed};
 pub use self::customers::Profile;
 pub use self::denials::DenialSample;
 pub use self::error::{Error, Rule, Thing};
-pub use self::record::{Prepared, RecordOutcome, Recorded};
-pub use self::reserve::{ConsumeAsk, Consumed, ReserveAnswer, ReserveCall};
+pub use self::prepare::Prepared;
+pub use self::record::{RecordOutcome, Recorded};
+pub use self::reserve::{ReserveAnswer, ReserveCall};
 
 /// Bounds on what waits and on what a batch holds.
 #[derive(Debug, Clone)]

@@ -21,9 +21,6 @@ pub(super) enum Applied<A> {
     Done(A),
     /// It was refused and changed nothing. Nothing is kept.
     Refused(A),
-    /// It needs the accounts in another shape first (counters that are not kept yet, a key that the batch
-    /// already used); it is tried again in a later batch.
-    Again,
 }
 
 /// What changes something.
@@ -110,7 +107,6 @@ pub(super) struct Pending<M: Mutation> {
     mutation: M,
     request: Option<(Request, Codec<M::Answer>)>,
     outcome: Option<Result<M::Answer, Error>>,
-    again: bool,
     reply: Option<oneshot::Sender<Result<M::Answer, Error>>>,
 }
 
@@ -127,8 +123,6 @@ pub(super) trait Write: Send {
     fn run(&mut self, step: &mut Step<'_, '_>);
     /// Whether the batch must be taken back because of it.
     fn overflowed(&self) -> bool;
-    /// Whether it must be tried again in a later batch.
-    fn wants_again(&self) -> bool;
     /// Answers: what was decided, or why it could not be made durable.
     fn finish(&mut self, committed: Result<(), Error>);
 }
@@ -143,7 +137,6 @@ impl<M: Mutation> Pending<M> {
             mutation,
             request: None,
             outcome: None,
-            again: false,
             reply: Some(reply),
         };
         (pending, answer)
@@ -163,38 +156,32 @@ impl<M: Mutation> Pending<M> {
         (pending, answer)
     }
 
-    /// Applies it, or finds the answer it got before; `None`: it must be tried again.
-    fn decide(&mut self, step: &mut Step<'_, '_>) -> Option<Result<M::Answer, Error>> {
+    /// Applies it, or finds the answer it got before.
+    fn decide(&mut self, step: &mut Step<'_, '_>) -> Result<M::Answer, Error> {
         if let Some((request, codec)) = &self.request
             && let Some(stored) = step.answered(request)
         {
             if stored.content != request.content {
-                return Some(Err(Error::RequestIdReused {
-                    id: request.key.request.to_string(),
-                }));
+                let id = request.key.request.to_string();
+                return Err(Error::RequestIdReused { id });
             }
-            return Some((codec.read)(&stored.answer).map_err(|error| {
+            return (codec.read)(&stored.answer).map_err(|error| {
                 tracing::error!(method = M::METHOD, %error, "stored answer cannot be read");
                 Error::Internal
-            }));
+            });
         }
-        match self.mutation.apply(step) {
-            Ok(Applied::Done(answer)) => {
-                if let Some((request, codec)) = &self.request {
-                    match (codec.write)(&answer) {
-                        Ok(text) => step.keep_answer(request, text.into()),
-                        Err(error) => {
-                            tracing::error!(method = M::METHOD, %error, "answer cannot be written");
-                            return Some(Err(Error::Internal));
-                        }
-                    }
-                }
-                Some(Ok(answer))
-            }
-            Ok(Applied::Refused(answer)) => Some(Ok(answer)),
-            Ok(Applied::Again) => None,
-            Err(error) => Some(Err(error)),
+        let answer = match self.mutation.apply(step)? {
+            Applied::Refused(answer) => return Ok(answer),
+            Applied::Done(answer) => answer,
+        };
+        if let Some((request, codec)) = &self.request {
+            let text = (codec.write)(&answer).map_err(|error| {
+                tracing::error!(method = M::METHOD, %error, "answer cannot be written");
+                Error::Internal
+            })?;
+            step.keep_answer(request, text.into());
         }
+        Ok(answer)
     }
 }
 
@@ -228,16 +215,11 @@ impl<M: Mutation> Write for Pending<M> {
     }
 
     fn run(&mut self, step: &mut Step<'_, '_>) {
-        self.outcome = self.decide(step);
-        self.again = self.outcome.is_none();
+        self.outcome = Some(self.decide(step));
     }
 
     fn overflowed(&self) -> bool {
         matches!(self.outcome, Some(Err(Error::Overflow(_))))
-    }
-
-    fn wants_again(&self) -> bool {
-        self.again
     }
 
     fn finish(&mut self, committed: Result<(), Error>) {

@@ -38,6 +38,10 @@ impl Reference for RateInstant {
 impl std::ops::Add<Nanos> for RateInstant {
     type Output = Self;
 
+    #[expect(
+        clippy::suspicious_arithmetic_impl,
+        reason = "nanoseconds are added to microseconds"
+    )]
     fn add(self, nanos: Nanos) -> Self {
         let micros = i64::try_from(nanos.as_u64() / 1000).unwrap_or(i64::MAX);
         Self(self.0.plus(Span::from_micros_clamped(micros)))

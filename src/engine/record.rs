@@ -5,16 +5,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
-use super::error::{Error, Rule, Thing};
+use super::error::{Error, Thing};
 use super::mutation::{Applied, Mutation};
+use super::prepare::{Prepared, Slot};
 use super::step::Step;
 use super::{Engine, OVERLOAD_WAIT};
 use crate::domain::account::Counted;
-use crate::domain::catalog::{Catalog, Meter};
-use crate::domain::quantity::QUANTITY_MAX;
+use crate::domain::catalog::Meter;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::{DIMENSIONS_MAX, InvalidEventTime, UsageEvent, check_event_time};
-use crate::storage::{EventFlags, EventKey, EventKind, EventRow};
+use crate::storage::{EventKey, EventRow};
 
 /// What became of one event.
 #[derive(Debug, Clone)]
@@ -40,96 +39,7 @@ pub struct Recorded {
     pub customer_created: bool,
 }
 
-/// Events that passed what can be checked without a lock, ready to be submitted.
-pub struct Prepared {
-    /// Outcome or place of each event, by position.
-    slots: Vec<Slot>,
-    plain: Vec<EventRow>,
-    /// Cells of the plain events, then of the others.
-    cells: Vec<Arc<Cell>>,
-    plain_meters: Vec<Arc<Meter>>,
-    /// Events that name a reservation: when they count depends on it.
-    reserved: Vec<(EventRow, Arc<Meter>)>,
-    created: bool,
-}
-
-enum Slot {
-    Plain(usize),
-    Reserved(usize),
-    Rejected(Error),
-}
-
-impl Prepared {
-    /// Returns how many events wait for the store.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.plain.len() + self.reserved.len()
-    }
-
-    /// Whether no event waits for the store.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
 impl Engine {
-    /// Checks events against the catalog and finds their customers.
-    ///
-    /// # Errors
-    /// When the store cannot be asked for a customer. What is wrong with single events is in their outcomes.
-    pub async fn prepare(&self, events: Vec<UsageEvent>) -> Result<Prepared, Error> {
-        let now = self.now();
-        let catalog = self.catalog().catalog;
-        let mut prepared = Prepared {
-            slots: Vec::with_capacity(events.len()),
-            plain: Vec::with_capacity(events.len()),
-            cells: Vec::with_capacity(events.len()),
-            plain_meters: Vec::with_capacity(events.len()),
-            reserved: Vec::new(),
-            created: false,
-        };
-        let mut reserved_cells = Vec::new();
-        for event in events {
-            let (weighted, meter) = match weigh(&event, &catalog, now) {
-                Ok(weighed) => weighed,
-                Err(error) => {
-                    prepared.slots.push(Slot::Rejected(error));
-                    continue;
-                }
-            };
-            let found = match self.shared.accounts.get(event.customer_id.as_str()) {
-                Some(cell) if cell.is_ready() => Ok((cell, false)),
-                _ => self.find_or_create(&event.customer_id).await,
-            };
-            let cell = match found {
-                Ok((cell, created)) => {
-                    prepared.created |= created;
-                    cell
-                }
-                Err(error @ Error::NotFound { .. }) => {
-                    prepared.slots.push(Slot::Rejected(error));
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            cell.touch();
-            let row = row(event, &cell, weighted, now);
-            if row.event.reservation_id.is_some() {
-                prepared.slots.push(Slot::Reserved(prepared.reserved.len()));
-                prepared.reserved.push((row, meter));
-                reserved_cells.push(cell);
-            } else {
-                prepared.slots.push(Slot::Plain(prepared.plain.len()));
-                prepared.plain.push(row);
-                prepared.plain_meters.push(meter);
-                prepared.cells.push(cell);
-            }
-        }
-        prepared.cells.append(&mut reserved_cells);
-        Ok(prepared)
-    }
-
     /// Records events; refused as a whole when too much is waiting.
     ///
     /// # Errors
@@ -187,10 +97,10 @@ impl Engine {
         for slot in slots {
             let mut outcome = match slot {
                 Slot::Rejected(error) => RecordOutcome::Rejected(error),
-                Slot::Plain(_) => plain
+                Slot::Plain => plain
                     .next()
                     .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
-                Slot::Reserved(_) => reserved
+                Slot::Reserved => reserved
                     .next()
                     .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
             };
@@ -201,72 +111,6 @@ impl Engine {
         }
         self.shared.gauges.count_outcomes(&outcomes);
         Ok(outcomes)
-    }
-}
-
-/// Checks an event against the catalog and weighs it.
-pub(super) fn weigh(
-    event: &UsageEvent,
-    catalog: &Catalog,
-    now: Timestamp,
-) -> Result<(crate::domain::quantity::Milli, Arc<Meter>), Error> {
-    let invalid = |field: &str, rule| Error::Invalid {
-        field: field.to_owned(),
-        rule,
-    };
-    let meter = catalog
-        .meters
-        .get(&event.meter_id)
-        .ok_or_else(|| Error::not_found(Thing::Meter, &event.meter_id))?;
-    if !(-QUANTITY_MAX..=QUANTITY_MAX).contains(&event.quantity) {
-        return Err(invalid("quantity", Rule::QuantityRange));
-    }
-    if event.quantity < 0 && !meter.allow_negative {
-        return Err(invalid("quantity", Rule::QuantityNegative));
-    }
-    if let Some(event_time) = event.event_time {
-        check_event_time(event_time, now).map_err(|wrong| {
-            let rule = match wrong {
-                InvalidEventTime::TooOld => Rule::TooOld,
-                InvalidEventTime::TooNew => Rule::TooNew,
-            };
-            invalid("event_time", rule)
-        })?;
-    }
-    if event.dimensions.len() > DIMENSIONS_MAX {
-        return Err(invalid("dimensions", Rule::TooManyDimensions));
-    }
-    if let Some(key) = event
-        .dimensions
-        .keys()
-        .find(|key| !meter.dimensions.contains(key))
-    {
-        return Err(invalid(
-            &format!("dimensions[\"{key}\"]"),
-            Rule::DimensionUndeclared,
-        ));
-    }
-    let weighted = meter.weigh(event.quantity, &event.dimensions)?;
-    Ok((weighted, Arc::clone(meter)))
-}
-
-/// Returns the row of an event that counts at its own time.
-pub(super) fn row(
-    event: UsageEvent,
-    cell: &Cell,
-    weighted: crate::domain::quantity::Milli,
-    now: Timestamp,
-) -> EventRow {
-    let event_time = event.event_time.unwrap_or(now);
-    EventRow {
-        customer: cell.no(),
-        event,
-        kind: EventKind::Usage,
-        weighted,
-        event_time,
-        count_time: event_time,
-        record_time: now,
-        flags: EventFlags::default(),
     }
 }
 

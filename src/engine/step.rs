@@ -8,10 +8,8 @@ use super::cell::{Cell, Inner};
 use super::error::{Error, Thing};
 use super::load::Loader;
 use super::mutation::{Request, Write};
-use super::rates::RateClock;
 use super::sums::RollupSums;
 use crate::domain::account::{Account, Effects};
-use crate::domain::catalog::Catalog;
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, EventId, SubaccountId};
 use crate::domain::time::Timestamp;
@@ -23,9 +21,7 @@ use crate::storage::{
 /// A batch while it is decided.
 pub(super) struct Deciding<'f> {
     pub(super) now: Timestamp,
-    pub(super) catalog: Arc<Catalog>,
     pub(super) loader: &'f Loader,
-    pub(super) rates: &'f RateClock,
     found: &'f Found<'f>,
     duplicates: HashMap<(usize, usize), &'f StoredEvent>,
     pub(super) changes: Changes,
@@ -57,12 +53,7 @@ pub(super) struct Step<'d, 'f> {
 }
 
 impl<'f> Deciding<'f> {
-    pub(super) fn new(
-        now: Timestamp,
-        loader: &'f Loader,
-        rates: &'f RateClock,
-        found: &'f Found<'f>,
-    ) -> Self {
+    pub(super) fn new(now: Timestamp, loader: &'f Loader, found: &'f Found<'f>) -> Self {
         let duplicates = found
             .duplicates
             .iter()
@@ -70,9 +61,7 @@ impl<'f> Deciding<'f> {
             .collect();
         Self {
             now,
-            catalog: loader.current().catalog,
             loader,
-            rates,
             found,
             duplicates,
             changes: Changes::default(),

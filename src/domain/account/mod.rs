@@ -8,8 +8,10 @@ mod check;
 mod count;
 mod effects;
 mod in_flight;
+mod limits;
 mod reserve;
 mod settle;
+mod upgrade;
 
 #[cfg(test)]
 mod tests;
@@ -18,12 +20,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use allocate::Allocated;
-pub use check::{Ask, smallest_plan};
+pub use check::Ask;
 pub use count::Counted;
 pub use effects::{Effects, Shift};
 pub use in_flight::Overdue;
 pub use reserve::{ReserveAsk, ReserveItem, Reserved};
 pub use settle::{Ended, NotOpen};
+pub use upgrade::smallest_plan;
 
 use super::catalog::Plan;
 use super::counter::Counter;

@@ -1,0 +1,299 @@
+//! Settling after work: extending, committing and releasing reservations.
+
+use std::sync::Arc;
+
+use super::Engine;
+use super::cell::Cell;
+use super::error::{Error, Thing};
+use super::mutation::{Applied, Mutation};
+use super::prepare;
+use super::record::{self, RecordOutcome, Recorded};
+use super::step::Step;
+use crate::domain::account::{Ended, NotOpen};
+use crate::domain::catalog::Meter;
+use crate::domain::id::{CustomerId, RequestId, ReservationId};
+use crate::domain::quantity::Overflow;
+use crate::domain::reservation::{Reservation, ReservationState};
+use crate::domain::time::Span;
+use crate::domain::usage::UsageEvent;
+use crate::storage::{EventKey, EventRow, ReservationQuery};
+
+impl Engine {
+    /// Lets a reservation live `ttl` from now.
+    ///
+    /// # Errors
+    /// When there is none of this id, or it is no longer open.
+    pub async fn extend(
+        &self,
+        caller: &str,
+        request: RequestId,
+        customer: CustomerId,
+        id: ReservationId,
+        ttl: Span,
+    ) -> Result<Reservation, Error> {
+        let cell = self.customer(&customer).await?;
+        let content = (&customer, &id, ttl);
+        let extend = Extend {
+            cells: [cell],
+            id: id.clone(),
+            ttl,
+        };
+        let answer = self.submit_once(caller, request, &content, extend).await?;
+        match answer {
+            Some(reservation) => Ok(reservation),
+            None => Err(self.not_open(&customer, &id).await?),
+        }
+    }
+
+    /// Records the last events of a reservation, closes it and frees the rest. A reservation that is no longer
+    /// open lets its events be recorded all the same, flagged.
+    ///
+    /// # Errors
+    /// When there is none of this id, it was committed or released before, or an event is wrong; nothing is
+    /// recorded then.
+    pub async fn commit(
+        &self,
+        caller: &str,
+        request: RequestId,
+        customer: CustomerId,
+        id: ReservationId,
+        events: Vec<UsageEvent>,
+    ) -> Result<(Reservation, Vec<(bool, Recorded)>), Error> {
+        let now = self.now();
+        let catalog = self.catalog().catalog;
+        let cell = self.customer(&customer).await?;
+        let content = (&customer, &id, &events);
+        let mut rows = Vec::with_capacity(events.len());
+        for (index, event) in events.iter().enumerate() {
+            let (weighted, meter) =
+                prepare::weigh(event, &catalog, now).map_err(|e| at(e, index))?;
+            rows.push((prepare::row(event.clone(), &cell, weighted, now), meter));
+        }
+        let known = self.reservation(&customer, &id).await?;
+        let settle = Settle::<true> {
+            cells: [cell],
+            id: id.clone(),
+            rows,
+            known,
+        };
+        self.submit_once(caller, request, &content, settle).await
+    }
+
+    /// Gives a reservation back.
+    ///
+    /// # Errors
+    /// When there is none of this id, or it was committed before.
+    pub async fn release(
+        &self,
+        caller: &str,
+        request: RequestId,
+        customer: CustomerId,
+        id: ReservationId,
+    ) -> Result<Reservation, Error> {
+        let cell = self.customer(&customer).await?;
+        let known = self.reservation(&customer, &id).await?;
+        let content = (&customer, &id);
+        let settle = Settle::<false> {
+            cells: [cell],
+            id: id.clone(),
+            rows: Vec::new(),
+            known,
+        };
+        Ok(self.submit_once(caller, request, &content, settle).await?.0)
+    }
+
+    /// Returns a reservation as stored, whatever became of it.
+    async fn reservation(
+        &self,
+        customer: &CustomerId,
+        id: &ReservationId,
+    ) -> Result<Reservation, Error> {
+        let query = ReservationQuery {
+            customer: customer.clone(),
+            id: Some(id.clone()),
+            state: None,
+            holder: None,
+            after: None,
+            limit: 1,
+        };
+        let page = self.shared.store.reservations(query).await?;
+        page.items
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::not_found(Thing::Reservation, id))
+    }
+
+    /// Says why a reservation is not open.
+    async fn not_open(&self, customer: &CustomerId, id: &ReservationId) -> Result<Error, Error> {
+        Ok(closed(&self.reservation(customer, id).await?))
+    }
+}
+
+fn at(error: Error, index: usize) -> Error {
+    match error {
+        Error::Invalid { field, rule } => Error::Invalid {
+            field: format!("events[{index}].{field}"),
+            rule,
+        },
+        other => other,
+    }
+}
+
+fn closed(reservation: &Reservation) -> Error {
+    let state = match reservation.state {
+        // Its time is over, and the sweep has not written so yet.
+        ReservationState::Open | ReservationState::Expired => "expired",
+        ReservationState::Committed => "committed",
+        ReservationState::Released => "released",
+    };
+    Error::ReservationClosed {
+        id: reservation.id.to_string(),
+        state,
+    }
+}
+
+struct Extend {
+    cells: [Arc<Cell>; 1],
+    id: ReservationId,
+    ttl: Span,
+}
+
+impl Mutation for Extend {
+    const METHOD: &'static str = "ExtendReservation";
+    /// `None`: it is not open.
+    type Answer = Option<Reservation>;
+
+    fn cells(&self) -> &[Arc<Cell>] {
+        &self.cells
+    }
+
+    fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Self::Answer>, Error> {
+        let now = step.now();
+        let (id, until) = (&self.id, now.plus(self.ttl));
+        let extended = step.with(&self.cells[0], |account, effects| {
+            account.extend(id, until, now, effects)
+        })?;
+        Ok(match extended {
+            Ok(reservation) => Applied::Done(Some(reservation)),
+            Err(NotOpen) => Applied::Refused(None),
+        })
+    }
+}
+
+/// Ends a reservation: commits it with the last of its events, or releases it.
+struct Settle<const COMMIT: bool> {
+    cells: [Arc<Cell>; 1],
+    id: ReservationId,
+    rows: Vec<(EventRow, Arc<Meter>)>,
+    /// The reservation as it was stored when the call came.
+    known: Reservation,
+}
+
+impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
+    const METHOD: &'static str = if COMMIT {
+        "CommitReservation"
+    } else {
+        "ReleaseReservation"
+    };
+    type Answer = (Reservation, Vec<(bool, Recorded)>);
+
+    fn cells(&self) -> &[Arc<Cell>] {
+        &self.cells
+    }
+
+    fn probes(&self) -> Vec<EventKey> {
+        self.rows.iter().map(|(row, _)| record::key(row)).collect()
+    }
+
+    fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Self::Answer>, Error> {
+        let now = step.now();
+        let id = self.id.clone();
+        let open = step.with(&self.cells[0], |account, _| {
+            account.open_reservation(&id, now).is_some()
+        })?;
+        if !open {
+            let repeat = !COMMIT
+                && matches!(
+                    self.known.state,
+                    ReservationState::Released | ReservationState::Expired | ReservationState::Open
+                );
+            let late = COMMIT
+                && matches!(
+                    self.known.state,
+                    ReservationState::Expired | ReservationState::Open
+                );
+            if !repeat && !late {
+                return Err(closed(&self.known));
+            }
+        }
+        self.check_events(step)?;
+        let mut recorded = Vec::with_capacity(self.rows.len());
+        for (nth, (row, meter)) in self.rows.iter().enumerate() {
+            let outcome = record::store_one(step, nth, row.clone(), &self.cells[0], meter)
+                // Some events may be counted already: only taking the batch back leaves nothing behind.
+                .map_err(|error| {
+                    if nth == 0 {
+                        error
+                    } else {
+                        Error::Overflow(Overflow)
+                    }
+                })?;
+            match outcome {
+                RecordOutcome::Recorded(one) => recorded.push((false, one)),
+                RecordOutcome::Duplicate(one) => recorded.push((true, one)),
+                RecordOutcome::Rejected(error) => return Err(error),
+            }
+        }
+        if !open {
+            let mut ended = self.known.clone();
+            if ended.state == ReservationState::Open {
+                ended.state = ReservationState::Expired;
+                ended.end_time = Some(ended.expire_time);
+            }
+            return Ok(Applied::Done((ended, recorded)));
+        }
+        let how = if COMMIT {
+            Ended::Committed
+        } else {
+            Ended::Released
+        };
+        let ended = step.with(&self.cells[0], |account, effects| {
+            account.end(&id, how, now, effects)
+        })??;
+        ended
+            .map(|ended| Applied::Done((ended, recorded)))
+            .map_err(|NotOpen| closed(&self.known))
+    }
+}
+
+impl<const COMMIT: bool> Settle<COMMIT> {
+    /// Checks every event before the first is recorded, so that all are or none.
+    fn check_events(&self, step: &mut Step<'_, '_>) -> Result<(), Error> {
+        for (nth, (row, _)) in self.rows.iter().enumerate() {
+            let stored = step.probed(nth).map(|stored| stored.row);
+            if let Some(stored) = stored.as_ref().or_else(|| step.stored_in_batch(row)) {
+                record::repeated(stored, row)?;
+                continue;
+            }
+            let twice = self.rows[..nth].iter().any(|(other, _)| {
+                other.event.event_id == row.event.event_id
+                    && record::difference(other, row).is_some()
+            });
+            if twice {
+                let id = row.event.event_id.to_string();
+                return Err(Error::EventIdReused {
+                    id,
+                    differs: "content",
+                });
+            }
+            let sub = row.event.subaccount_id.as_ref();
+            let known = step.with(&self.cells[0], |account, _| {
+                sub.is_none_or(|sub| account.live_subaccount(sub).is_some())
+            })?;
+            if let (false, Some(sub)) = (known, sub) {
+                return Err(Error::not_found(Thing::Subaccount, sub));
+            }
+        }
+        Ok(())
+    }
+}
