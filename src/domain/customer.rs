@@ -13,6 +13,10 @@ use super::usage::Labels;
 
 /// Most subaccounts of one customer.
 pub const SUBACCOUNTS_MAX: usize = 10_000;
+/// Most subaccounts of one customer, deleted ones included, since their ids are not used again.
+pub const SUBACCOUNTS_EVER_MAX: usize = 100_000;
+/// Most overrides of one customer and its subaccounts.
+pub const OVERRIDES_MAX: usize = 10_000;
 /// Most allocations of one customer and feature.
 pub const ALLOCATIONS_MAX: usize = 100_000;
 /// Most open reservations of one customer.
@@ -48,6 +52,8 @@ pub struct Subaccount {
     pub metadata: Labels,
     /// When it was created.
     pub create_time: Timestamp,
+    /// When it was last changed.
+    pub update_time: Timestamp,
     /// When it was deleted; it is no longer entitled then, and its usage stays.
     pub delete_time: Option<Timestamp>,
 }

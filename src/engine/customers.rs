@@ -9,7 +9,6 @@ use super::cell::Cell;
 use super::error::{Error, Thing};
 use super::mutation::{Applied, Mutation};
 use super::step::Step;
-use super::track::write_tracked;
 use super::{Engine, OVERLOAD_WAIT};
 use crate::domain::catalog::RateSpec;
 use crate::domain::customer::Customer;
@@ -141,7 +140,6 @@ impl Mutation for Create {
             subaccounts: Vec::new(),
         };
         let account = step.batch.loader.fresh_account(rows, now);
-        write_tracked(&account, &mut step.batch.changes);
         step.create(&self.cells[0], account);
         Ok(Applied::Done(customer))
     }
