@@ -80,7 +80,8 @@ pub struct StoredAnswer {
     pub answer: Box<str>,
 }
 
-/// A counter to be built from stored events: every window of it since `since`.
+/// A counter to be built from stored events, plain ones of the batch included: every window of it since `since`.
+/// What was dropped with trimmed events is in it, so a counter that is built again holds what it held.
 #[derive(Debug, Clone)]
 pub struct Fold {
     /// Whose counter.
@@ -91,16 +92,16 @@ pub struct Fold {
     pub spec: Arc<CounterSpec>,
     /// From where its calendar windows step.
     pub anchor: crate::domain::window::Anchor,
-    /// The first instant that matters: windows that ended by then are left out.
+    /// The first instant that matters: windows, or buckets, that ended by then are left out.
     pub since: Timestamp,
 }
 
 /// What a fold found: used windows of a fixed counter, or the ring of a rolling one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FoldResult {
-    /// Windows with use, by start.
+    /// Windows whose use is not zero, by start.
     Windows(Vec<WindowUse>),
-    /// Buckets since `since`.
+    /// Buckets whose use is not zero.
     Ring(Ring),
     /// A sum left 64 bits.
     Overflow,
@@ -144,17 +145,18 @@ pub struct Found<'a> {
     pub folds: Vec<FoldResult>,
 }
 
-/// What a decision writes. Each row appears once.
+/// What a decision writes. Each row appears once, save that a counter may be set and then shifted. A customer may
+/// be named by id in the changes that create it.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// Why nothing of the batch may be stored; the store takes it back and answers
     /// [`StoreError::Constraint`](super::StoreError::Constraint) with this text.
     pub abort: Option<String>,
-    /// Plain events to be taken out again: chunk and index.
+    /// Plain events to be taken out again: chunk and index. Nothing happens for one that was a duplicate.
     pub refused: Vec<(usize, usize)>,
     /// Further events to be stored; the decision knows that they are new.
     pub events: Vec<EventRow>,
-    /// Customers to be created or replaced.
+    /// Customers to be created or replaced, with all that [`CustomerWrite`] says and nothing else of them.
     pub customers: Vec<CustomerWrite>,
     /// Subaccounts to be created or replaced, with what they track.
     pub subaccounts: Vec<(CustomerId, Subaccount, Vec<Arc<CounterSpec>>)>,
@@ -193,7 +195,7 @@ pub struct CustomerWrite {
     pub tracked: Vec<Arc<CounterSpec>>,
 }
 
-/// A counter whose new value is known. Replaces the row.
+/// A counter whose new value is known. Replaces the row, save for what was dropped with trimmed events.
 #[derive(Debug, Clone)]
 pub struct CounterSet {
     /// Whose counter.
@@ -202,7 +204,8 @@ pub struct CounterSet {
     pub row: super::rows::CounterRow,
 }
 
-/// An amount to add to a fixed counter that memory does not hold; the row is made when missing.
+/// An amount to add to a counter that memory does not hold; the row is made when missing. The counter is fixed, or
+/// `used` is zero: what a reservation holds of a rolling window may outlive its counter in memory.
 #[derive(Debug, Clone)]
 pub struct CounterShift {
     /// Whose counter.
@@ -232,18 +235,20 @@ pub struct RollupShift {
     pub meter: MeterId,
     /// The hour.
     pub hour: Timestamp,
-    /// The combination of dimension values.
+    /// The combination of dimension values. One with values that has no row yet goes to the hour's overflow row
+    /// when `COMBINATIONS_MAX` such combinations have one (of this customer, subaccount and meter).
     pub dimensions: Labels,
     /// What to add. A void adds a count of −1 and a negative sum; max and latest are then read again from events.
     pub add: Rollup,
-    /// Whether max and latest must be read again from events.
+    /// Whether max and latest must be read again: from the usage events of this row that are stored after the
+    /// batch and that no void took back. `latest` goes by count time.
     pub recount: bool,
 }
 
 /// What became of a batch.
 #[derive(Debug)]
 pub struct Committed {
-    /// The numbers of customers that were created.
+    /// The numbers of customers that were created, not of those that were replaced.
     pub created: Vec<(CustomerId, CustomerNo)>,
     /// The batch had already been committed, before an unknown outcome; nothing was done and nothing was decided.
     pub repeated: bool,

@@ -5,8 +5,12 @@
 //! transaction. Every promise written here is a test in `conformance`.
 
 mod batch;
+#[cfg(test)]
+pub(crate) mod conformance;
+pub mod memory;
 mod query;
 mod rows;
+pub mod sqlite;
 
 use async_trait::async_trait;
 
@@ -30,6 +34,19 @@ use crate::domain::id::CustomerId;
 use crate::domain::reservation::Reservation;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::{Span, Timestamp};
+
+/// How long the key of an event is kept, from its receipt; the event is never dropped before.
+pub const EVENT_KEYS_KEPT: Span = Span::from_days(36);
+/// How long the answer to a mutation is kept.
+pub const ANSWERS_KEPT: Span = Span::from_days(40);
+/// How long a row of the denial log is kept.
+pub const DENIALS_KEPT: Span = Span::from_days(30);
+/// Most rows of the denial log of one customer; the oldest go first.
+pub const DENIALS_MAX: usize = 10_000;
+/// How long a reservation is kept after its end.
+pub const RESERVATIONS_KEPT: Span = Span::from_days(35);
+/// Most rows that one call of [`Store::trim`] drops.
+pub const TRIM_SLICE: usize = 1_000;
 
 /// Why a store could not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,6 +75,10 @@ pub enum StoreError {
 }
 
 /// Everything bursar remembers.
+///
+/// Lists go by key: a page starts after the key of the last item before it, so that rows which come or go
+/// meanwhile neither repeat nor hide others. Page tokens are opaque and good for the store that made them; any
+/// other is [`StoreError::Constraint`]. An unknown customer has empty lists and no usage.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Returns the database's own time: what every replica agrees on.
@@ -68,6 +89,12 @@ pub trait Store: Send + Sync + 'static {
     /// In this order: refuses a batch whose mark is already stored ([`Committed::repeated`]); inserts the plain
     /// events that are new; reads what the batch asks for; calls `decide` once; writes the changes and the mark.
     /// On an error nothing of it is stored, save after [`StoreError::Unknown`].
+    ///
+    /// A plain event is visible to everything that is read afterwards: a repeat of it later in the batch is a
+    /// [`Duplicate`] of it, probes find it, and folds count it.
+    ///
+    /// Refused with [`StoreError::Constraint`]: a sum that leaves 64 bits, a customer that is neither stored nor
+    /// created in the same changes, and an event, an answer or a catalog version that is already stored.
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError>;
 
     /// Reads what decisions about one customer need; `None`: no such customer. Counters whose window ended by
@@ -90,30 +117,52 @@ pub trait Store: Send + Sync + 'static {
         query: CustomerQuery,
     ) -> Result<Page<(Customer, Option<Subscription>)>, StoreError>;
 
-    /// Summarises usage over a range, by step and dimensions. Hours that the range cuts are read from raw events.
+    /// Summarises usage over a range, by step and dimensions, in this order. Hours that lie wholly inside a step
+    /// are read from rollups; those that a step cuts from events, by count time, as far as they are still stored.
+    /// Rows of count 0 and sum 0 are left out.
+    ///
+    /// The overflow row of an hour has no dimensions: it falls under the empty group, no filter accepts it, and
+    /// each row of a step that reads such an hour is marked as overflowed, whatever its filter.
     async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageRow>, StoreError>;
 
-    /// Lists events, newest count time first.
+    /// Lists events, voids as rows of their own, newest count time first, then by event id, usage before void.
     async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StoreError>;
 
-    /// Lists reservations of a customer, newest first, those that ended included.
+    /// Lists reservations of a customer, newest reserve time first, then by id, those that ended included.
     async fn reservations(&self, query: ReservationQuery) -> Result<Page<Reservation>, StoreError>;
 
     /// Lists allocations of a customer, by feature and id.
     async fn allocations(&self, query: AllocationQuery) -> Result<Page<Allocation>, StoreError>;
 
-    /// Returns customers that have a reservation in the open state whose time is over, at most `limit`.
+    /// Returns customers that have a reservation in the open state with `expire_time <= now`, at most `limit`, in
+    /// any order.
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError>;
 
-    /// Adds to the denial log, summed by customer, feature, reason and minute.
+    /// Adds to the denial log: counts are summed by customer, feature, reason and minute, the sample is replaced.
     async fn log_denials(&self, denials: Vec<Denial>) -> Result<(), StoreError>;
 
-    /// Lists the denial log of a customer, newest minute first.
+    /// Lists the denial log of a customer, newest minute first, then by feature and reason.
     async fn denials(&self, query: DenialQuery) -> Result<Page<Denial>, StoreError>;
 
-    /// Compares counters with the fold of events and open reservations, one slice at a time.
+    /// Compares counters with the fold of events and open reservations, one slice of customers at a time, by id.
+    ///
+    /// Compared is every counter that has a row, that a reservation in the open state holds, or that is tracked
+    /// and whose window holds the latest instant the store was told (of a batch or a trim); one without a row
+    /// holds nothing. A customer's own counter counts the events of all its subaccounts, a subaccount's only its
+    /// own. Calendar windows step from the subscription's anchor, else from the customer's create time by months.
+    ///
+    /// Used should be what was dropped with trimmed events plus the events that count in the window; of a rolling
+    /// window, bucket by bucket, those that still count at that latest instant, of which a mismatch states the
+    /// sums. A counter that only reservations name has no window to fold, so its use is not compared.
     async fn audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError>;
 
-    /// Forgets what is older than it must be kept, one short slice; true when there is more to do.
+    /// Forgets what is older than it must be kept, at most [`TRIM_SLICE`] rows; true when there may be more to do.
+    ///
+    /// Events go that count before `now − keep_events` and were received before `now −` [`EVENT_KEYS_KEPT`]; a
+    /// `keep_events` shorter than that is taken as that. What they added to a fixed counter that still has a row
+    /// is kept with it as dropped, so that audits and folds stay equal. A fixed counter goes when its window
+    /// ended before `now − keep_events`, nothing is reserved in it and no event of its customer is stored that
+    /// counts within its bounds: a late void finds its window. Then answers, denials and reservations that ended,
+    /// by [`ANSWERS_KEPT`], [`DENIALS_KEPT`] and [`DENIALS_MAX`], [`RESERVATIONS_KEPT`]. Rollups stay.
     async fn trim(&self, now: Timestamp, keep_events: Span) -> Result<bool, StoreError>;
 }

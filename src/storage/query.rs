@@ -64,7 +64,7 @@ pub struct UsageRow {
     pub group: Labels,
     /// The summary.
     pub rollup: Rollup,
-    /// Distinct values of the meter's `unique_by`; 0 for other meters.
+    /// Distinct values of the meter's `unique_by` among events that no void took back; 0 for meters without.
     pub unique: i64,
     /// Whether combinations of dimensions were too many, so that groups and unique counts are short of some.
     pub overflowed: bool,

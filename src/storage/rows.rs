@@ -22,7 +22,8 @@ pub type CustomerNo = i64;
 pub struct AccountRows {
     /// Its number.
     pub no: CustomerNo,
-    /// The number of the newest batch that this reading has seen; 0: none.
+    /// The number of the batch that was committed last when this was read, not counting the one that loads it;
+    /// 0: none.
     pub as_of: i64,
     /// Who it is.
     pub customer: Customer,
