@@ -33,7 +33,9 @@ pub struct Customer {
     pub email: Box<str>,
     /// Free text to find it by.
     pub metadata: Labels,
-    /// When it was created: the anchor of its windows until a subscription sets another.
+    /// From where its windows step while it has no subscription.
+    pub anchor: Timestamp,
+    /// When it was created.
     pub create_time: Timestamp,
     /// When it was last changed.
     pub update_time: Timestamp,

@@ -26,6 +26,8 @@ pub struct Profile {
     pub email: Box<str>,
     /// Free text.
     pub metadata: Labels,
+    /// From where its windows step while it has no subscription; `None`: from its creation.
+    pub billing_anchor: Option<Timestamp>,
 }
 
 impl Engine {
@@ -115,7 +117,11 @@ impl Mutation for Create {
             let same = customer.delete_time.is_none()
                 && customer.display_name == self.profile.display_name
                 && customer.email == self.profile.email
-                && customer.metadata == self.profile.metadata;
+                && customer.metadata == self.profile.metadata
+                && self
+                    .profile
+                    .billing_anchor
+                    .is_none_or(|anchor| anchor == customer.anchor);
             return if same {
                 Ok(Applied::Done(customer))
             } else {
@@ -151,6 +157,7 @@ fn new_customer(id: CustomerId, profile: &Profile, now: Timestamp) -> Customer {
         display_name: profile.display_name.clone(),
         email: profile.email.clone(),
         metadata: profile.metadata.clone(),
+        anchor: profile.billing_anchor.unwrap_or(now),
         create_time: now,
         update_time: now,
         delete_time: None,
