@@ -14,7 +14,7 @@ use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, EventId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::storage::{
-    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, EventRow, FoldResult, Found,
+    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, CustomerWrite, EventRow, FoldResult, Found,
     RequestKey, StoredAnswer, StoredEvent, Use,
 };
 
@@ -192,11 +192,12 @@ impl<'f> Step<'_, 'f> {
         inner.generation = inner.generation.wrapping_add(1);
         inner.in_batch = u32::try_from(self.batch.touched.len()).ok();
         drop(inner);
-        let touched = Touched {
-            cell: Arc::clone(cell),
-            effects: Effects::default(),
+        let effects = Effects {
+            customer: true,
+            ..Effects::default()
         };
-        self.batch.touched.push(touched);
+        let cell = Arc::clone(cell);
+        self.batch.touched.push(Touched { cell, effects });
     }
 
     /// Returns the stored event that a plain event of this mutation repeats.
@@ -334,6 +335,7 @@ fn collect_effects(
     effects: Effects,
     changes: &mut Changes,
 ) {
+    collect_terms(account, customer, &effects, changes);
     changes
         .shifts
         .extend(effects.shifts.into_iter().map(|shift| CounterShift {
@@ -370,4 +372,50 @@ fn collect_effects(
     changes
         .deallocations
         .extend(freed.map(|(feature, id)| (customer.clone(), feature, id)));
+}
+
+/// Gathers what changed of who a customer is and what it is granted; each row once, as it stands in the end.
+fn collect_terms(
+    account: &Account,
+    customer: &CustomerId,
+    effects: &Effects,
+    changes: &mut Changes,
+) {
+    if effects.customer {
+        changes.customers.push(customer_row(account));
+    }
+    for id in &effects.subaccounts {
+        if let Some(state) = account.subaccounts.get(id) {
+            changes.subaccounts.push((
+                customer.clone(),
+                state.subaccount.clone(),
+                state.rights.tracked.to_vec(),
+            ));
+        }
+    }
+    for (feature, subaccount) in &effects.overrides {
+        let mut sets = account.overrides.iter();
+        match sets.find(|set| set.feature == *feature && set.subaccount == *subaccount) {
+            Some(set) => changes.overrides.push((customer.clone(), set.clone())),
+            None => changes.removed_overrides.push((
+                customer.clone(),
+                feature.clone(),
+                subaccount.clone(),
+            )),
+        }
+    }
+    if effects.adjustments {
+        changes
+            .adjustments
+            .push((customer.clone(), account.adjustments.clone()));
+    }
+}
+
+/// Returns the row of a customer as it stands in memory.
+pub(super) fn customer_row(account: &Account) -> CustomerWrite {
+    CustomerWrite {
+        customer: account.customer.clone(),
+        subscription: account.subscription.as_deref().cloned(),
+        tracked: account.rights.tracked.to_vec(),
+    }
 }
