@@ -14,8 +14,8 @@ use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, EventId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::storage::{
-    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, CustomerWrite, EventRow, FoldResult, Found,
-    RequestKey, StoredAnswer, StoredEvent, Use,
+    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, CustomerWrite, EventRow, FoldResult,
+    Found, RequestKey, StoredAnswer, StoredEvent, Use,
 };
 
 /// A batch while it is decided.
