@@ -171,6 +171,12 @@ fn fault(error: &Error) -> Fault {
             let reason = ErrorReason::CatalogVersionConflict;
             Fault::new(Code::Aborted, reason, text, &metadata)
         }
+        Error::CustomerDeleted { id } => {
+            let metadata = [("customer_id", id.clone())];
+            let reason = ErrorReason::CustomerDeleted;
+            Fault::new(Code::FailedPrecondition, reason, text, &metadata)
+                .precondition("DELETED", id)
+        }
         Error::TooMany { kind, most } => {
             let metadata = [("kind", kind.to_string()), ("limit", most.to_string())];
             let reason = ErrorReason::TooManySubaccounts;
