@@ -1,6 +1,8 @@
 //! Lists of what is held: reservations and allocations.
 
-use super::fixture::{Draft, START, create, customer_id, labels, minute, reservation};
+use super::fixture::{
+    Draft, START, create, customer_id, labels, minute, reservation, subaccount_id,
+};
 use super::lists::read;
 use crate::domain::customer::Allocation;
 use crate::domain::id::{AllocationId, FeatureId, ReservationId};
@@ -11,6 +13,7 @@ pub(super) fn reservations_of(customer: &str) -> ReservationQuery {
     ReservationQuery {
         customer: customer_id(customer),
         id: None,
+        subaccount: None,
         state: None,
         holder: None,
         after: None,
@@ -42,6 +45,7 @@ async fn reserve(store: &dyn Store) -> Vec<Reservation> {
     rows[1].state = ReservationState::Committed;
     rows[1].end_time = Some(minute(9));
     rows[3].holder = Box::from("worker-2");
+    rows[2].subaccount = Some(subaccount_id("s1"));
     let mut shuffled = vec![("bolt", reservation("d", minute(9), 9, Vec::new()))];
     shuffled.extend([2, 0, 3, 1].map(|index: usize| ("acme", rows[index].clone())));
     let changes = Changes {
@@ -77,6 +81,9 @@ pub async fn reservations_are_filtered(store: &dyn Store) {
     let mut query = reservations_of("acme");
     query.id = Some(ReservationId::new("a/1").unwrap());
     assert_eq!(reservations(store, query).await, [rows[1].clone()]);
+    let mut query = reservations_of("acme");
+    query.subaccount = Some(subaccount_id("s1"));
+    assert_eq!(reservations(store, query).await, [rows[2].clone()]);
 }
 
 pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {
@@ -94,7 +101,10 @@ pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {
         row("a/b", "x"),
         row("a/b", "y"),
         row("ab", "a"),
-        row("b", "0/1"),
+        Allocation {
+            subaccount: Some(subaccount_id("s1")),
+            ..row("b", "0/1")
+        },
     ];
     let mut writes = vec![(customer_id("bolt"), row("a", "other"))];
     writes.extend(
@@ -108,11 +118,12 @@ pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {
         ..Changes::default()
     };
     Draft::new().changes(changes).run(store).await;
-    let list = async |feature: Option<&str>, limit| {
+    let list = async |feature: Option<&str>, subaccount: Option<&str>, limit| {
         read(limit, async |after| {
             let query = AllocationQuery {
                 customer: customer_id("acme"),
                 feature: feature.map(|id| FeatureId::new(id).unwrap()),
+                subaccount: subaccount.map(subaccount_id),
                 after,
                 limit,
             };
@@ -121,8 +132,10 @@ pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {
         .await
     };
     for limit in [1, 2, 3, 5, 9] {
-        assert_eq!(list(None, limit).await, sorted, "{limit} a page");
-        assert_eq!(list(Some("a/b"), limit).await, sorted[1..3]);
+        assert_eq!(list(None, None, limit).await, sorted, "{limit} a page");
+        assert_eq!(list(Some("a/b"), None, limit).await, sorted[1..3]);
+        assert_eq!(list(None, Some("s1"), limit).await, sorted[4..]);
+        assert!(list(Some("a"), Some("s1"), limit).await.is_empty());
     }
 }
 

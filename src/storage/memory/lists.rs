@@ -70,9 +70,7 @@ pub(super) fn customers(
             .as_deref()
             .is_none_or(|after| id.as_str() > after)
             && query.id.as_ref().is_none_or(|only| only == id)
-            && holds(&books.customer.metadata, &query.metadata)
-            && (!query.subscribed || books.subscription.is_some())
-            && (query.deleted || books.customer.delete_time.is_none());
+            && query.matches(&books.customer, books.subscription.as_ref());
         let item = || (books.customer.clone(), books.subscription.clone());
         wanted.then(|| (String::from(id.as_str()), item()))
     });
@@ -101,6 +99,8 @@ pub(super) fn events(books: &Books, query: &EventQuery) -> Result<Page<StoredEve
                 .is_none_or(|meter| *meter == event.meter_id)
             && holds(&event.dimensions, &query.dimensions)
             && (query.ids.is_empty() || query.ids.contains(&event.event_id))
+            && (query.reservation.is_none() || event.reservation_id == query.reservation)
+            && (!query.standing || !void && !books.is_voided(row))
     };
     let items = rows.filter(wanted).map(|row| {
         let kind = match row.kind {
@@ -135,6 +135,7 @@ pub(super) fn reservations(
             let key = (Reverse(held.reserve_time), held.id.as_str());
             after.is_none_or(|after| key > after)
                 && query.id.as_ref().is_none_or(|id| *id == held.id)
+                && (query.subaccount.is_none() || held.subaccount == query.subaccount)
                 && query.state.is_none_or(|state| state == held.state)
                 && query
                     .holder
@@ -168,7 +169,8 @@ pub(super) fn allocations(
             && query
                 .feature
                 .as_ref()
-                .is_none_or(|only| *only == row.feature);
+                .is_none_or(|only| *only == row.feature)
+            && (query.subaccount.is_none() || query.subaccount == row.subaccount);
         wanted.then(|| (format!("{}/{feature}{id}", feature.len()), row.clone()))
     });
     Ok(page(items, query.limit))
