@@ -7,6 +7,7 @@
 mod accounts;
 mod cell;
 mod check;
+mod check_together;
 mod committer;
 mod consume;
 mod customers;
