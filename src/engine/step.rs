@@ -14,8 +14,8 @@ use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, EventId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::storage::{
-    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, CustomerWrite, EventRow, FoldResult, Found,
-    RequestKey, StoredAnswer, StoredEvent, Use,
+    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, CustomerWrite, EventRow, FoldResult,
+    Found, RequestKey, StoredAnswer, StoredEvent, Use,
 };
 
 /// A batch while it is decided.
@@ -182,6 +182,15 @@ impl<'f> Step<'_, 'f> {
         let slot = inner.in_batch.ok_or_else(missing)? as usize;
         let effects = &mut self.batch.touched[slot].effects;
         change(&mut inner, effects).ok_or_else(missing)
+    }
+
+    /// Writes rows that a change of an account made beside its effects.
+    pub(super) fn absorb(&mut self, rows: Changes) {
+        let changes = &mut self.batch.changes;
+        changes.customers.extend(rows.customers);
+        changes.subaccounts.extend(rows.subaccounts);
+        changes.cleared.extend(rows.cleared);
+        changes.counters.extend(rows.counters);
     }
 
     /// Takes a customer into the batch that this mutation creates.

@@ -17,9 +17,7 @@ use crate::domain::rights::{Owner, needed};
 use crate::domain::subscription::Subscription;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::EVENT_AGE_MAX;
-use crate::storage::{
-    Changes, CounterRow, CounterSet, Fold, FoldResult, Use, WindowUse,
-};
+use crate::storage::{Changes, CounterRow, CounterSet, Fold, FoldResult, Use, WindowUse};
 
 /// Begins to keep the counters that one customer needs.
 pub(super) struct Track {

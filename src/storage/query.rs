@@ -74,13 +74,19 @@ impl CustomerQuery {
             .iter()
             .all(|(key, value)| customer.metadata.get(key) == Some(value));
         labelled
-            && self.email.as_ref().is_none_or(|only| *only == customer.email)
+            && self
+                .email
+                .as_ref()
+                .is_none_or(|only| *only == customer.email)
             && (!self.subscribed || subscription.is_some())
             && (self.deleted || customer.delete_time.is_none())
             && self
                 .status
                 .is_none_or(|only| subscription.is_some_and(|held| held.status == only))
-            && self.plan.as_ref().is_none_or(|plan| plan.holds(subscription))
+            && self
+                .plan
+                .as_ref()
+                .is_none_or(|plan| plan.holds(subscription))
     }
 }
 
