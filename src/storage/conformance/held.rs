@@ -13,6 +13,7 @@ pub(super) fn reservations_of(customer: &str) -> ReservationQuery {
     ReservationQuery {
         customer: customer_id(customer),
         id: None,
+        subaccount: None,
         state: None,
         holder: None,
         after: None,
@@ -44,6 +45,7 @@ async fn reserve(store: &dyn Store) -> Vec<Reservation> {
     rows[1].state = ReservationState::Committed;
     rows[1].end_time = Some(minute(9));
     rows[3].holder = Box::from("worker-2");
+    rows[2].subaccount = Some(subaccount_id("s1"));
     let mut shuffled = vec![("bolt", reservation("d", minute(9), 9, Vec::new()))];
     shuffled.extend([2, 0, 3, 1].map(|index: usize| ("acme", rows[index].clone())));
     let changes = Changes {
@@ -79,6 +81,9 @@ pub async fn reservations_are_filtered(store: &dyn Store) {
     let mut query = reservations_of("acme");
     query.id = Some(ReservationId::new("a/1").unwrap());
     assert_eq!(reservations(store, query).await, [rows[1].clone()]);
+    let mut query = reservations_of("acme");
+    query.subaccount = Some(subaccount_id("s1"));
+    assert_eq!(reservations(store, query).await, [rows[2].clone()]);
 }
 
 pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {

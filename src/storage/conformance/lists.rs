@@ -7,7 +7,7 @@ use super::fixture::{
 };
 use super::held::{reservations, reservations_of};
 use crate::domain::catalog::Interval;
-use crate::domain::id::{EventId, MeterId, PlanId};
+use crate::domain::id::{EventId, MeterId, PlanId, ReservationId};
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
 use crate::domain::usage::Labels;
 use crate::storage::{
@@ -211,12 +211,13 @@ pub async fn events_are_listed_newest_first(store: &dyn Store) {
 pub async fn events_are_filtered(store: &dyn Store) {
     let no = create(store, "acme").await;
     let of = (no, "acme");
-    let rows = vec![
+    let mut rows = vec![
         event(of, "a", 1, minute(1)).with(&[("model", "x"), ("user", "u")]),
         event(of, "b", 1, minute(2)).with(&[("model", "x")]),
         event(of, "c", 1, minute(3)).of_meter("calls"),
         event(of, "d", 1, minute(4)).of_subaccount("s1"),
     ];
+    rows[3].event.reservation_id = Some(ReservationId::new("r1").unwrap());
     let void = rows[1].voided(minute(9));
     Draft::new().plain(rows).run(store).await;
     Draft::new().plain(vec![void]).run(store).await;
@@ -251,10 +252,21 @@ pub async fn events_are_filtered(store: &dyn Store) {
     let ids = ["b", "a", "none", "d"].map(|id| EventId::new(id).unwrap());
     let named = EventQuery {
         ids: ids.to_vec(),
-        ..all
+        ..all.clone()
     };
     let expected = ["d:Usage", "b:Usage", "b:Void", "a:Usage"];
     assert_eq!(event_names(store, named).await, expected);
+    let standing = EventQuery {
+        standing: true,
+        ..all.clone()
+    };
+    let expected = ["d:Usage", "c:Usage", "a:Usage"];
+    assert_eq!(event_names(store, standing).await, expected);
+    let held = EventQuery {
+        reservation: Some(ReservationId::new("r1").unwrap()),
+        ..all
+    };
+    assert_eq!(event_names(store, held).await, ["d:Usage"]);
 }
 
 pub async fn pages_hold_still_while_rows_come(store: &dyn Store) {

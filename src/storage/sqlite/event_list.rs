@@ -159,6 +159,14 @@ fn wanted(
     {
         return Ok(None);
     }
+    if query.standing && (seen.kind()? == EventKind::Void || seen.voided()?) {
+        return Ok(None);
+    }
+    if let Some(reservation) = &query.reservation
+        && seen.reservation()? != Some(reservation.as_str())
+    {
+        return Ok(None);
+    }
     if !query.dimensions.is_empty() {
         let dimensions = seen.dimensions()?;
         let all = query

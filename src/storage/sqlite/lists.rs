@@ -7,7 +7,7 @@ use super::columns::{corrupt, read_json, read_time, read_token, state_column, to
 use super::names::Reading;
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
-use crate::domain::id::{AllocationId, CustomerId, FeatureId, ReservationId};
+use crate::domain::id::{AllocationId, CustomerId, FeatureId, ReservationId, SubaccountId};
 use crate::domain::reservation::Reservation;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::Timestamp;
@@ -130,6 +130,7 @@ pub(super) fn reservations(
         "SELECT {RESERVATION} FROM reservations
          WHERE customer_no = ?1 AND reserve_time <= ?2 AND (reserve_time < ?2 OR id > ?3)
            AND (?4 IS NULL OR id = ?4) AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR holder = ?6)
+           AND (?7 IS NULL OR subaccount = ?7)
          ORDER BY reserve_time DESC, id"
     ))?;
     let mut rows = statement.query((
@@ -139,6 +140,7 @@ pub(super) fn reservations(
         query.id.as_ref().map(ReservationId::as_str),
         query.state.map(state_column),
         query.holder.as_deref(),
+        query.subaccount.as_ref().map(SubaccountId::as_str),
     ))?;
     while let Some(row) = rows.next()? {
         if !filling.take(reservation(row)?) {

@@ -92,6 +92,14 @@ impl Seen<'_, '_> {
             && (filter.0.is_empty() || filter.accepts(&self.dimensions()?)))
     }
 
+    /// The column of the reservation that it names.
+    pub(super) fn reservation(&self) -> Result<Option<&str>, StoreError> {
+        let value = self.row.get_ref(12)?;
+        value
+            .as_str_or_null()
+            .map_err(|error| corrupt("events", error))
+    }
+
     /// Whether a void took it back.
     pub(super) fn voided(&self) -> Result<bool, StoreError> {
         Ok(self.row.get(13)?)

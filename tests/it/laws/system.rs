@@ -286,6 +286,8 @@ impl<B: Backend> System<B> {
                     range: TimeRange::ALWAYS,
                     dimensions: Labels::new(),
                     ids: Vec::new(),
+                    reservation: None,
+                    standing: false,
                     after: None,
                     limit: 1000,
                 };

@@ -136,6 +136,7 @@ impl<'a> Side<'a> {
             let query = ReservationQuery {
                 customer: customer_id(id),
                 id: None,
+                subaccount: None,
                 state: None,
                 holder: None,
                 after: None,
