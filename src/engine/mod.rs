@@ -258,3 +258,6 @@ impl Shared {
         loaded
     }
 }
+
+#[cfg(test)]
+mod tests;
