@@ -5,6 +5,9 @@
 //! [`crate::domain`] decide in both places.
 
 mod accounts;
+mod allocations;
+mod assign;
+mod catalogs;
 mod cell;
 mod check;
 mod committer;
@@ -16,12 +19,17 @@ mod gauge;
 mod load;
 mod mutation;
 mod outage;
+mod overrides;
 mod prepare;
+mod profiles;
 mod rates;
 mod record;
+mod recount;
 mod reserve;
 mod settle;
 mod step;
+mod subaccounts;
+mod subscriptions;
 mod sums;
 mod track;
 
@@ -46,14 +54,21 @@ use crate::domain::id::{CustomerId, RequestId};
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::{Store, StoredCatalog};
 
+pub use self::allocations::{AllocateAnswer, AllocateCall};
+pub use self::assign::PlanCall;
+pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};
 pub use self::consume::{ConsumeAsk, Consumed};
 pub use self::customers::Profile;
 pub use self::denials::DenialSample;
 pub use self::error::{Error, Rule, Thing};
+pub use self::overrides::{OverrideCall, OverrideQuery};
 pub use self::prepare::Prepared;
+pub use self::profiles::ProfileChange;
 pub use self::record::{RecordOutcome, Recorded};
 pub use self::reserve::{ReserveAnswer, ReserveCall};
+pub use self::subaccounts::{SubaccountChange, SubaccountProfile, SubaccountQuery};
+pub use self::subscriptions::{PlanStanding, RunningCommitment, SubscriptionQuery};
 
 /// Bounds on what waits and on what a batch holds.
 #[derive(Debug, Clone)]
@@ -249,3 +264,6 @@ impl Shared {
         loaded
     }
 }
+
+#[cfg(test)]
+mod tests;
