@@ -1,14 +1,14 @@
 //! Adding up the rollups of a batch, so that each row is written once.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use crate::domain::catalog::Meter;
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::Overflow;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Timestamp;
 use crate::storage::{CustomerNo, EventKind, EventRow, RollupShift};
@@ -18,6 +18,8 @@ use crate::storage::{CustomerNo, EventKind, EventRow, RollupShift};
 pub(super) struct RollupSums {
     sums: HashMap<Key, RollupShift, FixedState>,
     overflow: bool,
+    /// Whether a void was added, which does not know the place of its meter: rows may stand twice then.
+    voids: bool,
 }
 
 /// Names a rollup row within a batch: cheap to hash, told apart by what it stands for.
@@ -33,15 +35,23 @@ struct Key {
 impl RollupSums {
     /// Adds an event.
     pub(super) fn add(&mut self, row: &EventRow, meter: &Arc<Meter>) {
-        let add = match row.kind {
-            EventKind::Usage => Rollup::of_event(row.weighted, row.count_time),
-            EventKind::Void => Rollup {
-                count: -1,
-                sum: row.weighted,
-                max: None,
-                latest: None,
-            },
+        let add = Rollup::of_event(row.weighted, row.count_time);
+        self.add_at(row, Arc::as_ptr(meter) as usize, add);
+    }
+
+    /// Adds a void, whose meter the catalog may no longer declare.
+    pub(super) fn take_back(&mut self, void: &EventRow) {
+        self.voids = true;
+        let add = Rollup {
+            count: -1,
+            sum: void.weighted,
+            max: None,
+            latest: None,
         };
+        self.add_at(void, 0, add);
+    }
+
+    fn add_at(&mut self, row: &EventRow, meter: usize, add: Rollup) {
         let hour = Rollup::hour_of(row.count_time);
         let labels = if row.event.subaccount_id.is_none() && row.event.dimensions.is_empty() {
             0
@@ -49,7 +59,6 @@ impl RollupSums {
             let state = FixedState::default();
             state.hash_one((&row.event.subaccount_id, &row.event.dimensions))
         };
-        let meter = Arc::as_ptr(meter) as usize;
         let mut key = Key {
             customer: row.customer,
             meter,
@@ -72,7 +81,8 @@ impl RollupSums {
                 }
                 Entry::Occupied(mut taken) => {
                     let sum = taken.get_mut();
-                    if sum.dimensions == row.event.dimensions
+                    if sum.meter == row.event.meter_id
+                        && sum.dimensions == row.event.dimensions
                         && sum.subaccount == row.event.subaccount_id
                     {
                         match sum.add.merge(add) {
@@ -93,11 +103,29 @@ impl RollupSums {
         if self.overflow {
             return Err(Overflow);
         }
-        Ok(self.sums.into_values().collect())
+        if !self.voids {
+            return Ok(self.sums.into_values().collect());
+        }
+        let mut rows: BTreeMap<_, RollupShift> = BTreeMap::new();
+        for shift in self.sums.into_values() {
+            let row = (
+                shift.customer,
+                shift.hour,
+                shift.meter.clone(),
+                shift.subaccount.clone(),
+                shift.dimensions.clone(),
+            );
+            match rows.entry(row) {
+                btree_map::Entry::Vacant(free) => {
+                    free.insert(shift);
+                }
+                btree_map::Entry::Occupied(mut taken) => {
+                    let sum = taken.get_mut();
+                    sum.add = sum.add.merge(shift.add)?;
+                    sum.recount |= shift.recount;
+                }
+            }
+        }
+        Ok(rows.into_values().collect())
     }
-}
-
-/// What a void takes back: the same amount, negative.
-pub(super) fn taken_back(weighted: Milli) -> Milli {
-    Milli(-weighted.0)
 }

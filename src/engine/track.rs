@@ -26,7 +26,7 @@ pub(super) struct Track {
 }
 
 /// A counter that is needed and not kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) subaccount: Option<SubaccountId>,
     pub(super) spec: CounterSpec,
@@ -182,7 +182,7 @@ pub(super) fn write_tracked(account: &Account, changes: &mut Changes) {
 }
 
 /// Puts what was folded into a counter and returns its rows.
-fn fill(
+pub(super) fn fill(
     counter: &mut Counter,
     spec: &Arc<CounterSpec>,
     subaccount: Option<&SubaccountId>,

@@ -11,6 +11,7 @@ mod in_flight;
 mod limits;
 mod reserve;
 mod settle;
+mod standing;
 mod upgrade;
 
 #[cfg(test)]
