@@ -7,3 +7,5 @@ pub mod failpoint;
 pub mod storage;
 
 pub mod grpc;
+
+pub mod cli;
