@@ -45,7 +45,7 @@ pub fn hit(name: &'static str) {
 
 /// Does nothing: the feature `failpoints` is off.
 #[cfg(not(feature = "failpoints"))]
-#[inline(always)]
+#[inline]
 pub fn hit(_name: &'static str) {}
 
 /// Whether this build should have the defect of this name: `BURSAR_FAULT` says so.
@@ -63,7 +63,7 @@ pub fn fault(name: &str) -> bool {
 
 /// Never: the feature `faults` is off.
 #[cfg(not(feature = "faults"))]
-#[inline(always)]
+#[inline]
 #[must_use]
 pub fn fault(_name: &str) -> bool {
     false

@@ -19,7 +19,7 @@ pub const TTL_DEFAULT: Span = Span::from_secs(60);
 /// Longest life of a reservation however often it is extended, so that its usage falls in windows still kept.
 pub const LIFE_MAX: Span = Span::from_days(7);
 /// Most items in one reservation.
-pub const ITEMS_MAX: usize = 16;
+pub const ITEMS_MAX: usize = 32;
 
 /// Where a reservation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -111,6 +111,7 @@ impl Engine {
         let query = ReservationQuery {
             customer: customer.clone(),
             id: Some(id.clone()),
+            subaccount: None,
             state: None,
             holder: None,
             after: None,

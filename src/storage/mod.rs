@@ -6,10 +6,11 @@
 
 mod batch;
 #[cfg(test)]
-pub mod conformance;
+pub(crate) mod conformance;
 pub mod memory;
 mod query;
 mod rows;
+pub mod sqlite;
 
 use async_trait::async_trait;
 

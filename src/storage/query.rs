@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::catalog::Meter;
 use crate::domain::counter::CounterSpec;
-use crate::domain::id::{CustomerId, FeatureId, MeterId, SubaccountId};
+use crate::domain::id::{CustomerId, FeatureId, MeterId, ReservationId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::ReservationState;
 use crate::domain::rollup::Rollup;
@@ -85,6 +85,10 @@ pub struct EventQuery {
     pub dimensions: Labels,
     /// Only these ids; empty: all.
     pub ids: Vec<crate::domain::id::EventId>,
+    /// Only those that name this reservation.
+    pub reservation: Option<ReservationId>,
+    /// Only usage that no void took back.
+    pub standing: bool,
     /// Where to go on.
     pub after: Option<String>,
     /// Most items; at least 1.
@@ -97,7 +101,9 @@ pub struct ReservationQuery {
     /// Whose.
     pub customer: CustomerId,
     /// Only with this id.
-    pub id: Option<crate::domain::id::ReservationId>,
+    pub id: Option<ReservationId>,
+    /// Only of this part.
+    pub subaccount: Option<SubaccountId>,
     /// Only in this state, as stored: one that is overdue may still be stored as open.
     pub state: Option<ReservationState>,
     /// Only of this holder.

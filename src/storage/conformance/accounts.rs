@@ -292,17 +292,17 @@ pub async fn adjustments_replace_one_another(store: &dyn Store) {
 pub async fn allocations_come_and_go(store: &dyn Store) {
     write_all(store).await;
     let acme = || customer_id("acme");
-    let mut changed = allocation("seats", "b");
-    changed.subaccount = None;
-    changed.metadata = labels(&[]);
+    let mut other = allocation("seats", "b");
+    other.subaccount = None;
+    other.metadata = labels(&[]);
     let freed = |id| (acme(), feature("seats"), AllocationId::new(id).unwrap());
     let changes = Changes {
-        allocations: vec![(acme(), changed.clone())],
+        allocations: vec![(acme(), other.clone())],
         deallocations: vec![freed("a"), freed("never-was")],
         ..Changes::default()
     };
     write(store, changes).await;
-    assert_eq!(account(store, "acme").await.allocations, [changed]);
+    assert_eq!(account(store, "acme").await.allocations, [other]);
 }
 
 pub async fn reservations_leave_the_account_when_they_end(store: &dyn Store) {

@@ -7,9 +7,11 @@ pub mod accounts;
 pub mod audits;
 pub mod commits;
 pub mod counters;
+pub mod denials;
 pub mod events;
 pub mod fixture;
 pub mod folds;
+pub mod held;
 pub mod lists;
 pub mod model;
 pub mod rollups;
@@ -99,15 +101,17 @@ macro_rules! store_conformance {
                     customers_are_filtered
                     events_are_listed_newest_first
                     events_are_filtered
-                    reservations_are_listed_newest_first
-                    reservations_are_filtered
-                    allocations_are_listed_by_feature_and_id
-                    denials_are_summed_and_listed
                     pages_hold_still_while_rows_come
                     tokens_of_others_are_refused
                     unknown_customers_have_empty_lists
+                ]
+                held: [
+                    reservations_are_listed_newest_first
+                    reservations_are_filtered
+                    allocations_are_listed_by_feature_and_id
                     overdue_reservations_name_their_customers
                 ]
+                denials: [ denials_are_summed_and_listed ]
                 audits: [
                     right_counters_pass
                     a_wrong_use_is_found

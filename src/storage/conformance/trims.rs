@@ -299,6 +299,7 @@ pub async fn ended_reservations_go_in_time(store: &dyn Store) {
         let query = ReservationQuery {
             customer: customer_id("acme"),
             id: None,
+            subaccount: None,
             state: None,
             holder: None,
             after: None,

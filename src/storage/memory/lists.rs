@@ -101,6 +101,8 @@ pub(super) fn events(books: &Books, query: &EventQuery) -> Result<Page<StoredEve
                 .is_none_or(|meter| *meter == event.meter_id)
             && holds(&event.dimensions, &query.dimensions)
             && (query.ids.is_empty() || query.ids.contains(&event.event_id))
+            && (query.reservation.is_none() || event.reservation_id == query.reservation)
+            && (!query.standing || !void && !books.is_voided(row))
     };
     let items = rows.filter(wanted).map(|row| {
         let kind = match row.kind {
@@ -135,6 +137,7 @@ pub(super) fn reservations(
             let key = (Reverse(held.reserve_time), held.id.as_str());
             after.is_none_or(|after| key > after)
                 && query.id.as_ref().is_none_or(|id| *id == held.id)
+                && (query.subaccount.is_none() || held.subaccount == query.subaccount)
                 && query.state.is_none_or(|state| state == held.state)
                 && query
                     .holder

@@ -105,11 +105,6 @@ impl Step<'_> {
 
     fn add(&mut self, dimensions: &Labels, rollup: Rollup) -> Result<(), Overflow> {
         let query = self.query;
-        let value_of = |key: &Box<str>| {
-            dimensions
-                .get(key)
-                .map(|value| (key.clone(), value.clone()))
-        };
         if query
             .filter
             .iter()
@@ -117,7 +112,11 @@ impl Step<'_> {
         {
             return Ok(());
         }
-        let key: Labels = query.group_by.iter().filter_map(value_of).collect();
+        let pairs = dimensions.iter();
+        let pairs = pairs.filter(|(key, _)| query.group_by.contains(key));
+        let key: Labels = pairs
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
         let group = self.groups.entry(key).or_default();
         group.rollup = group.rollup.merge(rollup)?;
         let unique = query.meter.unique_by.as_ref();

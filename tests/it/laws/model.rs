@@ -279,6 +279,7 @@ impl Model {
             Reservation { call, left: granted, made: now, expire: now + call.ttl, open: true };
         customer.reservations.insert(id, held);
         customer.granted.insert(id, granted);
+        assert!(customer.room(now) >= 0, "L3: what raises `reserved` stays within every limit");
         Expected::Reserved(Some(granted))
     }
 

@@ -1,0 +1,68 @@
+//! Usage events and what became of them.
+
+use super::{
+    dimensions, id, metadata, optional_id, optional_timestamp, to_map, to_timestamp, units,
+};
+use crate::domain::usage::UsageEvent;
+use crate::engine::{Error, RecordOutcome, Recorded};
+use crate::grpc::{pb, status};
+
+impl TryFrom<pb::UsageEvent> for UsageEvent {
+    type Error = Error;
+
+    fn try_from(event: pb::UsageEvent) -> Result<Self, Error> {
+        Ok(Self {
+            event_id: id("event_id", event.event_id)?,
+            customer_id: id("customer_id", event.customer_id)?,
+            subaccount_id: optional_id("subaccount_id", event.subaccount_id)?,
+            meter_id: id("meter_id", event.meter_id)?,
+            quantity: units("quantity", Some(event.quantity), 0, i64::MIN)?,
+            event_time: optional_timestamp("event_time", event.event_time)?,
+            dimensions: dimensions("dimensions", event.dimensions)?,
+            metadata: metadata(event.metadata)?,
+            reservation_id: optional_id("reservation_id", event.reservation_id)?,
+        })
+    }
+}
+
+impl From<UsageEvent> for pb::UsageEvent {
+    fn from(event: UsageEvent) -> Self {
+        Self {
+            event_id: event.event_id.into(),
+            customer_id: event.customer_id.into(),
+            subaccount_id: super::or_empty(event.subaccount_id),
+            meter_id: event.meter_id.into(),
+            quantity: event.quantity,
+            event_time: event.event_time.map(to_timestamp),
+            dimensions: to_map(event.dimensions),
+            metadata: to_map(event.metadata),
+            reservation_id: super::or_empty(event.reservation_id),
+        }
+    }
+}
+
+impl From<&RecordOutcome> for pb::UsageResult {
+    fn from(outcome: &RecordOutcome) -> Self {
+        match outcome {
+            RecordOutcome::Recorded(one) => kept(pb::RecordStatus::Recorded, one),
+            RecordOutcome::Duplicate(one) => kept(pb::RecordStatus::Duplicate, one),
+            RecordOutcome::Rejected(error) => Self {
+                status: pb::RecordStatus::Rejected.into(),
+                error: Some(status::to_rpc_status(error)),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+/// Writes the result of an event that is stored.
+pub(in crate::grpc) fn kept(status: pb::RecordStatus, recorded: &Recorded) -> pb::UsageResult {
+    pb::UsageResult {
+        status: status.into(),
+        record_time: Some(to_timestamp(recorded.record_time)),
+        error: None,
+        reservation_expired: recorded.reservation_closed,
+        beyond_reservation: recorded.beyond_reservation,
+        customer_created: recorded.customer_created,
+    }
+}

@@ -1,0 +1,121 @@
+//! The batches of one stream that are on their way through the engine, answered in the order in which they came.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::batch::merge;
+use crate::engine::{Engine, Error, Prepared, RecordOutcome};
+
+/// Most parts on their way.
+const PARTS_MAX: usize = 64;
+/// Most bytes on their way, roughly; what comes beyond waits in the client.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+type Outcomes = Result<Vec<RecordOutcome>, Error>;
+type Recording = Pin<Box<dyn Future<Output = Outcomes> + Send>>;
+type Preparing = Pin<Box<dyn Future<Output = Result<Prepared, Error>> + Send>>;
+
+/// A run of events of the stream that goes through the engine as one.
+pub(super) struct Part {
+    /// The sequence number of its first event.
+    pub(super) first_seq: i64,
+    /// What is wrong with events that cannot be read, by position.
+    pub(super) unreadable: Vec<(usize, Error)>,
+    /// Roughly what it holds in memory.
+    pub(super) bytes: usize,
+}
+
+struct Running {
+    part: Part,
+    recording: Recording,
+    outcomes: Option<Outcomes>,
+}
+
+/// Parts on their way. Each is given to the engine before the one after it.
+#[derive(Default)]
+pub(super) struct Pipeline {
+    preparing: Option<(Part, Preparing)>,
+    running: VecDeque<Running>,
+    bytes: usize,
+}
+
+impl Pipeline {
+    /// Whether another part may be started.
+    pub(super) fn has_room(&self) -> bool {
+        self.preparing.is_none() && self.running.len() < PARTS_MAX && self.bytes < BYTES_MAX
+    }
+
+    /// Whether nothing is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.preparing.is_none() && self.running.is_empty()
+    }
+
+    /// Starts a part; only when there is room.
+    pub(super) fn start(
+        &mut self,
+        engine: &Engine,
+        part: Part,
+        events: Vec<crate::domain::usage::UsageEvent>,
+    ) {
+        let engine = engine.clone();
+        let preparing = async move { engine.prepare(events).await };
+        self.bytes += part.bytes;
+        self.preparing = Some((part, Box::pin(preparing)));
+    }
+
+    /// Forgets everything: what the engine has of it is done all the same.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Returns the outcome of the oldest part once it is known; where there was an error nothing can be said of that
+    /// part. Never ends while nothing is on its way. May be dropped and called again at any time.
+    pub(super) async fn next(
+        &mut self,
+        engine: &Engine,
+    ) -> (i64, Result<Vec<RecordOutcome>, Error>) {
+        poll_fn(|context| self.poll(engine, context)).await
+    }
+
+    fn poll(&mut self, engine: &Engine, context: &mut Context<'_>) -> Poll<(i64, Outcomes)> {
+        if let Some((part, mut preparing)) = self.preparing.take() {
+            match preparing.as_mut().poll(context) {
+                Poll::Pending => self.preparing = Some((part, preparing)),
+                Poll::Ready(prepared) => self.running.push_back(run(engine, part, prepared)),
+            }
+        }
+        // In order: the first look at a recording is what hands it to the engine.
+        for running in &mut self.running {
+            if running.outcomes.is_none()
+                && let Poll::Ready(outcomes) = running.recording.as_mut().poll(context)
+            {
+                running.outcomes = Some(outcomes);
+            }
+        }
+        if self.running.front().is_none_or(|first| first.outcomes.is_none()) {
+            return Poll::Pending;
+        }
+        let Some(Running {
+            part,
+            outcomes: Some(outcomes),
+            ..
+        }) = self.running.pop_front()
+        else {
+            return Poll::Pending;
+        };
+        self.bytes = self.bytes.saturating_sub(part.bytes);
+        let outcomes = outcomes.map(|outcomes| merge(outcomes, part.unreadable));
+        Poll::Ready((part.first_seq, outcomes))
+    }
+}
+
+fn run(engine: &Engine, part: Part, prepared: Result<Prepared, Error>) -> Running {
+    let engine = engine.clone();
+    Running {
+        part,
+        recording: Box::pin(async move { engine.record_patiently(prepared?).await }),
+        outcomes: None,
+    }
+}

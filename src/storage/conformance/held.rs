@@ -1,0 +1,168 @@
+//! Lists of what is held: reservations and allocations.
+
+use super::fixture::{
+    Draft, START, create, customer_id, labels, minute, reservation, subaccount_id,
+};
+use super::lists::read;
+use crate::domain::customer::Allocation;
+use crate::domain::id::{AllocationId, FeatureId, ReservationId};
+use crate::domain::reservation::{Reservation, ReservationState};
+use crate::storage::{AllocationQuery, Changes, ReservationQuery, Store};
+
+pub(super) fn reservations_of(customer: &str) -> ReservationQuery {
+    ReservationQuery {
+        customer: customer_id(customer),
+        id: None,
+        subaccount: None,
+        state: None,
+        holder: None,
+        after: None,
+        limit: 2,
+    }
+}
+
+pub(super) async fn reservations(store: &dyn Store, query: ReservationQuery) -> Vec<Reservation> {
+    read(query.limit, async |after| {
+        let query = ReservationQuery {
+            after,
+            ..query.clone()
+        };
+        store.reservations(query).await.unwrap()
+    })
+    .await
+}
+
+/// Stores four reservations and returns them newest first.
+async fn reserve(store: &dyn Store) -> Vec<Reservation> {
+    create(store, "acme").await;
+    create(store, "bolt").await;
+    let mut rows = vec![
+        reservation("d", minute(3), 1, Vec::new()),
+        reservation("a/1", minute(2), 2, Vec::new()),
+        reservation("b", minute(2), 3, Vec::new()),
+        reservation("c", minute(1), 4, Vec::new()),
+    ];
+    rows[1].state = ReservationState::Committed;
+    rows[1].end_time = Some(minute(9));
+    rows[3].holder = Box::from("worker-2");
+    rows[2].subaccount = Some(subaccount_id("s1"));
+    let mut shuffled = vec![("bolt", reservation("d", minute(9), 9, Vec::new()))];
+    shuffled.extend([2, 0, 3, 1].map(|index: usize| ("acme", rows[index].clone())));
+    let changes = Changes {
+        reservations: shuffled
+            .into_iter()
+            .map(|(id, held)| (customer_id(id), held))
+            .collect(),
+        ..Changes::default()
+    };
+    Draft::new().changes(changes).run(store).await;
+    rows
+}
+
+pub async fn reservations_are_listed_newest_first(store: &dyn Store) {
+    let rows = reserve(store).await;
+    for limit in [1, 2, 3, 4, 9] {
+        let query = ReservationQuery {
+            limit,
+            ..reservations_of("acme")
+        };
+        assert_eq!(reservations(store, query).await, rows, "{limit} a page");
+    }
+}
+
+pub async fn reservations_are_filtered(store: &dyn Store) {
+    let rows = reserve(store).await;
+    let mut query = reservations_of("acme");
+    query.state = Some(ReservationState::Open);
+    let open = [rows[0].clone(), rows[2].clone(), rows[3].clone()];
+    assert_eq!(reservations(store, query.clone()).await, open);
+    query.holder = Some(Box::from("worker-2"));
+    assert_eq!(reservations(store, query).await, [rows[3].clone()]);
+    let mut query = reservations_of("acme");
+    query.id = Some(ReservationId::new("a/1").unwrap());
+    assert_eq!(reservations(store, query).await, [rows[1].clone()]);
+    let mut query = reservations_of("acme");
+    query.subaccount = Some(subaccount_id("s1"));
+    assert_eq!(reservations(store, query).await, [rows[2].clone()]);
+}
+
+pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {
+    create(store, "acme").await;
+    create(store, "bolt").await;
+    let row = |feature: &str, id: &str| Allocation {
+        feature: FeatureId::new(feature).unwrap(),
+        id: AllocationId::new(id).unwrap(),
+        subaccount: None,
+        metadata: labels(&[("id", id)]),
+        create_time: START,
+    };
+    let sorted = [
+        row("a", "c/z"),
+        row("a/b", "x"),
+        row("a/b", "y"),
+        row("ab", "a"),
+        row("b", "0/1"),
+    ];
+    let mut writes = vec![(customer_id("bolt"), row("a", "other"))];
+    writes.extend(
+        sorted
+            .iter()
+            .rev()
+            .map(|row| (customer_id("acme"), row.clone())),
+    );
+    let changes = Changes {
+        allocations: writes,
+        ..Changes::default()
+    };
+    Draft::new().changes(changes).run(store).await;
+    let list = async |feature: Option<&str>, limit| {
+        read(limit, async |after| {
+            let query = AllocationQuery {
+                customer: customer_id("acme"),
+                feature: feature.map(|id| FeatureId::new(id).unwrap()),
+                after,
+                limit,
+            };
+            store.allocations(query).await.unwrap()
+        })
+        .await
+    };
+    for limit in [1, 2, 3, 5, 9] {
+        assert_eq!(list(None, limit).await, sorted, "{limit} a page");
+        assert_eq!(list(Some("a/b"), limit).await, sorted[1..3]);
+    }
+}
+
+pub async fn overdue_reservations_name_their_customers(store: &dyn Store) {
+    let mut rows = Vec::new();
+    for id in ["a", "b", "c", "d"] {
+        create(store, id).await;
+        for n in ["1", "2"] {
+            rows.push((customer_id(id), reservation(n, minute(0), 1, Vec::new())));
+        }
+    }
+    // Customer a: one is over. b: both are. c: they end later. d: they ended.
+    rows[0].1.expire_time = minute(20);
+    rows[1].1.expire_time = minute(90);
+    rows[2].1.expire_time = minute(10);
+    rows[3].1.expire_time = minute(11);
+    for row in &mut rows[6..] {
+        row.1.state = ReservationState::Released;
+        row.1.end_time = Some(minute(1));
+    }
+    let changes = Changes {
+        reservations: rows,
+        ..Changes::default()
+    };
+    Draft::new().changes(changes).run(store).await;
+    let overdue = async |at, limit| {
+        let mut ids = store.overdue(minute(at), limit).await.unwrap();
+        ids.sort();
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(overdue(9, 10).await, [""; 0]);
+    assert_eq!(overdue(10, 10).await, ["b"], "over at its expire time");
+    assert_eq!(overdue(20, 10).await, ["a", "b"]);
+    assert_eq!(overdue(20, 1).await.len(), 1);
+    assert_eq!(overdue(90, 10).await, ["a", "b", "c"]);
+}

@@ -1,0 +1,93 @@
+//! Random batches, given to a store and to the reference store: both must show the same afterwards.
+
+mod decide;
+mod side;
+mod turn;
+
+use std::sync::Arc;
+
+use proptest::strategy::{Strategy as _, ValueTree as _};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use self::side::Side;
+use self::turn::{Turn, turns};
+use super::fixture::{START, minute};
+use crate::domain::catalog::Interval;
+use crate::domain::id::FeatureId;
+use crate::domain::time::Span;
+use crate::domain::window::Anchor;
+use crate::storage::Store;
+use crate::storage::memory::MemoryStore;
+
+const CUSTOMERS: [&str; 3] = ["acme", "bolt", "c/3"];
+
+/// Half of the ids are UUIDs, half are not.
+fn event_id(id: u8) -> String {
+    if id.is_multiple_of(2) {
+        format!("0190b7a4-6f0e-7c3a-9d2e-5b8f1a2c{id:04x}")
+    } else {
+        format!("e/{id}")
+    }
+}
+
+fn feature() -> FeatureId {
+    FeatureId::new("chat").unwrap()
+}
+
+fn anchor() -> Anchor {
+    Anchor {
+        start: START,
+        interval: Interval::Month,
+    }
+}
+
+/// Gives the same random batches to an empty store and to the reference store and compares what both show.
+pub async fn same_as_model(store: &dyn Store, seed: u64) {
+    let model = MemoryStore::new(Arc::new(|| START));
+    let mut sides = [Side::open(&model).await, Side::open(store).await];
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let history = proptest::collection::vec(turns(), 60);
+    let history = history.new_tree(&mut runner).unwrap().current();
+    let mut now = minute(10_000);
+    for (step, turn) in history.iter().enumerate() {
+        now = now.plus(Span::from_minutes(u32::try_from(turn.minutes_on).unwrap()));
+        let [model, other] = &mut sides;
+        let expected = model.play(turn, now).await;
+        let got = other.play(turn, now).await;
+        assert_same(&expected, &got, seed, step, turn);
+        if step % 10 == 9 {
+            let expected = model.show(now).await;
+            let got = other.show(now).await;
+            assert_same(&expected, &got, seed, step, turn);
+        }
+    }
+}
+
+/// Compares line by line, so that a failure shows the first difference with what stands before it.
+fn assert_same(expected: &str, got: &str, seed: u64, step: usize, turn: &Turn) {
+    if expected == got {
+        return;
+    }
+    let differ = |pair: &(&str, &str)| pair.0 != pair.1;
+    let same = expected
+        .lines()
+        .zip(got.lines())
+        .take_while(|pair| !differ(pair))
+        .count();
+    let part = |text: &str| {
+        let lines = text.lines().skip(same.saturating_sub(30)).take(40);
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    panic!(
+        "seed {seed}, step {step}: {turn:#?}\nreference:\n{}\n\nstore:\n{}",
+        part(expected),
+        part(got)
+    );
+}
+
+pub async fn random_batches_agree_with_the_reference(store: &dyn Store) {
+    same_as_model(store, 1).await;
+}

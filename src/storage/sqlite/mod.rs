@@ -1,0 +1,226 @@
+//! The store in one SQLite file: one thread writes, a few connections read.
+//!
+//! A commit is acknowledged after SQLite's COMMIT in WAL mode with `synchronous = FULL` returned, never before.
+//! Nothing here decides: the writer calls the batch's own closure between reading and writing.
+
+mod account;
+mod audit;
+mod changes;
+mod columns;
+mod counters;
+mod diagnose;
+mod dropped;
+mod error;
+mod event_list;
+mod find;
+mod insert;
+mod lists;
+mod marks;
+mod names;
+mod open;
+mod readers;
+mod rollups;
+mod scan;
+mod segments;
+mod trim;
+mod usage;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use diagnose::{Diagnosis, diagnose};
+pub use open::Opened;
+
+use self::names::Names;
+use self::readers::Readers;
+use self::writer::{Ask, WriterHandle};
+use super::{
+    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
+    DenialQuery, EventQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent,
+    UsageQuery, UsageRow,
+};
+use crate::domain::catalog::CatalogVersion;
+use crate::domain::customer::{Allocation, Customer};
+use crate::domain::id::CustomerId;
+use crate::domain::reservation::Reservation;
+use crate::domain::subscription::Subscription;
+use crate::domain::time::{Span, Timestamp};
+
+/// Size of a page of a new file, in bytes.
+const PAGE_BYTES: u32 = 4096;
+
+/// How a database file is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Memory for pages of the writing connection, in KiB; at least 1024.
+    pub writer_cache_kib: u32,
+    /// Memory for pages of each reading connection, in KiB; at least 1024.
+    pub reader_cache_kib: u32,
+    /// Connections that read at the same time; 1 to 64.
+    pub readers: usize,
+    /// Pages in the write-ahead log from which on they are moved into the file, after the answer to a commit; at
+    /// least 1.
+    pub checkpoint_pages: i64,
+    /// SQLite's `journal_mode`; anything but `wal` is weak.
+    pub journal_mode: &'static str,
+    /// SQLite's `synchronous`; anything but `FULL` is weak.
+    pub synchronous: &'static str,
+    /// Whether to run although what is acknowledged may be lost in a power cut.
+    pub allow_weak_durability: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            writer_cache_kib: 65_536,
+            reader_cache_kib: 8_192,
+            readers: 4,
+            checkpoint_pages: 2_000,
+            journal_mode: "wal",
+            synchronous: "FULL",
+            allow_weak_durability: false,
+        }
+    }
+}
+
+/// Everything bursar remembers, in one SQLite file.
+pub struct SqliteStore {
+    // Declared first, so that the writer has ended and its connection is closed before the lock is given up.
+    writer: WriterHandle,
+    readers: Arc<Readers>,
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens or creates a database file and takes it for this process alone.
+    ///
+    /// # Errors
+    /// When another process has it, it cannot be read, its settings would not keep what is acknowledged, or it was
+    /// written by a newer version.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<(Self, Opened), StoreError> {
+        let path = path.as_ref();
+        let lock = open::lock(path)?;
+        let mut conn = open::writer(path, &options)?;
+        open::migrate(&mut conn)?;
+        let opened = open::begin_epoch(&mut conn, path)?;
+        let opened_at = conn.query_row("SELECT ifnull(max(seq), 0) FROM batches", [], |row| {
+            row.get(0)
+        })?;
+        let names = Arc::new(Names::default());
+        names.tell(open::latest(&conn)?);
+        let writer = WriterHandle::start(
+            conn,
+            Arc::clone(&names),
+            opened_at,
+            options.checkpoint_pages,
+        )?;
+        let readers = Arc::new(Readers::new(path, options, names, opened_at));
+        let store = Self {
+            writer,
+            readers,
+            _lock: lock,
+        };
+        Ok((store, opened))
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.readers.read(|reading| open::time(reading.conn)).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        self.writer
+            .ask(|reply| Ask::Commit(Box::new(batch), reply))
+            .await
+    }
+
+    async fn account(
+        &self,
+        customer: &CustomerId,
+        now: Timestamp,
+    ) -> Result<Option<AccountRows>, StoreError> {
+        let customer = customer.clone();
+        self.readers
+            .read(move |reading| account::read(reading, &customer, now))
+            .await
+    }
+
+    async fn catalog(
+        &self,
+        version: Option<CatalogVersion>,
+    ) -> Result<Option<StoredCatalog>, StoreError> {
+        self.readers
+            .read(move |reading| lists::catalog(reading, version))
+            .await
+    }
+
+    async fn customers(
+        &self,
+        query: CustomerQuery,
+    ) -> Result<Page<(Customer, Option<Subscription>)>, StoreError> {
+        self.readers
+            .read(move |reading| lists::customers(reading, &query))
+            .await
+    }
+
+    async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
+        self.readers
+            .read(move |reading| usage::read(reading, &query))
+            .await
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StoreError> {
+        self.readers
+            .read(move |reading| event_list::page(reading, &query))
+            .await
+    }
+
+    async fn reservations(&self, query: ReservationQuery) -> Result<Page<Reservation>, StoreError> {
+        self.readers
+            .read(move |reading| lists::reservations(reading, &query))
+            .await
+    }
+
+    async fn allocations(&self, query: AllocationQuery) -> Result<Page<Allocation>, StoreError> {
+        self.readers
+            .read(move |reading| lists::allocations(reading, &query))
+            .await
+    }
+
+    async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {
+        self.readers
+            .read(move |reading| lists::overdue(reading, now, limit))
+            .await
+    }
+
+    async fn log_denials(&self, denials: Vec<Denial>) -> Result<(), StoreError> {
+        self.writer.ask(|reply| Ask::Denials(denials, reply)).await
+    }
+
+    async fn denials(&self, query: DenialQuery) -> Result<Page<Denial>, StoreError> {
+        self.readers
+            .read(move |reading| lists::denials(reading, &query))
+            .await
+    }
+
+    async fn audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError> {
+        self.readers
+            .read(move |reading| audit::page(reading, &query))
+            .await
+    }
+
+    async fn trim(&self, now: Timestamp, keep_events: Span) -> Result<bool, StoreError> {
+        self.writer
+            .ask(|reply| Ask::Trim(now, keep_events, reply))
+            .await
+    }
+}
