@@ -2,6 +2,7 @@
 
 pub mod catalog;
 mod connect;
+pub mod doctor;
 mod failure;
 mod print;
 pub mod replay;
