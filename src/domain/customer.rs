@@ -13,6 +13,10 @@ use super::usage::Labels;
 
 /// Most subaccounts of one customer.
 pub const SUBACCOUNTS_MAX: usize = 10_000;
+/// Most subaccounts of one customer, deleted ones included, since their ids are not used again.
+pub const SUBACCOUNTS_EVER_MAX: usize = 100_000;
+/// Most overrides of one customer and its subaccounts.
+pub const OVERRIDES_MAX: usize = 10_000;
 /// Most allocations of one customer and feature.
 pub const ALLOCATIONS_MAX: usize = 100_000;
 /// Most open reservations of one customer.
@@ -29,7 +33,9 @@ pub struct Customer {
     pub email: Box<str>,
     /// Free text to find it by.
     pub metadata: Labels,
-    /// When it was created: the anchor of its windows until a subscription sets another.
+    /// From where its windows step while it has no subscription.
+    pub anchor: Timestamp,
+    /// When it was created.
     pub create_time: Timestamp,
     /// When it was last changed.
     pub update_time: Timestamp,
@@ -48,6 +54,8 @@ pub struct Subaccount {
     pub metadata: Labels,
     /// When it was created.
     pub create_time: Timestamp,
+    /// When it was last changed.
+    pub update_time: Timestamp,
     /// When it was deleted; it is no longer entitled then, and its usage stays.
     pub delete_time: Option<Timestamp>,
 }

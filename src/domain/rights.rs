@@ -81,14 +81,7 @@ pub fn needed(
 ) -> Vec<CounterSpec> {
     let mut specs = Vec::new();
     let mut add = |feature: &FeatureId, limits: &[Limit]| {
-        let Some(kind) = catalog.features.get(feature).map(|feature| &feature.kind) else {
-            return;
-        };
-        let FeatureKind::Metered { meter, filter } = kind else {
-            return;
-        };
-        for limit in limits {
-            let spec = counter_of(meter, filter, limit);
+        for (spec, _) in limit_counters(catalog, feature, limits) {
             if !specs.contains(&spec) {
                 specs.push(spec);
             }
@@ -103,6 +96,22 @@ pub fn needed(
         }
     }
     specs
+}
+
+/// Returns the counters that limits on a feature count in, with the limits' amounts.
+pub(super) fn limit_counters(
+    catalog: &Catalog,
+    feature: &FeatureId,
+    limits: &[Limit],
+) -> Vec<(CounterSpec, Option<i64>)> {
+    let kind = catalog.features.get(feature).map(|feature| &feature.kind);
+    let Some(FeatureKind::Metered { meter, filter }) = kind else {
+        return Vec::new();
+    };
+    limits
+        .iter()
+        .map(|limit| (counter_of(meter, filter, limit), limit.amount))
+        .collect()
 }
 
 fn counter_of(meter: &MeterId, filter: &Filter, limit: &Limit) -> CounterSpec {

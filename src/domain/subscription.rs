@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::catalog::{CatalogVersion, Interval};
+use super::customer::Customer;
 use super::id::PlanId;
 use super::time::Timestamp;
+use super::window::Anchor;
 
 /// Where a subscription stands; the words are Stripe's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,22 @@ pub struct Subscription {
     pub grace_end: Option<Timestamp>,
     /// When it was last changed here.
     pub update_time: Timestamp,
+}
+
+/// Returns from where a customer's windows step: a subscription's anchor until it is canceled, else the customer's own
+/// by months.
+#[must_use]
+pub fn anchor_of(customer: &Customer, subscription: Option<&Subscription>) -> Anchor {
+    match subscription {
+        Some(held) if held.status != SubscriptionStatus::Canceled => Anchor {
+            start: held.anchor,
+            interval: held.interval,
+        },
+        Some(_) | None => Anchor {
+            start: customer.anchor,
+            interval: Interval::Month,
+        },
+    }
 }
 
 impl Subscription {

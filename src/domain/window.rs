@@ -209,6 +209,12 @@ fn months(anchor: Timestamp, step: i32, at: Timestamp) -> TimeRange {
     }
 }
 
+/// Returns the instant so many calendar months later; a day that the month lacks becomes its last.
+#[must_use]
+pub fn months_later(from: Timestamp, count: u32) -> Timestamp {
+    month_step(from, i32::try_from(count).unwrap_or(i32::MAX))
+}
+
 /// Returns the anchor moved by a number of months, clamped to the length of the month it lands in.
 fn month_step(anchor: Timestamp, months: i32) -> Timestamp {
     civil(anchor)

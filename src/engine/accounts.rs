@@ -124,12 +124,15 @@ impl Accounts {
         self.forget_where(|_| true);
     }
 
-    /// Forgets the accounts that a test picks; those of a running batch are forgotten when it ends.
+    /// Forgets the accounts that a test picks; those of a running batch are forgotten when it ends. Readings that
+    /// are under way are taken again, since they may rest on what the caller knows to be over.
     pub(super) fn forget_where(&self, pick: impl Fn(&crate::domain::account::Account) -> bool) {
         for cell in &self.cells {
             let mut inner = cell.lock();
-            if inner.in_batch.is_none() && inner.account.as_ref().is_some_and(&pick) {
-                inner.forget();
+            match &inner.account {
+                Some(account) if inner.in_batch.is_none() && pick(account) => inner.forget(),
+                Some(_) => {}
+                None => inner.generation = inner.generation.wrapping_add(1),
             }
         }
     }

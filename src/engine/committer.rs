@@ -178,6 +178,10 @@ impl Committer {
         match outcome {
             Ok(_) => {
                 failpoint::hit("engine.committed");
+                let mut writes = writes;
+                for write in &mut writes {
+                    write.committed(&self.shared);
+                }
                 finish(writes, &Ok(()));
                 failpoint::hit("engine.answered");
                 Vec::new()

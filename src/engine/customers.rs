@@ -9,7 +9,6 @@ use super::cell::Cell;
 use super::error::{Error, Thing};
 use super::mutation::{Applied, Mutation};
 use super::step::Step;
-use super::track::write_tracked;
 use super::{Engine, OVERLOAD_WAIT};
 use crate::domain::catalog::RateSpec;
 use crate::domain::customer::Customer;
@@ -27,6 +26,8 @@ pub struct Profile {
     pub email: Box<str>,
     /// Free text.
     pub metadata: Labels,
+    /// From where its windows step while it has no subscription; `None`: from its creation.
+    pub billing_anchor: Option<Timestamp>,
 }
 
 impl Engine {
@@ -116,7 +117,11 @@ impl Mutation for Create {
             let same = customer.delete_time.is_none()
                 && customer.display_name == self.profile.display_name
                 && customer.email == self.profile.email
-                && customer.metadata == self.profile.metadata;
+                && customer.metadata == self.profile.metadata
+                && self
+                    .profile
+                    .billing_anchor
+                    .is_none_or(|anchor| anchor == customer.anchor);
             return if same {
                 Ok(Applied::Done(customer))
             } else {
@@ -141,7 +146,6 @@ impl Mutation for Create {
             subaccounts: Vec::new(),
         };
         let account = step.batch.loader.fresh_account(rows, now);
-        write_tracked(&account, &mut step.batch.changes);
         step.create(&self.cells[0], account);
         Ok(Applied::Done(customer))
     }
@@ -153,6 +157,7 @@ fn new_customer(id: CustomerId, profile: &Profile, now: Timestamp) -> Customer {
         display_name: profile.display_name.clone(),
         email: profile.email.clone(),
         metadata: profile.metadata.clone(),
+        anchor: profile.billing_anchor.unwrap_or(now),
         create_time: now,
         update_time: now,
         delete_time: None,

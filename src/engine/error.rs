@@ -80,11 +80,17 @@ pub enum Error {
         /// What the caller expects.
         expected: i64,
     },
+    /// A customer was deleted; its id takes nothing any more.
+    #[error("customer {id} is deleted")]
+    CustomerDeleted {
+        /// Which.
+        id: String,
+    },
     /// A number that is bounded per customer is reached.
-    #[error("more than {most} {things}")]
+    #[error("the customer has {most} of this kind already: {kind}")]
     TooMany {
         /// Of what.
-        things: &'static str,
+        kind: Thing,
         /// The bound.
         most: usize,
     },

@@ -7,13 +7,13 @@ use parking_lot::{Mutex, RwLock};
 
 use super::error::Error;
 use crate::domain::account::{Account, AccountParts, SubaccountState, rights_until};
-use crate::domain::catalog::{Catalog, CatalogVersion, Interval, Plan};
+use crate::domain::catalog::{Catalog, CatalogVersion, Plan};
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::customer::Override;
 use crate::domain::id::{PlanId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::rights::{Owner, Rights, Tracked, needed};
-use crate::domain::subscription::{Subscription, SubscriptionStatus};
+use crate::domain::subscription::{Subscription, SubscriptionStatus, anchor_of};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{Anchor, Window};
 use crate::storage::{AccountRows, CounterRow, Store, StoredCatalog, SubaccountRows, Use};
@@ -43,20 +43,6 @@ struct RightsKey {
 pub(super) struct Catalogs {
     current: Arc<Catalog>,
     pinned: Option<Arc<Catalog>>,
-}
-
-/// From where a customer's windows step.
-pub(super) fn anchor_of(created: Timestamp, subscription: Option<&Subscription>) -> Anchor {
-    match subscription {
-        Some(held) if held.status != SubscriptionStatus::Canceled => Anchor {
-            start: held.anchor,
-            interval: held.interval,
-        },
-        Some(_) | None => Anchor {
-            start: created,
-            interval: Interval::Month,
-        },
-    }
 }
 
 impl Catalogs {
@@ -154,7 +140,7 @@ impl Loader {
         catalogs: &Catalogs,
         now: Timestamp,
     ) -> (Account, bool) {
-        let anchor = anchor_of(rows.customer.create_time, rows.subscription.as_ref());
+        let anchor = anchor_of(&rows.customer, rows.subscription.as_ref());
         let (plan, catalog) = catalogs.plan(rows.subscription.as_ref());
         let source = Source {
             catalog: &catalog,

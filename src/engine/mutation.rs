@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 
+use super::Shared;
 use super::cell::Cell;
 use super::error::Error;
 use super::load::Loader;
@@ -66,6 +67,9 @@ pub(super) trait Mutation: Send + 'static {
     /// # Errors
     /// When it cannot be done; nothing is changed then.
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Self::Answer>, Error>;
+
+    /// Makes known what it changed beyond accounts: its batch is durable and the answer is not sent yet.
+    fn committed(&mut self, _shared: &Shared) {}
 }
 
 /// How answers are stored for repeats: as JSON.
@@ -123,6 +127,8 @@ pub(super) trait Write: Send {
     fn run(&mut self, step: &mut Step<'_, '_>);
     /// Whether the batch must be taken back because of it.
     fn overflowed(&self) -> bool;
+    /// Makes known what it changed beyond accounts, once its batch is durable.
+    fn committed(&mut self, shared: &Shared);
     /// Answers: what was decided, or why it could not be made durable.
     fn finish(&mut self, committed: Result<(), Error>);
 }
@@ -220,6 +226,10 @@ impl<M: Mutation> Write for Pending<M> {
 
     fn overflowed(&self) -> bool {
         matches!(self.outcome, Some(Err(Error::Overflow(_))))
+    }
+
+    fn committed(&mut self, shared: &Shared) {
+        self.mutation.committed(shared);
     }
 
     fn finish(&mut self, committed: Result<(), Error>) {

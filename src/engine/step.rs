@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::{Cell, Inner};
 use super::error::{Error, Thing};
@@ -10,16 +11,22 @@ use super::load::Loader;
 use super::mutation::{Request, Write};
 use super::sums::RollupSums;
 use crate::domain::account::{Account, Effects};
+use crate::domain::catalog::Meter;
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, EventId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::storage::{
-    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, EventRow, FoldResult, Found,
-    RequestKey, StoredAnswer, StoredEvent, Use,
+    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, CustomerWrite, EventRow, FoldResult,
+    Found, RequestKey, StoredAnswer, StoredEvent, Use,
 };
+
+/// Numbers decisions; 0 is none.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A batch while it is decided.
 pub(super) struct Deciding<'f> {
+    /// Unlike that of any other decision of this process.
+    serial: u64,
     pub(super) now: Timestamp,
     pub(super) loader: &'f Loader,
     found: &'f Found<'f>,
@@ -35,6 +42,8 @@ pub(super) struct Deciding<'f> {
 struct Touched {
     cell: Arc<Cell>,
     effects: Effects,
+    /// Where its last event was added up.
+    rollup: usize,
 }
 
 /// Where a mutation finds what was asked on its behalf.
@@ -60,6 +69,7 @@ impl<'f> Deciding<'f> {
             .map(|dup| ((dup.chunk, dup.index), &dup.stored))
             .collect();
         Self {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             now,
             loader,
             found,
@@ -87,6 +97,9 @@ impl<'f> Deciding<'f> {
     /// Takes an account into the batch: moved on to `now`, overdue reservations ended. False when memory does
     /// not hold it, or not all of its counters are kept yet.
     fn enter(&mut self, cell: &Arc<Cell>) -> bool {
+        if cell.entered.load(Ordering::Relaxed) == self.serial {
+            return true;
+        }
         let mut inner = cell.lock();
         if inner.in_batch.is_some() {
             return true;
@@ -115,9 +128,12 @@ impl<'f> Deciding<'f> {
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);
+        cell.entered.store(self.serial, Ordering::Relaxed);
+        cell.place.store(self.touched.len(), Ordering::Relaxed);
         self.touched.push(Touched {
             cell: Arc::clone(cell),
             effects,
+            rollup: usize::MAX,
         });
         true
     }
@@ -184,6 +200,17 @@ impl<'f> Step<'_, 'f> {
         change(&mut inner, effects).ok_or_else(missing)
     }
 
+    /// Adds an event of an account in the batch to its rollup.
+    pub(super) fn add_up(&mut self, cell: &Cell, row: &EventRow, meter: &Arc<Meter>) {
+        let place = cell.place.load(Ordering::Relaxed);
+        let mut elsewhere = usize::MAX;
+        let hint = match self.batch.touched.get_mut(place) {
+            Some(touched) => &mut touched.rollup,
+            None => &mut elsewhere,
+        };
+        self.batch.rollups.add(row, meter, hint);
+    }
+
     /// Takes a customer into the batch that this mutation creates.
     pub(super) fn create(&mut self, cell: &Arc<Cell>, account: Account) {
         let mut inner = cell.lock();
@@ -192,11 +219,16 @@ impl<'f> Step<'_, 'f> {
         inner.generation = inner.generation.wrapping_add(1);
         inner.in_batch = u32::try_from(self.batch.touched.len()).ok();
         drop(inner);
-        let touched = Touched {
-            cell: Arc::clone(cell),
-            effects: Effects::default(),
+        let effects = Effects {
+            customer: true,
+            ..Effects::default()
         };
-        self.batch.touched.push(touched);
+        let cell = Arc::clone(cell);
+        self.batch.touched.push(Touched {
+            cell,
+            effects,
+            rollup: usize::MAX,
+        });
     }
 
     /// Returns the stored event that a plain event of this mutation repeats.
@@ -334,6 +366,7 @@ fn collect_effects(
     effects: Effects,
     changes: &mut Changes,
 ) {
+    collect_terms(account, customer, &effects, changes);
     changes
         .shifts
         .extend(effects.shifts.into_iter().map(|shift| CounterShift {
@@ -370,4 +403,50 @@ fn collect_effects(
     changes
         .deallocations
         .extend(freed.map(|(feature, id)| (customer.clone(), feature, id)));
+}
+
+/// Gathers what changed of who a customer is and what it is granted; each row once, as it stands in the end.
+fn collect_terms(
+    account: &Account,
+    customer: &CustomerId,
+    effects: &Effects,
+    changes: &mut Changes,
+) {
+    if effects.customer {
+        changes.customers.push(customer_row(account));
+    }
+    for id in &effects.subaccounts {
+        if let Some(state) = account.subaccounts.get(id) {
+            changes.subaccounts.push((
+                customer.clone(),
+                state.subaccount.clone(),
+                state.rights.tracked.to_vec(),
+            ));
+        }
+    }
+    for (feature, subaccount) in &effects.overrides {
+        let mut sets = account.overrides.iter();
+        match sets.find(|set| set.feature == *feature && set.subaccount == *subaccount) {
+            Some(set) => changes.overrides.push((customer.clone(), set.clone())),
+            None => changes.removed_overrides.push((
+                customer.clone(),
+                feature.clone(),
+                subaccount.clone(),
+            )),
+        }
+    }
+    if effects.adjustments {
+        changes
+            .adjustments
+            .push((customer.clone(), account.adjustments.clone()));
+    }
+}
+
+/// Returns the row of a customer as it stands in memory.
+pub(super) fn customer_row(account: &Account) -> CustomerWrite {
+    CustomerWrite {
+        customer: account.customer.clone(),
+        subscription: account.subscription.as_deref().cloned(),
+        tracked: account.rights.tracked.to_vec(),
+    }
 }

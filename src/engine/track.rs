@@ -6,18 +6,18 @@ use super::cell::Cell;
 use super::error::{Error, Thing};
 use super::load::Loader;
 use super::mutation::{Applied, Mutation};
-use super::step::{Step, counter_row};
+use super::step::{Step, counter_row, customer_row};
 use crate::domain::account::Account;
 use crate::domain::counter::{Counter, CounterSpec, Tally};
+use crate::domain::customer::Override;
 use crate::domain::id::SubaccountId;
 use crate::domain::quantity::{Milli, Overflow};
 use crate::domain::reservation::LIFE_MAX;
 use crate::domain::rights::{Owner, needed};
+use crate::domain::subscription::Subscription;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::EVENT_AGE_MAX;
-use crate::storage::{
-    Changes, CounterRow, CounterSet, CustomerWrite, Fold, FoldResult, Use, WindowUse,
-};
+use crate::storage::{Changes, CounterRow, CounterSet, Fold, FoldResult, Use, WindowUse};
 
 /// Begins to keep the counters that one customer needs.
 pub(super) struct Track {
@@ -86,10 +86,21 @@ impl Mutation for Track {
 
 /// Returns what an account needs and does not have.
 pub(super) fn missing(account: &Account, loader: &Loader) -> Vec<Missing> {
-    let catalogs = loader.known_catalogs(account.subscription.as_deref());
-    let (plan, catalog) = catalogs.plan(account.subscription.as_deref());
+    let subscription = account.subscription.as_deref();
+    missing_under(account, loader, subscription, &account.overrides)
+}
+
+/// Returns what an account would need and does not have, if it had this plan and these overrides.
+pub(super) fn missing_under(
+    account: &Account,
+    loader: &Loader,
+    subscription: Option<&Subscription>,
+    overrides: &[Override],
+) -> Vec<Missing> {
+    let catalogs = loader.known_catalogs(subscription);
+    let (plan, catalog) = catalogs.plan(subscription);
     let find = |owner: Owner<'_>, id: Option<&SubaccountId>, kept: &[Arc<CounterSpec>]| {
-        let mut specs = needed(owner, &catalog, plan.as_deref(), &account.overrides);
+        let mut specs = needed(owner, &catalog, plan.as_deref(), overrides);
         specs.retain(|spec| !kept.iter().any(|other| **other == *spec));
         let of = move |spec| Missing {
             subaccount: id.cloned(),
@@ -167,11 +178,7 @@ pub(super) fn keep(
 
 /// Writes down which counters an account keeps.
 pub(super) fn write_tracked(account: &Account, changes: &mut Changes) {
-    changes.customers.push(CustomerWrite {
-        customer: account.customer.clone(),
-        subscription: account.subscription.as_deref().cloned(),
-        tracked: account.rights.tracked.to_vec(),
-    });
+    changes.customers.push(customer_row(account));
     for state in account.subaccounts.values() {
         changes.subaccounts.push((
             account.customer.id.clone(),
@@ -182,7 +189,7 @@ pub(super) fn write_tracked(account: &Account, changes: &mut Changes) {
 }
 
 /// Puts what was folded into a counter and returns its rows.
-fn fill(
+pub(super) fn fill(
     counter: &mut Counter,
     spec: &Arc<CounterSpec>,
     subaccount: Option<&SubaccountId>,

@@ -171,14 +171,17 @@ fn fault(error: &Error) -> Fault {
             let reason = ErrorReason::CatalogVersionConflict;
             Fault::new(Code::Aborted, reason, text, &metadata)
         }
-        Error::TooMany { things, most } => {
-            let metadata = [
-                ("things", (*things).to_owned()),
-                ("limit", most.to_string()),
-            ];
+        Error::CustomerDeleted { id } => {
+            let metadata = [("customer_id", id.clone())];
+            let reason = ErrorReason::CustomerDeleted;
+            Fault::new(Code::FailedPrecondition, reason, text, &metadata)
+                .precondition("DELETED", id)
+        }
+        Error::TooMany { kind, most } => {
+            let metadata = [("kind", kind.to_string()), ("limit", most.to_string())];
             let reason = ErrorReason::TooManySubaccounts;
             Fault::new(Code::FailedPrecondition, reason, text, &metadata)
-                .precondition("COUNT", things)
+                .precondition("COUNT", &kind.to_string())
         }
         Error::Overflow(_) => {
             Fault::new(Code::OutOfRange, ErrorReason::QuantityOverflow, text, &[])

@@ -160,6 +160,9 @@ pub struct Changes {
     pub customers: Vec<CustomerWrite>,
     /// Subaccounts to be created or replaced, with what they track.
     pub subaccounts: Vec<(CustomerId, Subaccount, Vec<Arc<CounterSpec>>)>,
+    /// Counters of which every window is forgotten before any is set, with what was dropped of trimmed events: the
+    /// anchor moved, and they are laid out anew.
+    pub cleared: Vec<(CustomerId, Option<SubaccountId>, Arc<CounterSpec>)>,
     /// Counters whose new value is known.
     pub counters: Vec<CounterSet>,
     /// Counters whose value is not in memory: amounts to add.

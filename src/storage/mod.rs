@@ -20,7 +20,7 @@ pub use batch::{
 };
 pub use query::{
     AllocationQuery, AuditPage, AuditQuery, CounterMismatch, CustomerQuery, Denial, DenialQuery,
-    EventQuery, Page, ReservationQuery, UsageQuery, UsageRow,
+    EventQuery, Page, PlanInForce, ReservationQuery, UsageQuery, UsageRow,
 };
 pub use rows::{
     AccountRows, CounterRow, CustomerNo, EventFlags, EventKind, EventRow, StoredCatalog,
@@ -149,7 +149,7 @@ pub trait Store: Send + Sync + 'static {
     /// Compared is every counter that has a row, that a reservation in the open state holds, or that is tracked
     /// and whose window holds the latest instant the store was told (of a batch or a trim); one without a row
     /// holds nothing. A customer's own counter counts the events of all its subaccounts, a subaccount's only its
-    /// own. Calendar windows step from the subscription's anchor, else from the customer's create time by months.
+    /// own. Calendar windows step as [`anchor_of`](crate::domain::subscription::anchor_of) says.
     ///
     /// Used should be what was dropped with trimmed events plus the events that count in the window; of a rolling
     /// window, bucket by bucket, those that still count at that latest instant, of which a mismatch states the

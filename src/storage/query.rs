@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::domain::catalog::Meter;
 use crate::domain::counter::CounterSpec;
-use crate::domain::id::{CustomerId, FeatureId, MeterId, ReservationId, SubaccountId};
+use crate::domain::customer::Customer;
+use crate::domain::id::{CustomerId, FeatureId, MeterId, PlanId, ReservationId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::ReservationState;
 use crate::domain::rollup::Rollup;
+use crate::domain::subscription::{Subscription, SubscriptionStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Labels;
 use crate::domain::window::TimeRange;
@@ -26,16 +28,66 @@ pub struct Page<T> {
 pub struct CustomerQuery {
     /// Only this one.
     pub id: Option<CustomerId>,
+    /// Only those with exactly this email.
+    pub email: Option<Box<str>>,
     /// Only those whose metadata has these values.
     pub metadata: Labels,
     /// Only those with a subscription.
     pub subscribed: bool,
+    /// Only those whose subscription is in this status.
+    pub status: Option<SubscriptionStatus>,
+    /// Only those with this plan in force.
+    pub plan: Option<PlanInForce>,
     /// Whether deleted ones are listed.
     pub deleted: bool,
     /// Where to go on.
     pub after: Option<String>,
     /// Most items; at least 1.
     pub limit: usize,
+}
+
+/// A plan that customers may have by subscription, or by having none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanInForce {
+    /// The plan.
+    pub plan: PlanId,
+    /// Whether it is what customers without a running subscription have.
+    pub is_default: bool,
+}
+
+impl PlanInForce {
+    /// Whether it is in force for a customer with this subscription.
+    #[must_use]
+    pub fn holds(&self, subscription: Option<&Subscription>) -> bool {
+        match subscription.filter(|held| held.status != SubscriptionStatus::Canceled) {
+            Some(held) => held.plan == self.plan,
+            None => self.is_default,
+        }
+    }
+}
+
+impl CustomerQuery {
+    /// Whether a customer is one of those that are asked for, page and id apart.
+    pub(super) fn matches(&self, customer: &Customer, subscription: Option<&Subscription>) -> bool {
+        let labelled = self
+            .metadata
+            .iter()
+            .all(|(key, value)| customer.metadata.get(key) == Some(value));
+        labelled
+            && self
+                .email
+                .as_ref()
+                .is_none_or(|only| *only == customer.email)
+            && (!self.subscribed || subscription.is_some())
+            && (self.deleted || customer.delete_time.is_none())
+            && self
+                .status
+                .is_none_or(|only| subscription.is_some_and(|held| held.status == only))
+            && self
+                .plan
+                .as_ref()
+                .is_none_or(|plan| plan.holds(subscription))
+    }
 }
 
 /// Asks for summed usage.
@@ -121,6 +173,8 @@ pub struct AllocationQuery {
     pub customer: CustomerId,
     /// Only of this feature.
     pub feature: Option<FeatureId>,
+    /// Only of this part.
+    pub subaccount: Option<SubaccountId>,
     /// Where to go on.
     pub after: Option<String>,
     /// Most items; at least 1.

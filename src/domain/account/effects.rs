@@ -22,6 +22,14 @@ pub struct Effects {
     pub allocated: BTreeSet<(FeatureId, AllocationId)>,
     /// Things that were freed.
     pub deallocated: BTreeSet<(FeatureId, AllocationId)>,
+    /// Whether the customer itself or its plan changed.
+    pub customer: bool,
+    /// Subaccounts that were made or changed.
+    pub subaccounts: BTreeSet<SubaccountId>,
+    /// Overrides that were set or removed, by feature and whom they are for.
+    pub overrides: BTreeSet<(FeatureId, Option<SubaccountId>)>,
+    /// Whether adjustments changed.
+    pub adjustments: bool,
 }
 
 /// An amount for a counter of a window that memory does not hold.

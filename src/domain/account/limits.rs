@@ -101,7 +101,9 @@ impl Look<'_> {
                 && change.start == counter.start()
         });
         if let Some(change) = changed {
-            standing.used = standing.used.minus_saturating(change.baseline);
+            // What is voided of the use before the change gives no room after it.
+            let since = standing.used.minus_saturating(change.baseline);
+            standing.used = since.max(Milli::ZERO);
             standing.amount = change.amount.or(standing.amount);
         }
         standing

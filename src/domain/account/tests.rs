@@ -78,6 +78,7 @@ fn account(plan: &str) -> Account {
         display_name: "".into(),
         email: "".into(),
         metadata: Labels::new(),
+        anchor: start(),
         create_time: start(),
         update_time: start(),
         delete_time: None,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use serde::{Deserialize, Serialize};
+
 use super::decimal::Millionths;
 use super::path::{join, join_all};
 use super::{
@@ -13,7 +15,7 @@ use crate::domain::quantity::Milli;
 use crate::domain::time::Span;
 
 /// One value that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CatalogChange {
     /// Where, as in `plans.pro.prices.month`; limits are named by window: `limits[month].amount`.
     pub path: String,
@@ -26,7 +28,8 @@ pub struct CatalogChange {
 }
 
 /// What happened to a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// It was not there before.
     Added,

@@ -4,6 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::window::Window;
 
+/// Largest amount of a limit, a buffer, an allocation or a tier.
+pub const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
+/// Most limits of one feature, and of each of its subaccounts.
+pub const LIMITS_MAX: usize = 16;
+/// Most calls per second or minute, and at once.
+pub const RATE_MAX: i64 = 1_000_000;
+
 /// An amount within a window.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {

@@ -6,6 +6,7 @@ mod diff;
 mod feature;
 mod file;
 mod fold;
+mod grant;
 mod limit;
 mod meter;
 mod path;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use diff::{CatalogChange, ChangeKind, diff};
 pub use feature::{Feature, FeatureKind, OnOutage};
 pub use file::{CATALOG_BYTES_MAX, CatalogFault, parse_catalog};
+pub use grant::{GrantFault, Grantee};
 pub use limit::{Limit, Mode, OnChange, OnLimit, WarningLevels};
 pub use meter::{Aggregation, Filter, Meter, Weight};
 pub use plan::{

@@ -48,6 +48,7 @@ fn subaccount(id: &str) -> Subaccount {
         display_name: Box::from("An agent"),
         metadata: labels(&[("team", "blue")]),
         create_time: minute(1),
+        update_time: minute(2),
         delete_time: None,
     }
 }

@@ -161,6 +161,7 @@ fn subaccount(id: &str) -> Subaccount {
         display_name: Box::default(),
         metadata: Labels::new(),
         create_time: START,
+        update_time: START,
         delete_time: None,
     }
 }

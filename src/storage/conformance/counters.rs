@@ -198,3 +198,41 @@ pub async fn rings_come_back_as_they_were(store: &dyn Store) {
     write(store, sets(writes.collect())).await;
     assert_eq!(rows(store, START).await, rows_written);
 }
+
+pub async fn a_cleared_counter_forgets_every_window(store: &dyn Store) {
+    create(store, "acme").await;
+    create(store, "bolt").await;
+    let (hour, day, range) = (spec("hour"), spec("day"), between(0, 60));
+    let mut below = counter(&hour, range, 7, 0);
+    below.subaccount = Some(subaccount_id("s1"));
+    let mut before = vec![
+        set("acme", counter(&hour, range, 5, 2)),
+        set("acme", counter(&hour, between(60, 120), 6, 0)),
+        set("acme", counter(&day, between(0, 1440), 8, 0)),
+        set("bolt", counter(&hour, range, 9, 0)),
+    ];
+    before.push(set("acme", below.clone()));
+    write(store, sets(before)).await;
+    let moved = counter(&hour, between(30, 90), 4, 1);
+    let changes = Changes {
+        cleared: vec![(customer_id("acme"), None, Arc::clone(&hour))],
+        counters: vec![set("acme", moved.clone())],
+        shifts: vec![shift("acme", &hour, range, 1, 0)],
+        ..Changes::default()
+    };
+    write(store, changes).await;
+    let kept = [
+        counter(&day, between(0, 1440), 8, 0),
+        counter(&hour, range, 1, 0),
+        moved,
+        below,
+    ];
+    assert_eq!(rows(store, START).await, kept);
+    let other = counter_of(store, "bolt", &hour, START).await;
+    assert_eq!(other, Some((9, 0)), "another customer's stay");
+    let unknown = Changes {
+        cleared: vec![(customer_id("nobody"), None, hour)],
+        ..Changes::default()
+    };
+    Draft::new().changes(unknown).must_break(store).await;
+}

@@ -101,7 +101,10 @@ pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {
         row("a/b", "x"),
         row("a/b", "y"),
         row("ab", "a"),
-        row("b", "0/1"),
+        Allocation {
+            subaccount: Some(subaccount_id("s1")),
+            ..row("b", "0/1")
+        },
     ];
     let mut writes = vec![(customer_id("bolt"), row("a", "other"))];
     writes.extend(
@@ -115,11 +118,12 @@ pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {
         ..Changes::default()
     };
     Draft::new().changes(changes).run(store).await;
-    let list = async |feature: Option<&str>, limit| {
+    let list = async |feature: Option<&str>, subaccount: Option<&str>, limit| {
         read(limit, async |after| {
             let query = AllocationQuery {
                 customer: customer_id("acme"),
                 feature: feature.map(|id| FeatureId::new(id).unwrap()),
+                subaccount: subaccount.map(subaccount_id),
                 after,
                 limit,
             };
@@ -128,8 +132,10 @@ pub async fn allocations_are_listed_by_feature_and_id(store: &dyn Store) {
         .await
     };
     for limit in [1, 2, 3, 5, 9] {
-        assert_eq!(list(None, limit).await, sorted, "{limit} a page");
-        assert_eq!(list(Some("a/b"), limit).await, sorted[1..3]);
+        assert_eq!(list(None, None, limit).await, sorted, "{limit} a page");
+        assert_eq!(list(Some("a/b"), None, limit).await, sorted[1..3]);
+        assert_eq!(list(None, Some("s1"), limit).await, sorted[4..]);
+        assert!(list(Some("a"), Some("s1"), limit).await.is_empty());
     }
 }
 

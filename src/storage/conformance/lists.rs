@@ -11,8 +11,8 @@ use crate::domain::id::{EventId, MeterId, PlanId, ReservationId};
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
 use crate::domain::usage::Labels;
 use crate::storage::{
-    AllocationQuery, Changes, CustomerQuery, EventQuery, EventRow, Page, Store, StoreError,
-    UsageQuery,
+    AllocationQuery, Changes, CustomerQuery, EventQuery, EventRow, Page, PlanInForce, Store,
+    StoreError, UsageQuery,
 };
 
 /// Reads a list to its end, checks that every page is full save the last, and returns all items.
@@ -60,6 +60,65 @@ pub async fn customers_are_listed_by_id(store: &dyn Store) {
     }
 }
 
+fn subscription(plan: &str, status: SubscriptionStatus) -> Subscription {
+    Subscription {
+        plan: PlanId::new(plan).unwrap(),
+        catalog_version: 1,
+        status,
+        interval: Interval::Month,
+        anchor: START,
+        trial_end: None,
+        grace_end: None,
+        update_time: START,
+    }
+}
+
+pub async fn customers_are_filtered_by_email_plan_and_status(store: &dyn Store) {
+    let paused = subscription("pro", SubscriptionStatus::Paused);
+    let ended = subscription("pro", SubscriptionStatus::Canceled);
+    let mut writes: Vec<_> = ["a", "b", "c"].map(customer_write).into();
+    writes[0].customer.email = Box::from("A@x.example");
+    writes[1].subscription = Some(paused);
+    writes[2].subscription = Some(ended);
+    let changes = Changes {
+        customers: writes,
+        ..Changes::default()
+    };
+    Draft::new().changes(changes).run(store).await;
+    let all = || CustomerQuery {
+        limit: 1,
+        ..CustomerQuery::default()
+    };
+    for (email, expected) in [("A@x.example", &["a"][..]), ("a@x.example", &[])] {
+        let mut query = all();
+        query.email = Some(Box::from(email));
+        assert_eq!(customer_ids(store, query).await, expected, "{email}");
+    }
+    let in_force = |plan: &str, is_default| PlanInForce {
+        plan: PlanId::new(plan).unwrap(),
+        is_default,
+    };
+    for (plan, expected) in [
+        (in_force("pro", false), &["b"][..]),
+        (in_force("pro", true), &["a", "b", "c"]),
+        (in_force("free", true), &["a", "c"]),
+        (in_force("free", false), &[]),
+    ] {
+        let mut query = all();
+        query.plan = Some(plan.clone());
+        assert_eq!(customer_ids(store, query).await, expected, "{plan:?}");
+    }
+    for (status, expected) in [
+        (SubscriptionStatus::Paused, &["b"][..]),
+        (SubscriptionStatus::Canceled, &["c"]),
+        (SubscriptionStatus::Active, &[]),
+    ] {
+        let mut query = all();
+        query.status = Some(status);
+        assert_eq!(customer_ids(store, query).await, expected, "{status:?}");
+    }
+}
+
 pub async fn customers_are_filtered(store: &dyn Store) {
     let mut writes = Vec::new();
     for (id, region) in [("a", "eu"), ("b", "us"), ("c", "eu"), ("d", "eu")] {
@@ -68,16 +127,7 @@ pub async fn customers_are_filtered(store: &dyn Store) {
         writes.push(write);
     }
     writes[2].customer.delete_time = Some(minute(1));
-    writes[3].subscription = Some(Subscription {
-        plan: PlanId::new("pro").unwrap(),
-        catalog_version: 1,
-        status: SubscriptionStatus::Active,
-        interval: Interval::Month,
-        anchor: START,
-        trial_end: None,
-        grace_end: None,
-        update_time: START,
-    });
+    writes[3].subscription = Some(subscription("pro", SubscriptionStatus::Active));
     let subscription = writes[3].subscription.clone();
     let changes = Changes {
         customers: writes,
@@ -280,6 +330,7 @@ pub async fn unknown_customers_have_empty_lists(store: &dyn Store) {
     let query = AllocationQuery {
         customer: customer_id("nobody"),
         feature: None,
+        subaccount: None,
         after: None,
         limit: 1,
     };

@@ -71,6 +71,7 @@ macro_rules! store_conformance {
                     counters_whose_window_ended_are_left_out
                     counters_of_subaccounts_stand_apart
                     rings_come_back_as_they_were
+                    a_cleared_counter_forgets_every_window
                 ]
                 rollups: [
                     hours_add_up
@@ -99,6 +100,7 @@ macro_rules! store_conformance {
                 lists: [
                     customers_are_listed_by_id
                     customers_are_filtered
+                    customers_are_filtered_by_email_plan_and_status
                     events_are_listed_newest_first
                     events_are_filtered
                     pages_hold_still_while_rows_come

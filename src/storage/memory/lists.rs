@@ -70,9 +70,7 @@ pub(super) fn customers(
             .as_deref()
             .is_none_or(|after| id.as_str() > after)
             && query.id.as_ref().is_none_or(|only| only == id)
-            && holds(&books.customer.metadata, &query.metadata)
-            && (!query.subscribed || books.subscription.is_some())
-            && (query.deleted || books.customer.delete_time.is_none());
+            && query.matches(&books.customer, books.subscription.as_ref());
         let item = || (books.customer.clone(), books.subscription.clone());
         wanted.then(|| (String::from(id.as_str()), item()))
     });
@@ -171,7 +169,8 @@ pub(super) fn allocations(
             && query
                 .feature
                 .as_ref()
-                .is_none_or(|only| *only == row.feature);
+                .is_none_or(|only| *only == row.feature)
+            && (query.subaccount.is_none() || query.subaccount == row.subaccount);
         wanted.then(|| (format!("{}/{feature}{id}", feature.len()), row.clone()))
     });
     Ok(page(items, query.limit))

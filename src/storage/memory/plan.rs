@@ -1,12 +1,13 @@
 //! What a batch will write: new values worked out and checked, then written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::commit::no_such_number;
 use super::rollups::Staged;
 use super::state::{Books, CounterKey, EventName, State, Tallied};
-use crate::domain::counter::Ring;
-use crate::domain::id::CustomerId;
+use crate::domain::counter::{CounterSpec, Ring};
+use crate::domain::id::{CustomerId, SubaccountId};
 use crate::domain::quantity::{Milli, Overflow};
 use crate::domain::time::Timestamp;
 use crate::domain::window::Window;
@@ -14,9 +15,13 @@ use crate::storage::{
     Changes, CounterSet, CounterShift, CustomerNo, StoreError, SubaccountRows, Use,
 };
 
+/// All windows of one counter.
+type Cleared = (CustomerId, Option<SubaccountId>, Arc<CounterSpec>);
+
 /// What a batch will write, checked.
 pub(super) struct Plan {
     created: Vec<(CustomerId, CustomerNo)>,
+    cleared: BTreeSet<Cleared>,
     counters: BTreeMap<(CustomerId, CounterKey), Tallied>,
     rollups: Staged,
 }
@@ -30,6 +35,7 @@ impl Plan {
     ) -> Result<Self, StoreError> {
         let mut plan = Self {
             created: Vec::new(),
+            cleared: std::mem::take(&mut changes.cleared).into_iter().collect(),
             counters: BTreeMap::new(),
             rollups: Staged::default(),
         };
@@ -42,6 +48,11 @@ impl Plan {
             }
         }
         for id in named(changes) {
+            if !state.numbers.contains_key(id) && !plan.creates(id) {
+                return Err(StoreError::Constraint(format!("no customer {id}")));
+            }
+        }
+        for (id, ..) in &plan.cleared {
             if !state.numbers.contains_key(id) && !plan.creates(id) {
                 return Err(StoreError::Constraint(format!("no customer {id}")));
             }
@@ -59,6 +70,26 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Returns a counter as it is stored, unless it is cleared.
+    fn kept<'a>(
+        &self,
+        state: &'a State,
+        customer: &CustomerId,
+        key: &CounterKey,
+    ) -> Option<&'a Tallied> {
+        let line = || {
+            (
+                customer.clone(),
+                key.subaccount.clone(),
+                Arc::clone(&key.spec),
+            )
+        };
+        if !self.cleared.is_empty() && self.cleared.contains(&line()) {
+            return None;
+        }
+        state.of(customer)?.1.counters.get(key)
+    }
+
     fn creates(&self, id: &CustomerId) -> bool {
         self.created.iter().any(|created| created.0 == *id)
     }
@@ -69,7 +100,7 @@ impl Plan {
             spec: set.row.spec,
             start: set.row.start,
         };
-        let kept = kept(state, &set.customer, &key);
+        let kept = self.kept(state, &set.customer, &key);
         let tallied = Tallied {
             end: set.row.end,
             used: set.row.used,
@@ -86,7 +117,7 @@ impl Plan {
             spec: shift.spec,
             start: shift.start,
         };
-        let kept = kept(state, &shift.customer, &key).cloned();
+        let kept = self.kept(state, &shift.customer, &key).cloned();
         let tallied = self.counters.entry((shift.customer, key));
         let tallied = tallied.or_insert_with(|| {
             kept.unwrap_or_else(|| Tallied {
@@ -139,6 +170,11 @@ impl Plan {
             if let Some(books) = state.books.get_mut(&row.customer) {
                 books.insert_event(row);
             }
+        }
+        for (customer, subaccount, spec) in &self.cleared {
+            let is_cleared = |key: &CounterKey| key.subaccount == *subaccount && key.spec == *spec;
+            let counters = &mut books(state, customer).counters;
+            counters.retain(|key, _| !is_cleared(key));
         }
         for ((customer, key), tallied) in self.counters {
             books(state, &customer).counters.insert(key, tallied);
@@ -237,10 +273,6 @@ fn check_new(
         }
     }
     Ok(())
-}
-
-fn kept<'a>(state: &'a State, customer: &CustomerId, key: &CounterKey) -> Option<&'a Tallied> {
-    state.of(customer)?.1.counters.get(key)
 }
 
 fn books<'a>(state: &'a mut State, customer: &CustomerId) -> &'a mut Books {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::rollups::{Hour, HourKey};
-use crate::domain::catalog::{CatalogVersion, Interval};
+use crate::domain::catalog::CatalogVersion;
 use crate::domain::counter::CounterSpec;
 use crate::domain::customer::{Adjustment, Allocation, Customer, Override};
 use crate::domain::id::{
@@ -13,7 +13,7 @@ use crate::domain::id::{
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::Reservation;
 use crate::domain::reservation::ReservationState;
-use crate::domain::subscription::Subscription;
+use crate::domain::subscription::{Subscription, anchor_of};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{Anchor, TimeRange};
 use crate::storage::{
@@ -142,16 +142,7 @@ impl Books {
 
     /// From where its calendar windows step.
     pub(super) fn anchor(&self) -> Anchor {
-        self.subscription.as_ref().map_or(
-            Anchor {
-                start: self.customer.create_time,
-                interval: Interval::Month,
-            },
-            |subscription| Anchor {
-                start: subscription.anchor,
-                interval: subscription.interval,
-            },
-        )
+        anchor_of(&self.customer, self.subscription.as_ref())
     }
 
     pub(super) fn insert_event(&mut self, row: EventRow) {

@@ -10,13 +10,13 @@ use super::account::{counters, open_reservations, read};
 use super::columns::{corrupt, json};
 use super::names::Reading;
 use super::scan::visit;
-use crate::domain::catalog::Interval;
 use crate::domain::counter::CounterSpec;
 use crate::domain::id::{CustomerId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::ItemHold;
+use crate::domain::subscription::anchor_of;
 use crate::domain::time::{Span, Timestamp};
-use crate::domain::window::{Anchor, Buckets, TimeRange, Window};
+use crate::domain::window::{Buckets, TimeRange, Window};
 use crate::storage::{
     AccountRows, AuditPage, AuditQuery, CounterMismatch, CustomerNo, StoreError, Use,
 };
@@ -166,16 +166,7 @@ fn oldest(spec: &CounterSpec, latest: Timestamp) -> Option<i64> {
 
 /// Adds the windows that run now and are tracked: without a row they hold nothing.
 fn tracked(account: &AccountRows, latest: Timestamp, dues: &mut Dues) {
-    let anchor = account.subscription.as_ref().map_or(
-        Anchor {
-            start: account.customer.create_time,
-            interval: Interval::Month,
-        },
-        |subscription| Anchor {
-            start: subscription.anchor,
-            interval: subscription.interval,
-        },
-    );
+    let anchor = anchor_of(&account.customer, account.subscription.as_ref());
     let own = account.tracked.iter().map(|spec| (None, spec));
     let below = account.subaccounts.iter().flat_map(|row| {
         row.tracked

@@ -1,11 +1,34 @@
 //! Writing counters.
 
+use std::sync::Arc;
+
 use super::columns::{pack_ring, part_column};
 use super::names::{Numbers, Reading};
-use crate::domain::counter::Ring;
+use crate::domain::counter::{CounterSpec, Ring};
+use crate::domain::id::{CustomerId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::window::Window;
 use crate::storage::{CounterSet, CounterShift, StoreError, Use};
+
+/// Forgets every window of counters, with what they hold of dropped events.
+pub(super) fn clear(
+    reading: Reading<'_>,
+    numbers: &mut Numbers,
+    cleared: &[(CustomerId, Option<SubaccountId>, Arc<CounterSpec>)],
+) -> Result<(), StoreError> {
+    for (customer, part, spec) in cleared {
+        let customer = numbers.customer(reading, customer)?;
+        let spec = numbers.spec(reading.conn, spec)?;
+        for table in ["counters", "counters_dropped"] {
+            let sql = format!(
+                "DELETE FROM {table} WHERE customer_no = ?1 AND subaccount = ?2 AND spec_no = ?3"
+            );
+            let mut statement = reading.conn.prepare_cached(&sql)?;
+            statement.execute((customer, part_column(part.as_ref()), spec))?;
+        }
+    }
+    Ok(())
+}
 
 /// Replaces the counters whose new value is known. A row is replaced whole: what it holds of dropped events stands
 /// in a table of its own.

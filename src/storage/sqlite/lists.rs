@@ -95,17 +95,13 @@ pub(super) fn customers(
     let mut filling = Filling::new(query.limit);
     while let Some(row) = rows.next()? {
         let customer: Customer = read_json("customers", &row.get::<_, String>(0)?)?;
-        let matches = query
-            .metadata
-            .iter()
-            .all(|(key, value)| customer.metadata.get(key) == Some(value));
-        if !matches {
-            continue;
-        }
-        let subscription = row
+        let subscription: Option<Subscription> = row
             .get::<_, Option<String>>(1)?
             .map(|text| read_json("customers", &text))
             .transpose()?;
+        if !query.matches(&customer, subscription.as_ref()) {
+            continue;
+        }
         if !filling.take((customer, subscription)) {
             break;
         }
@@ -183,7 +179,11 @@ pub(super) fn allocations(
         query.feature.as_ref().map(FeatureId::as_str),
     ))?;
     while let Some(row) = rows.next()? {
-        if !filling.take(read_json("allocations", &row.get::<_, String>(0)?)?) {
+        let allocation: Allocation = read_json("allocations", &row.get::<_, String>(0)?)?;
+        if query.subaccount.is_some() && query.subaccount != allocation.subaccount {
+            continue;
+        }
+        if !filling.take(allocation) {
             break;
         }
     }

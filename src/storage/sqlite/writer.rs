@@ -273,6 +273,7 @@ impl Writer {
         let stored = i64::try_from(noted.len()).unwrap_or(i64::MAX);
         let created = changes::write(reading, numbers, batch.now, &changes)?;
         let late = take_late(&mut changes);
+        counters::clear(reading, numbers, &changes.cleared)?;
         counters::set(reading, numbers, &changes.counters)?;
         counters::shift(reading, numbers, &changes.shifts)?;
         let shifted = changes.rollups.iter().map(|shift| shift.customer);

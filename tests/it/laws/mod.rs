@@ -14,7 +14,7 @@ use proptest_state_machine::prop_state_machine;
 use self::system::{OnMemory, OnSqlite};
 
 prop_state_machine! {
-    #![proptest_config(Config { cases: 48, max_shrink_iters: 200, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 64, max_shrink_iters: 200, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn laws_hold_on_memory(sequential 1..60 => OnMemory);

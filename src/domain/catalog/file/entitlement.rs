@@ -5,16 +5,12 @@ use std::collections::BTreeMap;
 use super::node::{Node, Table};
 use super::pricing::{PRICING_KEYS, read_pricing};
 use super::values::{self, AMOUNT_MAX};
+use crate::domain::catalog::limit::{LIMITS_MAX, RATE_MAX};
 use crate::domain::catalog::{
     Charge, EntitlementSpec, FeatureKind, Limit, MeteredSpec, Mode, OnLimit, RateSpec,
 };
 use crate::domain::time::Span;
 use crate::domain::window::{InvalidWindow, Window};
-
-/// Most limits of one feature, and of each of its subaccounts.
-const LIMITS_MAX: usize = 16;
-/// Most calls per second or minute, and at once.
-const RATE_MAX: i64 = 1_000_000;
 
 pub(super) fn read_entitlement(node: &Node<'_>, kind: &FeatureKind) -> Option<EntitlementSpec> {
     match kind {

@@ -2,13 +2,12 @@
 
 use super::node::{Node, Table};
 use crate::domain::catalog::decimal::{InvalidDecimal, parse_decimal};
+pub(super) use crate::domain::catalog::limit::AMOUNT_MAX;
 use crate::domain::catalog::{OnOutage, WarningLevels};
 use crate::domain::id::{InvalidId, check_id};
 use crate::domain::time::Span;
 use crate::domain::usage::LABEL_BYTES_MAX;
 
-/// Largest amount of a limit, a buffer, an allocation or a tier.
-pub(super) const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 /// Largest sum of money, in micro-units: a thousand million dollars.
 const MONEY_MAX_MICROS: i64 = 1_000_000_000_000_000;
 /// Longest time that a check may be answered without the database.

@@ -264,6 +264,7 @@ impl Maker<'_> {
             display_name: Box::default(),
             metadata: labels(&[("now", &self.now.to_string())]),
             create_time: self.now,
+            update_time: self.now,
             delete_time: None,
         };
         let row = (self.customer(), row, vec![spec("hour")]);
