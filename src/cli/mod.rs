@@ -1,5 +1,11 @@
-//! The command line.
+//! The command line: one file or folder per command.
 
+mod catalog;
+mod connect;
+mod doctor;
+mod failure;
+mod print;
+pub mod replay;
 mod serve;
 
 use std::process::ExitCode;
@@ -42,6 +48,12 @@ enum Command {
     /// Serve gRPC and HTTP until told to stop.
     #[command(after_help = serve::HELP)]
     Serve(Config),
+    /// Check a catalog file, compare it with a server's, or apply it.
+    Catalog(catalog::CatalogArgs),
+    /// Send a recorded trace of requests as usage, and compare what the server counted with the file.
+    Replay(replay::ReplayArgs),
+    /// Look at database, disk, clock, limits and ports, and say what to do about each.
+    Doctor(doctor::DoctorArgs),
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -63,6 +75,9 @@ pub fn run() -> ExitCode {
     }
     match &cli.command {
         Command::Serve(config) => serve::serve(config),
+        Command::Catalog(args) => catalog::run(args),
+        Command::Replay(args) => replay::run(args),
+        Command::Doctor(args) => doctor::run(args),
     }
 }
 
