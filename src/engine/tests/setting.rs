@@ -226,13 +226,14 @@ impl Setting {
             quantity,
             dimensions: Labels::new(),
         };
-        let mode = CheckMode {
+        let how = CheckMode {
             dry_run: true,
             verbose: true,
+            ..CheckMode::default()
         };
         let sub = sub.map(subaccount);
         let (acme, asks) = (customer("acme"), [ask]);
-        let made = self.engine.check(&acme, sub.as_ref(), &asks, mode);
+        let made = self.engine.check(&acme, sub.as_ref(), &asks, how);
         made.await.unwrap().remove(0)
     }
 
