@@ -86,8 +86,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            batch_events: 32_768,
-            batch_bytes: 16 * 1024 * 1024,
+            batch_events: 65_536,
+            batch_bytes: 32 * 1024 * 1024,
             queue_writes: 16_384,
             queue_events: 262_144,
         }

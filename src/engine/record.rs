@@ -280,7 +280,7 @@ fn count(
     });
     match counted {
         Ok(Ok(Ok(()))) => {
-            step.batch.rollups.add(row, meter);
+            step.add_up(cell, row, meter);
             Ok(Ok(()))
         }
         Ok(Ok(Err(refused))) => Ok(Err(refused)),

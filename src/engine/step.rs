@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::{Cell, Inner};
 use super::error::{Error, Thing};
@@ -10,6 +11,7 @@ use super::load::Loader;
 use super::mutation::{Request, Write};
 use super::sums::RollupSums;
 use crate::domain::account::{Account, Effects};
+use crate::domain::catalog::Meter;
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, EventId, SubaccountId};
 use crate::domain::time::Timestamp;
@@ -18,8 +20,13 @@ use crate::storage::{
     Found, RequestKey, StoredAnswer, StoredEvent, Use,
 };
 
+/// Numbers decisions; 0 is none.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// A batch while it is decided.
 pub(super) struct Deciding<'f> {
+    /// Unlike that of any other decision of this process.
+    serial: u64,
     pub(super) now: Timestamp,
     pub(super) loader: &'f Loader,
     found: &'f Found<'f>,
@@ -35,6 +42,8 @@ pub(super) struct Deciding<'f> {
 struct Touched {
     cell: Arc<Cell>,
     effects: Effects,
+    /// Where its last event was added up.
+    rollup: usize,
 }
 
 /// Where a mutation finds what was asked on its behalf.
@@ -60,6 +69,7 @@ impl<'f> Deciding<'f> {
             .map(|dup| ((dup.chunk, dup.index), &dup.stored))
             .collect();
         Self {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             now,
             loader,
             found,
@@ -87,6 +97,9 @@ impl<'f> Deciding<'f> {
     /// Takes an account into the batch: moved on to `now`, overdue reservations ended. False when memory does
     /// not hold it, or not all of its counters are kept yet.
     fn enter(&mut self, cell: &Arc<Cell>) -> bool {
+        if cell.entered.load(Ordering::Relaxed) == self.serial {
+            return true;
+        }
         let mut inner = cell.lock();
         if inner.in_batch.is_some() {
             return true;
@@ -115,9 +128,12 @@ impl<'f> Deciding<'f> {
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);
+        cell.entered.store(self.serial, Ordering::Relaxed);
+        cell.place.store(self.touched.len(), Ordering::Relaxed);
         self.touched.push(Touched {
             cell: Arc::clone(cell),
             effects,
+            rollup: usize::MAX,
         });
         true
     }
@@ -193,6 +209,17 @@ impl<'f> Step<'_, 'f> {
         changes.counters.extend(rows.counters);
     }
 
+    /// Adds an event of an account in the batch to its rollup.
+    pub(super) fn add_up(&mut self, cell: &Cell, row: &EventRow, meter: &Arc<Meter>) {
+        let place = cell.place.load(Ordering::Relaxed);
+        let mut elsewhere = usize::MAX;
+        let hint = match self.batch.touched.get_mut(place) {
+            Some(touched) => &mut touched.rollup,
+            None => &mut elsewhere,
+        };
+        self.batch.rollups.add(row, meter, hint);
+    }
+
     /// Takes a customer into the batch that this mutation creates.
     pub(super) fn create(&mut self, cell: &Arc<Cell>, account: Account) {
         let mut inner = cell.lock();
@@ -206,7 +233,11 @@ impl<'f> Step<'_, 'f> {
             ..Effects::default()
         };
         let cell = Arc::clone(cell);
-        self.batch.touched.push(Touched { cell, effects });
+        self.batch.touched.push(Touched {
+            cell,
+            effects,
+            rollup: usize::MAX,
+        });
     }
 
     /// Returns the stored event that a plain event of this mutation repeats.
