@@ -10,7 +10,8 @@ pub mod metering;
     reason = "the generators write them into what they generate"
 )]
 pub mod pb;
-pub(crate) mod status;
+pub mod services;
+mod status;
 pub mod subscription;
 
 use tonic::{Response, Status};
