@@ -5,9 +5,12 @@
 //! [`crate::domain`] decide in both places.
 
 mod accounts;
+mod allocations;
 mod amend;
+mod assign;
 mod audit;
 mod background;
+mod catalogs;
 mod cell;
 mod check;
 mod committer;
@@ -21,12 +24,17 @@ mod lists;
 mod load;
 mod mutation;
 mod outage;
+mod overrides;
 mod prepare;
+mod profiles;
 mod rates;
 mod record;
+mod recount;
 mod reserve;
 mod settle;
 mod step;
+mod subaccounts;
+mod subscriptions;
 mod sums;
 mod track;
 mod usage;
@@ -55,18 +63,25 @@ use crate::domain::id::{CustomerId, RequestId};
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::{Store, StoredCatalog};
 
+pub use self::allocations::{AllocateAnswer, AllocateCall};
 pub use self::amend::{AmendAsk, Amended};
+pub use self::assign::PlanCall;
 pub use self::audit::Rebuilt;
 pub use self::background::Chores;
+pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};
 pub use self::consume::{ConsumeAsk, Consumed};
 pub use self::customers::Profile;
 pub use self::denials::{DenialSample, Denied};
 pub use self::entitlements::{Entitled, EntitledAsk};
 pub use self::error::{Error, Rule, Thing};
+pub use self::overrides::{OverrideCall, OverrideQuery};
 pub use self::prepare::Prepared;
+pub use self::profiles::ProfileChange;
 pub use self::record::{RecordOutcome, Recorded};
 pub use self::reserve::{ReserveAnswer, ReserveCall};
+pub use self::subaccounts::{SubaccountChange, SubaccountProfile, SubaccountQuery};
+pub use self::subscriptions::{PlanStanding, RunningCommitment, SubscriptionQuery};
 pub use self::usage::{GROUP_BY_MAX, Granularity, UsageAsk, UsageTotal};
 pub use self::void::{
     VOIDS_MAX, VoidAnswer, VoidAsk, VoidFilter, VoidResult, VoidStatus, VoidWhat,
@@ -271,3 +286,6 @@ impl Shared {
         loaded
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -251,6 +251,15 @@ impl<'f> Step<'_, 'f> {
         self.batch.rollups.add(row, meter, hint);
     }
 
+    /// Writes rows that a change of an account made beside its effects.
+    pub(super) fn absorb(&mut self, rows: Changes) {
+        let changes = &mut self.batch.changes;
+        changes.customers.extend(rows.customers);
+        changes.subaccounts.extend(rows.subaccounts);
+        changes.cleared.extend(rows.cleared);
+        changes.counters.extend(rows.counters);
+    }
+
     /// Takes a customer into the batch that this mutation creates.
     pub(super) fn create(&mut self, cell: &Arc<Cell>, account: Account) {
         let mut inner = cell.lock();
