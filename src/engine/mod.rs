@@ -203,6 +203,12 @@ impl Engine {
         self.shared.accounts.forget_all();
     }
 
+    /// Returns since when the store fails; `None`: it works.
+    #[must_use]
+    pub fn fails_since(&self) -> Option<Timestamp> {
+        self.shared.outage.since()
+    }
+
     /// Refuses new mutations from now on; those that wait are still answered, and watchers are told.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);

@@ -21,7 +21,7 @@ use crate::storage::StoreError;
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "bursar.v1";
 /// Largest message that is taken, in bytes.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long to wait before trying again when the store cannot be reached.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 /// How long to wait before trying again when an operator has to act first.
@@ -401,7 +401,7 @@ fn undecodable(text: &str) -> (String, String) {
 }
 
 /// As [`explain`], for a response that carries nothing but a status.
-pub(crate) fn explain_response<B: Default>(response: http::Response<B>) -> http::Response<B> {
+pub(super) fn explain_response<B: Default>(response: http::Response<B>) -> http::Response<B> {
     if !response.headers().contains_key("grpc-status") {
         return response;
     }
