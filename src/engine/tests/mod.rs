@@ -2,8 +2,14 @@
 
 mod allocations;
 mod catalogs;
+mod corrections;
 mod customers;
 mod overrides;
 mod plans;
+mod rebuilds;
+mod reports;
 mod setting;
 mod subaccounts;
+mod upkeep;
+mod usage;
+mod watching;
