@@ -1,13 +1,14 @@
 //! Adding up the rollups of a batch, so that each row is written once.
 
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use crate::domain::catalog::Meter;
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::Overflow;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Timestamp;
 use crate::storage::{CustomerNo, EventKind, EventRow, RollupShift};
@@ -18,6 +19,8 @@ pub(super) struct RollupSums {
     shifts: Vec<RollupShift>,
     places: HashMap<Key, usize, FixedState>,
     overflow: bool,
+    /// Whether a void was added, which does not know the place of its meter: rows may stand twice then.
+    voids: bool,
 }
 
 /// Names a rollup row within a batch: cheap to hash, told apart by what it stands for.
@@ -33,15 +36,24 @@ struct Key {
 impl RollupSums {
     /// Adds an event. `hint` is where the customer's event before it was added: mostly the same row.
     pub(super) fn add(&mut self, row: &EventRow, meter: &Arc<Meter>, hint: &mut usize) {
-        let add = match row.kind {
-            EventKind::Usage => Rollup::of_event(row.weighted, row.count_time),
-            EventKind::Void => Rollup {
-                count: -1,
-                sum: row.weighted,
-                max: None,
-                latest: None,
-            },
+        let add = Rollup::of_event(row.weighted, row.count_time);
+        self.add_at(row, Arc::as_ptr(meter) as usize, add, hint);
+    }
+
+    /// Adds a void, whose meter the catalog may no longer declare.
+    pub(super) fn take_back(&mut self, void: &EventRow) {
+        self.voids = true;
+        let add = Rollup {
+            count: -1,
+            sum: void.weighted,
+            max: None,
+            latest: None,
         };
+        let mut nowhere = usize::MAX;
+        self.add_at(void, 0, add, &mut nowhere);
+    }
+
+    fn add_at(&mut self, row: &EventRow, meter: usize, add: Rollup, hint: &mut usize) {
         let hour = Rollup::hour_of(row.count_time);
         if !self
             .shifts
@@ -59,7 +71,7 @@ impl RollupSums {
     }
 
     /// Returns where an event is added up.
-    fn place(&mut self, row: &EventRow, meter: &Arc<Meter>, hour: Timestamp) -> usize {
+    fn place(&mut self, row: &EventRow, meter: usize, hour: Timestamp) -> usize {
         let labels = if row.event.subaccount_id.is_none() && row.event.dimensions.is_empty() {
             0
         } else {
@@ -67,7 +79,7 @@ impl RollupSums {
         };
         let mut key = Key {
             customer: row.customer,
-            meter: Arc::as_ptr(meter) as usize,
+            meter,
             hour,
             labels,
         };
@@ -95,9 +107,38 @@ impl RollupSums {
         if self.overflow {
             return Err(Overflow);
         }
+        if self.voids {
+            self.join()?;
+        }
         self.shifts
             .sort_unstable_by(|a, b| (a.customer, a.hour).cmp(&(b.customer, b.hour)));
         Ok(self.shifts)
+    }
+
+    /// Joins rows that stand twice.
+    fn join(&mut self) -> Result<(), Overflow> {
+        let mut rows: BTreeMap<_, RollupShift> = BTreeMap::new();
+        for shift in std::mem::take(&mut self.shifts) {
+            let row = (
+                shift.customer,
+                shift.hour,
+                shift.meter.clone(),
+                shift.subaccount.clone(),
+                shift.dimensions.clone(),
+            );
+            match rows.entry(row) {
+                Entry::Vacant(free) => {
+                    free.insert(shift);
+                }
+                Entry::Occupied(mut taken) => {
+                    let sum = taken.get_mut();
+                    sum.add = sum.add.merge(shift.add)?;
+                    sum.recount |= shift.recount;
+                }
+            }
+        }
+        self.shifts.extend(rows.into_values());
+        Ok(())
     }
 }
 
@@ -108,9 +149,4 @@ fn is_of(sum: &RollupShift, row: &EventRow, hour: Timestamp) -> bool {
         && sum.meter == row.event.meter_id
         && sum.subaccount == row.event.subaccount_id
         && sum.dimensions == row.event.dimensions
-}
-
-/// What a void takes back: the same amount, negative.
-pub(super) fn taken_back(weighted: Milli) -> Milli {
-    Milli(-weighted.0)
 }

@@ -26,7 +26,7 @@ pub(super) struct Track {
 }
 
 /// A counter that is needed and not kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) subaccount: Option<SubaccountId>,
     pub(super) spec: CounterSpec,

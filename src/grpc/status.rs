@@ -177,12 +177,7 @@ fn fault(error: &Error) -> Fault {
             Fault::new(Code::FailedPrecondition, reason, text, &metadata)
                 .precondition("DELETED", id)
         }
-        Error::TooMany { kind, most } => {
-            let metadata = [("kind", kind.to_string()), ("limit", most.to_string())];
-            let reason = ErrorReason::TooManySubaccounts;
-            Fault::new(Code::FailedPrecondition, reason, text, &metadata)
-                .precondition("COUNT", &kind.to_string())
-        }
+        Error::TooMany { kind, most } => too_many(*kind, *most, text),
         Error::Overflow(_) => {
             Fault::new(Code::OutOfRange, ErrorReason::QuantityOverflow, text, &[])
         }
@@ -193,6 +188,25 @@ fn fault(error: &Error) -> Fault {
         Error::Store(error) => store(error),
         Error::Internal => internal(),
     }
+}
+
+fn too_many(kind: Thing, most: usize, text: String) -> Fault {
+    let reason = match kind {
+        Thing::Override => ErrorReason::TooManyOverrides,
+        Thing::Allocation => ErrorReason::TooManyAllocations,
+        // Nothing else is bounded by number.
+        Thing::Subaccount
+        | Thing::Customer
+        | Thing::Meter
+        | Thing::Feature
+        | Thing::Plan
+        | Thing::Reservation
+        | Thing::Event
+        | Thing::CatalogVersion => ErrorReason::TooManySubaccounts,
+    };
+    let metadata = [("limit", most.to_string())];
+    Fault::new(Code::FailedPrecondition, reason, text, &metadata)
+        .precondition("COUNT", &kind.to_string())
 }
 
 fn invalid(field: &str, rule: &Rule) -> Fault {

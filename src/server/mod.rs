@@ -185,13 +185,19 @@ impl Server {
         }
         self.engine.drain();
         self.closed.cancel();
-        if tokio::task::spawn_blocking(move || self.http.join()).await.is_err() {
+        if tokio::task::spawn_blocking(move || self.http.join())
+            .await
+            .is_err()
+        {
             tracing::error!("the thread that serves HTTP could not be waited for");
         }
         let store = Arc::clone(self.engine.store());
         // The committer ends once nobody can ask it for anything any more.
         drop(self.engine);
-        if tokio::time::timeout(COMMIT_WAIT, self.committer).await.is_err() {
+        if tokio::time::timeout(COMMIT_WAIT, self.committer)
+            .await
+            .is_err()
+        {
             tracing::error!("the committer did not end in time");
         }
         tracing::info!("stopped");
@@ -200,11 +206,7 @@ impl Server {
 }
 
 /// Takes an address; one that other machines reach only by leave.
-fn listen(
-    flag: &'static str,
-    addr: SocketAddr,
-    insecure: bool,
-) -> Result<TcpListener, StartError> {
+fn listen(flag: &'static str, addr: SocketAddr, insecure: bool) -> Result<TcpListener, StartError> {
     if !addr.ip().is_loopback() && !insecure {
         return Err(StartError::Exposed { flag, addr });
     }

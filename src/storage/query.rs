@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::catalog::Meter;
 use crate::domain::counter::CounterSpec;
 use crate::domain::customer::Customer;
@@ -238,7 +240,7 @@ pub struct AuditPage {
 }
 
 /// A counter that does not hold what it should.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CounterMismatch {
     /// Whose.
     pub customer: CustomerId,
