@@ -3,6 +3,7 @@
 mod allocations;
 mod catalogs;
 mod customers;
+mod first_use;
 mod overrides;
 mod plans;
 mod setting;
