@@ -11,7 +11,7 @@ pub mod metering;
 )]
 pub mod pb;
 pub mod services;
-pub(crate) mod status;
+mod status;
 pub mod subscription;
 
 use tonic::{Response, Status};
