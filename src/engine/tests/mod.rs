@@ -6,4 +6,5 @@ mod customers;
 mod overrides;
 mod plans;
 mod setting;
+mod standings;
 mod subaccounts;
