@@ -4,6 +4,7 @@ mod allocations;
 mod catalogs;
 mod corrections;
 mod customers;
+mod first_use;
 mod overrides;
 mod plans;
 mod rebuilds;
