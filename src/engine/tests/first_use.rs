@@ -55,6 +55,7 @@ async fn used(engine: &Engine, of: &str) -> Milli {
     let mode = CheckMode {
         dry_run: true,
         verbose: true,
+        ..CheckMode::default()
     };
     let made = engine.check(&customer(of), None, &[ask], mode).await;
     made.unwrap().remove(0).used
