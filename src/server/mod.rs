@@ -113,7 +113,9 @@ impl Server {
         let (engine, committer) =
             Engine::start(ground.store, ground.clock, catalog, limits, ground.epoch);
         let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
-        let chores = engine.clone().run_chores(chores(config), ground.following, closed.clone());
+        let chores = engine
+            .clone()
+            .run_chores(chores(config), ground.following, closed.clone());
         let chores = tokio::spawn(chores);
         let (ending, health) = (Ending::default(), HealthReporter::new());
         let parts = Parts {
