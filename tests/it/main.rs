@@ -3,4 +3,5 @@
 mod edge;
 mod harness;
 mod laws;
+mod replay;
 mod tidy;
