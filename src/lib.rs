@@ -2,8 +2,15 @@
 
 pub mod clock;
 pub mod domain;
-pub mod engine;
 pub mod failpoint;
 pub mod storage;
 
+pub mod engine;
+
+pub mod config;
 pub mod grpc;
+pub mod http;
+
+pub mod server;
+
+pub mod cli;

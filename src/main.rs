@@ -1,3 +1,10 @@
-//! The command line of bursar.
+//! The `bursar` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    bursar::cli::run()
+}

@@ -45,6 +45,8 @@ pub struct Subscription {
     pub trial_end: Option<Timestamp>,
     /// Until when a subscription that is past due is still entitled; `None`: not at all.
     pub grace_end: Option<Timestamp>,
+    /// When the customer came to this plan.
+    pub start_time: Timestamp,
     /// When it was last changed here.
     pub update_time: Timestamp,
 }

@@ -1,7 +1,7 @@
 //! The place of one customer in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -19,6 +19,10 @@ pub(crate) struct Cell {
     no: AtomicI64,
     /// Whether it was used since the last look for idle ones.
     used: AtomicBool,
+    /// The last decision that took it in, so that it is taken in once without its lock being asked each time.
+    pub(super) entered: AtomicU64,
+    /// Its place among those that this decision took in: a hint, as checks may not wait for it.
+    pub(super) place: AtomicUsize,
     inner: Mutex<Inner>,
 }
 
@@ -45,6 +49,8 @@ impl Cell {
             id,
             no: AtomicI64::new(0),
             used: AtomicBool::new(true),
+            entered: AtomicU64::new(0),
+            place: AtomicUsize::new(usize::MAX),
             inner: Mutex::default(),
         })
     }

@@ -144,7 +144,7 @@ impl Engine {
     }
 
     /// Adds to a decision what the account alone does not tell.
-    fn finish(
+    pub(super) fn finish(
         &self,
         account: &Account,
         ask: &Ask<'_>,

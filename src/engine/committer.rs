@@ -149,21 +149,24 @@ impl Committer {
             .store
             .commit(self.batch(&writes, &decided))
             .await;
+        let mut before = Vec::new();
         for attempt in 0..UNKNOWN_ATTEMPTS {
             let Err(StoreError::Unknown(detail)) = &outcome else {
                 break;
             };
             tracing::warn!(attempt, %detail, "the outcome of a commit is unknown, asking again");
             // The same mark: if the first one was committed, it is found and nothing is done twice.
-            let before = std::mem::take(&mut *decided.lock());
-            forget(&before.touched);
+            let first = std::mem::take(&mut *decided.lock());
+            forget(&first.touched);
+            before.extend(first.touched);
             outcome = self
                 .shared
                 .store
                 .commit(self.batch(&writes, &decided))
                 .await;
         }
-        let decided = std::mem::take(&mut *decided.lock());
+        let mut decided = std::mem::take(&mut *decided.lock());
+        decided.touched.append(&mut before);
         let writes = std::mem::take(&mut *writes.lock());
         self.shared.note_batch(count, &outcome, watch.elapsed());
         self.conclude(writes, decided, outcome).await
@@ -184,6 +187,8 @@ impl Committer {
                 }
                 finish(writes, &Ok(()));
                 failpoint::hit("engine.answered");
+                let catalog = self.shared.loader.current().version();
+                self.shared.watchers.committed(&decided.touched, catalog);
                 Vec::new()
             }
             Err(StoreError::Constraint(_)) if decided.not_ready => {

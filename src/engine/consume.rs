@@ -113,7 +113,7 @@ impl Mutation for Consume {
     }
 
     fn probes(&self) -> Vec<EventKey> {
-        vec![record::key(&self.row)]
+        vec![EventKey::of(&self.row)]
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Consumed>, Error> {

@@ -114,15 +114,17 @@ impl Mutation for Create {
         let now = step.now();
         let existing = step.with(&self.cells[0], |account, _| account.customer.clone());
         if let Ok(customer) = existing {
-            let same = customer.delete_time.is_none()
-                && customer.display_name == self.profile.display_name
+            let same = customer.display_name == self.profile.display_name
                 && customer.email == self.profile.email
                 && customer.metadata == self.profile.metadata
                 && self
                     .profile
                     .billing_anchor
                     .is_none_or(|anchor| anchor == customer.anchor);
-            return if same {
+            return if customer.delete_time.is_some() {
+                let id = self.id.to_string();
+                Err(Error::CustomerDeleted { id })
+            } else if same {
                 Ok(Applied::Done(customer))
             } else {
                 Err(Error::Exists {

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use super::lists::list_error;
 use super::{Engine, Shared};
 use crate::domain::decision::{Decision, Reason};
 use crate::domain::id::{CustomerId, FeatureId, SubaccountId};
@@ -14,6 +15,8 @@ use crate::storage::{Denial, DenialQuery, Page};
 
 /// Most distinct entries that wait to be written; what comes beyond is dropped and counted.
 const WAITING_MAX: usize = 10_000;
+/// Most readings for one page; a page that would take more of them is short.
+const READINGS_MAX: usize = 16;
 const MINUTE: i64 = 60_000_000;
 
 /// The last denial of a minute, as it is kept in [`Denial::sample`].
@@ -88,13 +91,54 @@ impl Shared {
     }
 }
 
+/// Denials of one minute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// What is counted.
+    pub denial: Denial,
+    /// The last of them.
+    pub sample: DenialSample,
+}
+
 impl Engine {
-    /// Lists the denial log, those included that wait to be written.
+    /// Lists the denial log, those included that wait to be written; with `subaccount` only those whose last denial
+    /// was of this part.
     ///
     /// # Errors
-    /// When the store cannot be read.
-    pub async fn denials(&self, query: DenialQuery) -> Result<Page<Denial>, Error> {
+    /// When the store cannot be read, or the page token is of something else.
+    pub async fn denials(
+        &self,
+        mut query: DenialQuery,
+        subaccount: Option<&SubaccountId>,
+    ) -> Result<Page<Denied>, Error> {
         self.shared.flush_denials().await;
-        Ok(self.shared.store.denials(query).await?)
+        let limit = query.limit.max(1);
+        let mut items = Vec::new();
+        for _ in 0..READINGS_MAX {
+            query.limit = limit - items.len();
+            let page = self.shared.store.denials(query.clone()).await;
+            let page = page.map_err(list_error)?;
+            items.extend(page.items.into_iter().filter_map(read).filter(|denied| {
+                subaccount.is_none() || denied.sample.subaccount.as_ref() == subaccount
+            }));
+            query.after = page.next;
+            if query.after.is_none() || items.len() >= limit {
+                break;
+            }
+        }
+        Ok(Page {
+            items,
+            next: query.after,
+        })
+    }
+}
+
+fn read(denial: Denial) -> Option<Denied> {
+    match serde_json::from_str(&denial.sample) {
+        Ok(sample) => Some(Denied { denial, sample }),
+        Err(error) => {
+            tracing::warn!(customer.id = %denial.customer, %error, "a denial cannot be read");
+            None
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::error::Error;
 use crate::domain::account::{Account, AccountParts, SubaccountState, rights_until};
 use crate::domain::catalog::{Catalog, CatalogVersion, Plan};
 use crate::domain::counter::{Counter, CounterSpec, Tally};
-use crate::domain::customer::Override;
+use crate::domain::customer::{Override, Subaccount};
 use crate::domain::id::{PlanId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::rights::{Owner, Rights, Tracked, needed};
@@ -190,6 +190,32 @@ impl Loader {
         let specs = needed(Owner::Customer, &catalog, plan.as_deref(), &[]);
         rows.tracked = specs.iter().map(|spec| self.spec(spec)).collect();
         self.account(rows, &catalogs, now).0
+    }
+
+    /// Makes the state of a subaccount that is being created: nothing can have been used by it yet.
+    pub(super) fn fresh_subaccount(
+        &self,
+        account: &Account,
+        subaccount: Subaccount,
+        now: Timestamp,
+    ) -> SubaccountState {
+        let catalogs = self.known_catalogs(account.subscription.as_deref());
+        let (plan, catalog) = catalogs.plan(account.subscription.as_deref());
+        let source = Source {
+            catalog: &catalog,
+            plan: plan.as_ref(),
+            overrides: &account.overrides,
+        };
+        let owner = Owner::Subaccount(subaccount.id.as_str());
+        let specs = needed(owner, &catalog, plan.as_deref(), &account.overrides);
+        let tracked: Vec<_> = specs.iter().map(|spec| self.spec(spec)).collect();
+        let (rights, _) = self.rights(owner, &source, &tracked, now);
+        let counters = into_slots(&rights, &[], Some(&subaccount.id), account.anchor, now);
+        SubaccountState {
+            subaccount,
+            rights,
+            counters,
+        }
     }
 
     /// Compiles an account's rights again, because an override ended.

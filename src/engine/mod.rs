@@ -5,25 +5,41 @@
 //! [`crate::domain`] decide in both places.
 
 mod accounts;
+mod allocations;
+mod amend;
+mod assign;
+mod audit;
+mod background;
+mod catalogs;
 mod cell;
 mod check;
 mod committer;
 mod consume;
 mod customers;
 mod denials;
+mod entitlements;
 mod error;
 mod gauge;
+mod lists;
 mod load;
 mod mutation;
 mod outage;
+mod overrides;
 mod prepare;
+mod profiles;
 mod rates;
 mod record;
+mod recount;
 mod reserve;
 mod settle;
 mod step;
+mod subaccounts;
+mod subscriptions;
 mod sums;
 mod track;
+mod usage;
+mod void;
+mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,19 +57,36 @@ use self::load::Loader;
 use self::mutation::{Mutation, Pending, Request, Write};
 use self::outage::Outage;
 use self::rates::{RateClock, Rates};
+use self::watch::Watchers;
 use crate::clock::Clock;
 use crate::domain::id::{CustomerId, RequestId};
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::{Store, StoredCatalog};
 
+pub use self::allocations::{AllocateAnswer, AllocateCall};
+pub use self::amend::{AmendAsk, Amended};
+pub use self::assign::PlanCall;
+pub use self::audit::Rebuilt;
+pub use self::background::Chores;
+pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};
 pub use self::consume::{ConsumeAsk, Consumed};
 pub use self::customers::Profile;
-pub use self::denials::DenialSample;
+pub use self::denials::{DenialSample, Denied};
+pub use self::entitlements::{Entitled, EntitledAsk};
 pub use self::error::{Error, Rule, Thing};
+pub use self::overrides::{OverrideCall, OverrideQuery};
 pub use self::prepare::Prepared;
+pub use self::profiles::ProfileChange;
 pub use self::record::{RecordOutcome, Recorded};
 pub use self::reserve::{ReserveAnswer, ReserveCall};
+pub use self::subaccounts::{SubaccountChange, SubaccountProfile, SubaccountQuery};
+pub use self::subscriptions::{PlanStanding, RunningCommitment, SubscriptionQuery};
+pub use self::usage::{GROUP_BY_MAX, Granularity, UsageAsk, UsageTotal};
+pub use self::void::{
+    VOIDS_MAX, VoidAnswer, VoidAsk, VoidFilter, VoidResult, VoidStatus, VoidWhat,
+};
+pub use self::watch::{Watch, WatchUpdate};
 
 /// Bounds on what waits and on what a batch holds.
 #[derive(Debug, Clone)]
@@ -66,15 +99,21 @@ pub struct Limits {
     pub queue_writes: usize,
     /// Most events that wait for the committer or are in a batch.
     pub queue_events: usize,
+    /// Most watchers of entitlements.
+    pub watchers: usize,
+    /// Most watchers of one customer's entitlements.
+    pub watchers_per_customer: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            batch_events: 32_768,
-            batch_bytes: 16 * 1024 * 1024,
+            batch_events: 65_536,
+            batch_bytes: 32 * 1024 * 1024,
             queue_writes: 16_384,
             queue_events: 262_144,
+            watchers: 10_000,
+            watchers_per_customer: 100,
         }
     }
 }
@@ -99,6 +138,7 @@ pub(crate) struct Shared {
     outage: Outage,
     gauges: Gauges,
     denials: DenialLog,
+    watchers: Watchers,
     /// Tokens for creating customers by first use.
     creations: parking_lot::Mutex<Rates>,
     draining: AtomicBool,
@@ -118,6 +158,7 @@ impl Engine {
         epoch: i64,
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(limits.queue_writes);
+        let version = catalog.version();
         let shared = Arc::new(Shared {
             store,
             rates: RateClock(Arc::clone(&clock)),
@@ -129,6 +170,7 @@ impl Engine {
             outage: Outage::default(),
             gauges: Gauges::new(),
             denials: DenialLog::default(),
+            watchers: Watchers::new(version),
             creations: parking_lot::Mutex::default(),
             draining: AtomicBool::new(false),
         });
@@ -160,9 +202,16 @@ impl Engine {
         self.shared.accounts.forget_all();
     }
 
-    /// Refuses new mutations from now on; those that wait are still answered.
+    /// Returns since when the store fails; `None`: it works.
+    #[must_use]
+    pub fn fails_since(&self) -> Option<Timestamp> {
+        self.shared.outage.since()
+    }
+
+    /// Refuses new mutations from now on; those that wait are still answered, and watchers are told.
     pub fn drain(&self) {
         self.shared.draining.store(true, Ordering::Release);
+        self.shared.watchers.wake_all();
     }
 
     /// Whether new mutations are refused.
@@ -243,3 +292,6 @@ impl Shared {
         loaded
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,7 +182,10 @@ impl Mutation for Record {
     }
 
     fn probes(&self) -> Vec<EventKey> {
-        self.reserved.iter().map(|(row, _)| key(row)).collect()
+        self.reserved
+            .iter()
+            .map(|(row, _)| EventKey::of(row))
+            .collect()
     }
 
     fn weight(&self) -> usize {
@@ -211,14 +214,6 @@ impl Mutation for Record {
     }
 }
 
-pub(super) fn key(row: &EventRow) -> EventKey {
-    EventKey {
-        customer: row.customer,
-        event: row.event.event_id.clone(),
-        kind: row.kind,
-    }
-}
-
 /// Counts an event that the store has inserted already, or finds that it had.
 fn plain(
     step: &mut Step<'_, '_>,
@@ -227,16 +222,29 @@ fn plain(
     cell: &Cell,
     meter: &Arc<Meter>,
 ) -> Result<RecordOutcome, Error> {
-    if let Some(stored) = step.duplicate(index)
-        && !step.is_refused(row)
-    {
-        return Ok(match repeated(&stored.row, row) {
-            Ok(before) => RecordOutcome::Duplicate(before),
-            Err(error) => RecordOutcome::Rejected(error),
-        });
+    if let Some(stored) = step.duplicate(index) {
+        // What it repeats may have been refused earlier in the batch, and stored after all by another repeat.
+        let stored = if step.is_refused(row) {
+            step.stored_in_batch(row)
+        } else {
+            Some(&stored.row)
+        };
+        if let Some(stored) = stored {
+            return Ok(match repeated(stored, row) {
+                Ok(before) => RecordOutcome::Duplicate(before),
+                Err(error) => RecordOutcome::Rejected(error),
+            });
+        }
     }
     match count(step, row, cell, meter)? {
-        Ok(()) => Ok(RecordOutcome::Recorded(recorded(row))),
+        Ok(()) => {
+            let outcome = RecordOutcome::Recorded(recorded(row));
+            if step.duplicate(index).is_some() {
+                // What it repeats is taken out again.
+                step.store(row.clone());
+            }
+            Ok(outcome)
+        }
         Err(error) => {
             if step.duplicate(index).is_none() {
                 step.refuse_plain(index, row);
@@ -280,7 +288,7 @@ fn count(
     });
     match counted {
         Ok(Ok(Ok(()))) => {
-            step.batch.rollups.add(row, meter);
+            step.add_up(cell, row, meter);
             Ok(Ok(()))
         }
         Ok(Ok(Err(refused))) => Ok(Err(refused)),
@@ -326,6 +334,6 @@ pub(super) fn store_one(
         })??;
     }
     let outcome = RecordOutcome::Recorded(recorded(&row));
-    step.batch.changes.events.push(row);
+    step.store(row);
     Ok(outcome)
 }

@@ -203,7 +203,7 @@ impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
     }
 
     fn probes(&self) -> Vec<EventKey> {
-        self.rows.iter().map(|(row, _)| record::key(row)).collect()
+        self.rows.iter().map(|(row, _)| EventKey::of(row)).collect()
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Self::Answer>, Error> {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::{Cell, Inner};
 use super::error::{Error, Thing};
@@ -10,16 +11,22 @@ use super::load::Loader;
 use super::mutation::{Request, Write};
 use super::sums::RollupSums;
 use crate::domain::account::{Account, Effects};
+use crate::domain::catalog::Meter;
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, EventId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::storage::{
-    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, CustomerWrite, EventRow, FoldResult, Found,
-    RequestKey, StoredAnswer, StoredEvent, Use,
+    Changes, CounterRow, CounterSet, CounterShift, CustomerNo, CustomerWrite, EventKey, EventKind,
+    EventRow, FoldResult, Found, RequestKey, StoredAnswer, StoredEvent, Use,
 };
+
+/// Numbers decisions; 0 is none.
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A batch while it is decided.
 pub(super) struct Deciding<'f> {
+    /// Unlike that of any other decision of this process.
+    serial: u64,
     pub(super) now: Timestamp,
     pub(super) loader: &'f Loader,
     found: &'f Found<'f>,
@@ -29,12 +36,20 @@ pub(super) struct Deciding<'f> {
     pub(super) rollups: RollupSums,
     answers: HashMap<RequestKey, StoredAnswer>,
     refused: HashSet<(CustomerNo, EventId)>,
+    /// Where events stand in the changes.
+    added: HashMap<EventKey, usize>,
+    /// How many chunks of plain events belong to mutations that are decided.
+    chunks_decided: usize,
+    /// The chunks of the plain events that the store inserted; made when first asked for.
+    inserted: Option<HashMap<(CustomerNo, &'f EventId), usize>>,
 }
 
 /// An account that the batch touches.
 struct Touched {
     cell: Arc<Cell>,
     effects: Effects,
+    /// Where its last event was added up.
+    rollup: usize,
 }
 
 /// Where a mutation finds what was asked on its behalf.
@@ -60,6 +75,7 @@ impl<'f> Deciding<'f> {
             .map(|dup| ((dup.chunk, dup.index), &dup.stored))
             .collect();
         Self {
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             now,
             loader,
             found,
@@ -69,6 +85,9 @@ impl<'f> Deciding<'f> {
             rollups: RollupSums::default(),
             answers: HashMap::new(),
             refused: HashSet::new(),
+            added: HashMap::new(),
+            chunks_decided: 0,
+            inserted: None,
         }
     }
 
@@ -81,12 +100,46 @@ impl<'f> Deciding<'f> {
 
     /// Runs one mutation.
     pub(super) fn run(&mut self, write: &mut dyn Write, place: Place) {
+        let chunk = place.chunk;
         write.run(&mut Step { batch: self, place });
+        if let Some(chunk) = chunk {
+            self.chunks_decided = chunk + 1;
+        }
+    }
+
+    /// Whether an event that a probe found is there for the mutation that is decided: it was stored before, or an
+    /// earlier mutation of the batch had the store insert it and did not have it taken out again.
+    fn is_there(&mut self, key: &EventKey) -> bool {
+        // Plain events are usage.
+        if key.kind == EventKind::Void || self.found.plain.is_empty() {
+            return true;
+        }
+        let (found, duplicates) = (self.found, &self.duplicates);
+        let inserted = self.inserted.get_or_insert_with(|| {
+            let mut inserted = HashMap::new();
+            for (chunk, rows) in found.plain.iter().enumerate() {
+                for (index, row) in rows.iter().enumerate() {
+                    if !duplicates.contains_key(&(chunk, index)) {
+                        inserted.insert((row.customer, &row.event.event_id), chunk);
+                    }
+                }
+            }
+            inserted
+        });
+        inserted
+            .get(&(key.customer, &key.event))
+            .is_none_or(|chunk| {
+                *chunk < self.chunks_decided
+                    && !self.refused.contains(&(key.customer, key.event.clone()))
+            })
     }
 
     /// Takes an account into the batch: moved on to `now`, overdue reservations ended. False when memory does
     /// not hold it, or not all of its counters are kept yet.
     fn enter(&mut self, cell: &Arc<Cell>) -> bool {
+        if cell.entered.load(Ordering::Relaxed) == self.serial {
+            return true;
+        }
         let mut inner = cell.lock();
         if inner.in_batch.is_some() {
             return true;
@@ -115,9 +168,12 @@ impl<'f> Deciding<'f> {
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);
+        cell.entered.store(self.serial, Ordering::Relaxed);
+        cell.place.store(self.touched.len(), Ordering::Relaxed);
         self.touched.push(Touched {
             cell: Arc::clone(cell),
             effects,
+            rollup: usize::MAX,
         });
         true
     }
@@ -184,6 +240,26 @@ impl<'f> Step<'_, 'f> {
         change(&mut inner, effects).ok_or_else(missing)
     }
 
+    /// Adds an event of an account in the batch to its rollup.
+    pub(super) fn add_up(&mut self, cell: &Cell, row: &EventRow, meter: &Arc<Meter>) {
+        let place = cell.place.load(Ordering::Relaxed);
+        let mut elsewhere = usize::MAX;
+        let hint = match self.batch.touched.get_mut(place) {
+            Some(touched) => &mut touched.rollup,
+            None => &mut elsewhere,
+        };
+        self.batch.rollups.add(row, meter, hint);
+    }
+
+    /// Writes rows that a change of an account made beside its effects.
+    pub(super) fn absorb(&mut self, rows: Changes) {
+        let changes = &mut self.batch.changes;
+        changes.customers.extend(rows.customers);
+        changes.subaccounts.extend(rows.subaccounts);
+        changes.cleared.extend(rows.cleared);
+        changes.counters.extend(rows.counters);
+    }
+
     /// Takes a customer into the batch that this mutation creates.
     pub(super) fn create(&mut self, cell: &Arc<Cell>, account: Account) {
         let mut inner = cell.lock();
@@ -197,7 +273,11 @@ impl<'f> Step<'_, 'f> {
             ..Effects::default()
         };
         let cell = Arc::clone(cell);
-        self.batch.touched.push(Touched { cell, effects });
+        self.batch.touched.push(Touched {
+            cell,
+            effects,
+            rollup: usize::MAX,
+        });
     }
 
     /// Returns the stored event that a plain event of this mutation repeats.
@@ -243,11 +323,29 @@ impl<'f> Step<'_, 'f> {
 
     /// Returns an event that an earlier mutation of this batch stores.
     pub(super) fn stored_in_batch(&self, row: &EventRow) -> Option<&EventRow> {
-        self.batch.changes.events.iter().find(|other| {
-            other.customer == row.customer
-                && other.kind == row.kind
-                && other.event.event_id == row.event.event_id
-        })
+        self.added(&EventKey::of(row))
+    }
+
+    fn added(&self, key: &EventKey) -> Option<&EventRow> {
+        let index = self.batch.added.get(key)?;
+        self.batch.changes.events.get(*index)
+    }
+
+    /// Stores an event that is known to be new.
+    pub(super) fn store(&mut self, row: EventRow) {
+        let events = &mut self.batch.changes.events;
+        self.batch.added.insert(EventKey::of(&row), events.len());
+        events.push(row);
+    }
+
+    /// Returns an event as it stands for this mutation, earlier ones of the batch included. `nth` is the probe that
+    /// asked for it.
+    pub(super) fn event(&mut self, nth: usize, key: &EventKey) -> Option<EventRow> {
+        if let Some(row) = self.added(key) {
+            return Some(row.clone());
+        }
+        let stored = self.probed(nth)?;
+        self.batch.is_there(key).then_some(stored.row)
     }
 
     /// Returns what was folded for this mutation.

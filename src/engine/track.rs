@@ -17,9 +17,7 @@ use crate::domain::rights::{Owner, needed};
 use crate::domain::subscription::Subscription;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::EVENT_AGE_MAX;
-use crate::storage::{
-    Changes, CounterRow, CounterSet, Fold, FoldResult, Use, WindowUse,
-};
+use crate::storage::{Changes, CounterRow, CounterSet, Fold, FoldResult, Use, WindowUse};
 
 /// Begins to keep the counters that one customer needs.
 pub(super) struct Track {
@@ -28,7 +26,7 @@ pub(super) struct Track {
 }
 
 /// A counter that is needed and not kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) subaccount: Option<SubaccountId>,
     pub(super) spec: CounterSpec,

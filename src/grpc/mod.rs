@@ -8,7 +8,8 @@ pub mod metering;
     reason = "the generators write them into what they generate"
 )]
 pub mod pb;
-pub(crate) mod status;
+pub mod services;
+mod status;
 
 use tonic::{Response, Status};
 

@@ -21,7 +21,7 @@ use crate::storage::StoreError;
 /// The domain of every `ErrorInfo`.
 const DOMAIN: &str = "bursar.v1";
 /// Largest message that is taken, in bytes.
-pub(crate) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long to wait before trying again when the store cannot be reached.
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 /// How long to wait before trying again when an operator has to act first.
@@ -171,15 +171,13 @@ fn fault(error: &Error) -> Fault {
             let reason = ErrorReason::CatalogVersionConflict;
             Fault::new(Code::Aborted, reason, text, &metadata)
         }
-        Error::TooMany { things, most } => {
-            let metadata = [
-                ("things", (*things).to_owned()),
-                ("limit", most.to_string()),
-            ];
-            let reason = ErrorReason::TooManySubaccounts;
+        Error::CustomerDeleted { id } => {
+            let metadata = [("customer_id", id.clone())];
+            let reason = ErrorReason::CustomerDeleted;
             Fault::new(Code::FailedPrecondition, reason, text, &metadata)
-                .precondition("COUNT", things)
+                .precondition("DELETED", id)
         }
+        Error::TooMany { kind, most } => too_many(*kind, *most, text),
         Error::Overflow(_) => {
             Fault::new(Code::OutOfRange, ErrorReason::QuantityOverflow, text, &[])
         }
@@ -190,6 +188,25 @@ fn fault(error: &Error) -> Fault {
         Error::Store(error) => store(error),
         Error::Internal => internal(),
     }
+}
+
+fn too_many(kind: Thing, most: usize, text: String) -> Fault {
+    let reason = match kind {
+        Thing::Override => ErrorReason::TooManyOverrides,
+        Thing::Allocation => ErrorReason::TooManyAllocations,
+        // Nothing else is bounded by number.
+        Thing::Subaccount
+        | Thing::Customer
+        | Thing::Meter
+        | Thing::Feature
+        | Thing::Plan
+        | Thing::Reservation
+        | Thing::Event
+        | Thing::CatalogVersion => ErrorReason::TooManySubaccounts,
+    };
+    let metadata = [("limit", most.to_string())];
+    Fault::new(Code::FailedPrecondition, reason, text, &metadata)
+        .precondition("COUNT", &kind.to_string())
 }
 
 fn invalid(field: &str, rule: &Rule) -> Fault {
@@ -384,7 +401,7 @@ fn undecodable(text: &str) -> (String, String) {
 }
 
 /// As [`explain`], for a response that carries nothing but a status.
-pub(crate) fn explain_response<B: Default>(response: http::Response<B>) -> http::Response<B> {
+pub(super) fn explain_response<B: Default>(response: http::Response<B>) -> http::Response<B> {
     if !response.headers().contains_key("grpc-status") {
         return response;
     }

@@ -58,6 +58,18 @@ pub struct EventKey {
     pub kind: EventKind,
 }
 
+impl EventKey {
+    /// Names the event of a row.
+    #[must_use]
+    pub fn of(row: &EventRow) -> Self {
+        Self {
+            customer: row.customer,
+            event: row.event.event_id.clone(),
+            kind: row.kind,
+        }
+    }
+}
+
 /// Names a mutation attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestKey {

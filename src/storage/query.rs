@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::catalog::Meter;
 use crate::domain::counter::CounterSpec;
 use crate::domain::customer::Customer;
@@ -74,13 +76,19 @@ impl CustomerQuery {
             .iter()
             .all(|(key, value)| customer.metadata.get(key) == Some(value));
         labelled
-            && self.email.as_ref().is_none_or(|only| *only == customer.email)
+            && self
+                .email
+                .as_ref()
+                .is_none_or(|only| *only == customer.email)
             && (!self.subscribed || subscription.is_some())
             && (self.deleted || customer.delete_time.is_none())
             && self
                 .status
                 .is_none_or(|only| subscription.is_some_and(|held| held.status == only))
-            && self.plan.as_ref().is_none_or(|plan| plan.holds(subscription))
+            && self
+                .plan
+                .as_ref()
+                .is_none_or(|plan| plan.holds(subscription))
     }
 }
 
@@ -232,7 +240,7 @@ pub struct AuditPage {
 }
 
 /// A counter that does not hold what it should.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CounterMismatch {
     /// Whose.
     pub customer: CustomerId,

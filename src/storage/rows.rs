@@ -116,7 +116,7 @@ impl EventFlags {
 }
 
 /// An event to be stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventRow {
     /// Whose event.
     pub customer: CustomerNo,

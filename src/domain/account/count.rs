@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Account, Effects, Shift};
+use super::{Account, Effects, Shift, SubaccountState};
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{MeterId, SubaccountId};
 use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::rights::Rights;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Labels;
 use crate::domain::window::{Anchor, Window};
@@ -36,30 +37,31 @@ impl Account {
         now: Timestamp,
         effects: &mut Effects,
     ) -> Result<(), Overflow> {
-        let anchor = self.anchor;
-        let rights = Arc::clone(&self.rights);
-        for slot in rights.slots_of(usage.meter) {
-            let spec = &rights.tracked[*slot];
-            if spec.filter.accepts(usage.dimensions) {
-                let counter = &mut self.counters[*slot];
-                count_one(counter, spec, None, usage, (anchor, now), effects)?;
+        let Self {
+            rights,
+            counters,
+            subaccounts,
+            anchor,
+            ..
+        } = self;
+        count_all(rights, counters, None, usage, (*anchor, now), effects)?;
+        let below = usage.subaccount.and_then(|id| subaccounts.get_mut(id));
+        match below {
+            Some(state) => {
+                let SubaccountState {
+                    rights, counters, ..
+                } = state;
+                count_all(
+                    rights,
+                    counters,
+                    usage.subaccount,
+                    usage,
+                    (*anchor, now),
+                    effects,
+                )
             }
+            None => Ok(()),
         }
-        let Some((id, state)) = usage
-            .subaccount
-            .and_then(|id| self.subaccounts.get_mut(id).map(|state| (id, state)))
-        else {
-            return Ok(());
-        };
-        let rights = Arc::clone(&state.rights);
-        for slot in rights.slots_of(usage.meter) {
-            let spec = &rights.tracked[*slot];
-            if spec.filter.accepts(usage.dimensions) {
-                let counter = &mut state.counters[*slot];
-                count_one(counter, spec, Some(id), usage, (anchor, now), effects)?;
-            }
-        }
-        Ok(())
     }
 
     /// Checks that no counter in memory would overflow, so that counting is all or nothing.
@@ -169,6 +171,24 @@ impl Account {
             reserved: amount,
         })
     }
+}
+
+/// Counts usage in the counters of one owner that it falls in.
+fn count_all(
+    rights: &Rights,
+    counters: &mut [Counter],
+    subaccount: Option<&SubaccountId>,
+    usage: &Counted<'_>,
+    when: (Anchor, Timestamp),
+    effects: &mut Effects,
+) -> Result<(), Overflow> {
+    for slot in rights.slots_of(usage.meter) {
+        let spec = &rights.tracked[*slot];
+        if spec.filter.accepts(usage.dimensions) {
+            count_one(&mut counters[*slot], spec, subaccount, usage, when, effects)?;
+        }
+    }
+    Ok(())
 }
 
 /// Counts usage in one counter.

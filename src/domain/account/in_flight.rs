@@ -124,6 +124,11 @@ impl Account {
         now >= self.in_flight.next_expiry
     }
 
+    /// Returns when the next open reservation expires; [`Timestamp::MAX`]: none is open.
+    pub(super) fn next_expiry(&self) -> Timestamp {
+        self.in_flight.next_expiry
+    }
+
     /// Returns what reservations whose time is over still hold.
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> Overdue {

@@ -13,6 +13,7 @@ mod limits;
 mod plan_change;
 mod reserve;
 mod settle;
+mod standing;
 mod upgrade;
 
 #[cfg(test)]

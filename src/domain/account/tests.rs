@@ -240,6 +240,7 @@ fn causes_come_in_order() {
         anchor: start(),
         trial_end: None,
         grace_end: None,
+        start_time: start(),
         update_time: start(),
     }));
     assert_eq!(

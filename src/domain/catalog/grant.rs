@@ -127,11 +127,7 @@ fn check_rate(field: &str, rate: &RateSpec) -> Result<(), GrantFault> {
     Ok(())
 }
 
-fn check_metered(
-    spec: &MeteredSpec,
-    meter: Option<&Meter>,
-    to: Grantee,
-) -> Result<(), GrantFault> {
+fn check_metered(spec: &MeteredSpec, meter: Option<&Meter>, to: Grantee) -> Result<(), GrantFault> {
     let additive = meter.is_some_and(|meter| meter.aggregation.is_additive());
     check_limits("metered.limits", &spec.limits, additive)?;
     check_limits(

@@ -20,7 +20,9 @@ pub(super) async fn record_usage_batch(
     let outcomes = merge(engine.record(prepared).await?, unreadable);
     let results = outcomes.into_iter().enumerate();
     Ok(pb::RecordUsageBatchResponse {
-        results: results.map(|(index, outcome)| result(index, outcome)).collect(),
+        results: results
+            .map(|(index, outcome)| result(index, outcome))
+            .collect(),
     })
 }
 

@@ -94,7 +94,11 @@ impl Pipeline {
                 running.outcomes = Some(outcomes);
             }
         }
-        if self.running.front().is_none_or(|first| first.outcomes.is_none()) {
+        if self
+            .running
+            .front()
+            .is_none_or(|first| first.outcomes.is_none())
+        {
             return Poll::Pending;
         }
         let Some(Running {

@@ -281,5 +281,8 @@ fn check(
 /// Returns roughly what an event holds in memory, in bytes.
 fn weight(event: &pb::UsageEvent) -> usize {
     let labels = event.dimensions.iter().chain(&event.metadata);
-    EVENT_BYTES + labels.map(|(key, value)| 64 + key.len() + value.len()).sum::<usize>()
+    EVENT_BYTES
+        + labels
+            .map(|(key, value)| 64 + key.len() + value.len())
+            .sum::<usize>()
 }

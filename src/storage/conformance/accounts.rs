@@ -38,6 +38,7 @@ fn subscription() -> Subscription {
         anchor: minute(17),
         trial_end: Some(minute(18)),
         grace_end: Some(minute(19)),
+        start_time: minute(21),
         update_time: minute(20),
     }
 }

@@ -197,6 +197,7 @@ pub async fn a_tracked_window_without_a_row_holds_nothing(store: &dyn Store) {
         display_name: Box::default(),
         metadata: Labels::new(),
         create_time: START,
+        update_time: START,
         delete_time: None,
     };
     let changes = Changes {

@@ -222,9 +222,9 @@ pub async fn a_cleared_counter_forgets_every_window(store: &dyn Store) {
     };
     write(store, changes).await;
     let kept = [
-        counter(&day, between(0, 1440), 8, 0),
         counter(&hour, range, 1, 0),
         moved,
+        counter(&day, between(0, 1440), 8, 0),
         below,
     ];
     assert_eq!(rows(store, START).await, kept);

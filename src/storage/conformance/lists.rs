@@ -69,6 +69,7 @@ fn subscription(plan: &str, status: SubscriptionStatus) -> Subscription {
         anchor: START,
         trial_end: None,
         grace_end: None,
+        start_time: START,
         update_time: START,
     }
 }

@@ -172,8 +172,7 @@ impl Plan {
             }
         }
         for (customer, subaccount, spec) in &self.cleared {
-            let is_cleared =
-                |key: &CounterKey| key.subaccount == *subaccount && key.spec == *spec;
+            let is_cleared = |key: &CounterKey| key.subaccount == *subaccount && key.spec == *spec;
             let counters = &mut books(state, customer).counters;
             counters.retain(|key, _| !is_cleared(key));
         }

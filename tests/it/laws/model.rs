@@ -107,7 +107,11 @@ pub enum Step {
 impl Customer {
     pub fn used(&self, since: i64, until: i64) -> i64 {
         let inside = |event: &&Event| (since..until).contains(&event.count_time);
-        self.events.values().filter(inside).map(|event| event.quantity).sum()
+        self.events
+            .values()
+            .filter(inside)
+            .map(|event| event.quantity)
+            .sum()
     }
 
     pub fn reserved(&self, now: i64, since: i64) -> i64 {
@@ -116,7 +120,9 @@ impl Customer {
     }
 
     pub fn open(&self, now: i64) -> impl Iterator<Item = &Reservation> {
-        self.reservations.values().filter(move |held| held.open && now < held.expire)
+        self.reservations
+            .values()
+            .filter(move |held| held.open && now < held.expire)
     }
 
     /// Units that still fit under both limits.
@@ -134,7 +140,9 @@ impl Customer {
             return if same { Fate::Duplicate } else { Fate::Reused };
         }
         event.count_time = event.time;
-        if let Some(held) = event.reservation.and_then(|id| self.reservations.get_mut(&id))
+        if let Some(held) = event
+            .reservation
+            .and_then(|id| self.reservations.get_mut(&id))
             && held.open
             && now < held.expire
         {
@@ -150,14 +158,31 @@ impl Customer {
 fn event(state: &Model, customer: u8) -> BoxedStrategy<(u16, Event)> {
     let now = state.now;
     let held = &state.customers[&customer];
-    let open: Vec<Option<u16>> =
-        std::iter::once(None).chain(held.reservations.keys().copied().map(Some)).collect();
-    let fresh = (0..40_u16, 0..25_i64, 0..100_000_i64, prop::sample::select(open)).prop_map(
-        move |(id, quantity, back, reservation)| {
-            (id, Event { quantity, time: now - back, reservation, count_time: 0 })
-        },
-    );
-    let before: Vec<(u16, Event)> = held.events.iter().map(|(id, event)| (*id, *event)).collect();
+    let open: Vec<Option<u16>> = std::iter::once(None)
+        .chain(held.reservations.keys().copied().map(Some))
+        .collect();
+    let fresh = (
+        0..40_u16,
+        0..25_i64,
+        0..100_000_i64,
+        prop::sample::select(open),
+    )
+        .prop_map(move |(id, quantity, back, reservation)| {
+            (
+                id,
+                Event {
+                    quantity,
+                    time: now - back,
+                    reservation,
+                    count_time: 0,
+                },
+            )
+        });
+    let before: Vec<(u16, Event)> = held
+        .events
+        .iter()
+        .map(|(id, event)| (*id, *event))
+        .collect();
     if before.is_empty() {
         return fresh.boxed();
     }
@@ -170,7 +195,12 @@ impl ReferenceStateMachine for Model {
 
     fn init_state() -> BoxedStrategy<Self> {
         let customers = (0..CUSTOMERS).map(|id| (id, Customer::default())).collect();
-        Just(Self { now: 0, customers, expected: Expected::Nothing }).boxed()
+        Just(Self {
+            now: 0,
+            customers,
+            expected: Expected::Nothing,
+        })
+        .boxed()
     }
 
     fn transitions(state: &Self) -> BoxedStrategy<Step> {
@@ -240,7 +270,11 @@ impl ReferenceStateMachine for Model {
             Step::Settle(who, id, commit, events) => state.settle(*who, *id, *commit, events),
             Step::Extend(who, id, ttl) => {
                 let customer = state.customers.get_mut(who).expect("a known customer");
-                match customer.reservations.get_mut(id).filter(|held| held.open && now < held.expire) {
+                match customer
+                    .reservations
+                    .get_mut(id)
+                    .filter(|held| held.open && now < held.expire)
+                {
                     Some(held) => {
                         held.expire = now + ttl;
                         Expected::Extended(true)
@@ -275,11 +309,19 @@ impl Model {
         if granted < call.least || granted <= 0 || (call.job && busy >= JOBS) {
             return Expected::Reserved(None);
         }
-        let held =
-            Reservation { call, left: granted, made: now, expire: now + call.ttl, open: true };
+        let held = Reservation {
+            call,
+            left: granted,
+            made: now,
+            expire: now + call.ttl,
+            open: true,
+        };
         customer.reservations.insert(id, held);
         customer.granted.insert(id, granted);
-        assert!(customer.room(now) >= 0, "L3: what raises `reserved` stays within every limit");
+        assert!(
+            customer.room(now) >= 0,
+            "L3: what raises `reserved` stays within every limit"
+        );
         Expected::Reserved(Some(granted))
     }
 

@@ -29,17 +29,26 @@ async fn flood<B: Backend>() {
     const PER_CALL: usize = 100;
     let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
     let (store, epoch) = B::open(&home, &clock);
-    let limits =
-        Limits { queue_events: 1_000, queue_writes: 8, ..Limits::default() };
+    let limits = Limits {
+        queue_events: 1_000,
+        queue_writes: 8,
+        ..Limits::default()
+    };
     let (engine, committer) = Engine::start(store, clock, catalog(CATALOG), limits, epoch);
     let acme = CustomerId::new("acme").unwrap();
     let request = RequestId::new("create").unwrap();
-    engine.create_customer("test", request, acme.clone(), Profile::default()).await.unwrap();
+    engine
+        .create_customer("test", request, acme.clone(), Profile::default())
+        .await
+        .unwrap();
     let calls: Vec<_> = (0..200)
         .map(|batch| {
             let (engine, acme) = (engine.clone(), acme.clone());
             tokio::spawn(async move {
-                let prepared = engine.prepare(events(&acme, batch, PER_CALL)).await.unwrap();
+                let prepared = engine
+                    .prepare(events(&acme, batch, PER_CALL))
+                    .await
+                    .unwrap();
                 engine.record(prepared).await
             })
         })
@@ -55,10 +64,20 @@ async fn flood<B: Backend>() {
             Err(error) => panic!("{error}"),
         }
     }
-    assert!(refused > 0, "200 calls of 100 events do not fit into room for 1,000");
+    assert!(
+        refused > 0,
+        "200 calls of 100 events do not fit into room for 1,000"
+    );
     assert!(stored > 0);
-    let prepared = engine.prepare(events(&acme, 1_000, PER_CALL)).await.unwrap();
-    assert_eq!(engine.record(prepared).await.unwrap().len(), PER_CALL, "served afterwards");
+    let prepared = engine
+        .prepare(events(&acme, 1_000, PER_CALL))
+        .await
+        .unwrap();
+    assert_eq!(
+        engine.record(prepared).await.unwrap().len(),
+        PER_CALL,
+        "served afterwards"
+    );
     let range = bursar::domain::window::TimeRange::ALWAYS;
     let query = bursar::storage::UsageQuery {
         customer: acme,
@@ -69,7 +88,11 @@ async fn flood<B: Backend>() {
         filter: Labels::new(),
     };
     let usage = engine.store().usage(query).await.unwrap();
-    assert_eq!(usage[0].rollup.count, i64::try_from(stored + PER_CALL).unwrap(), "refused: not stored");
+    assert_eq!(
+        usage[0].rollup.count,
+        i64::try_from(stored + PER_CALL).unwrap(),
+        "refused: not stored"
+    );
     drop(engine);
     committer.await.unwrap();
 }

@@ -28,8 +28,14 @@ async fn race<B: Backend>(by_reserving: bool) {
         Engine::start(store, clock, catalog(CATALOG), Limits::default(), epoch);
     let acme = CustomerId::new("acme").unwrap();
     let request = RequestId::new("create").unwrap();
-    engine.create_customer("test", request, acme.clone(), Profile::default()).await.unwrap();
-    assert!(consume(&engine, &acme, "first", 9).await, "nine of ten are used");
+    engine
+        .create_customer("test", request, acme.clone(), Profile::default())
+        .await
+        .unwrap();
+    assert!(
+        consume(&engine, &acme, "first", 9).await,
+        "nine of ten are used"
+    );
     let racers: Vec<_> = (0..64)
         .map(|racer| {
             let (engine, acme) = (engine.clone(), acme.clone());
@@ -63,7 +69,11 @@ async fn consume(engine: &Engine, customer: &CustomerId, id: &str, quantity: i64
         metadata: Labels::new(),
         reservation_id: None,
     };
-    let ask = ConsumeAsk { event, feature: FeatureId::new("units").unwrap(), verbose: false };
+    let ask = ConsumeAsk {
+        event,
+        feature: FeatureId::new("units").unwrap(),
+        verbose: false,
+    };
     engine.consume(ask).await.unwrap().decision.allowed
 }
 
@@ -78,7 +88,12 @@ async fn reserve(engine: &Engine, customer: &CustomerId, racer: usize) -> bool {
         verbose: false,
     };
     let request = RequestId::new(format!("reserve-{racer}")).unwrap();
-    engine.reserve("test", request, call).await.unwrap().reservation.is_some()
+    engine
+        .reserve("test", request, call)
+        .await
+        .unwrap()
+        .reservation
+        .is_some()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use bursar::clock::{Clock, ManualClock};
 use bursar::domain::catalog::parse_catalog;
-use bursar::domain::id::{
-    CustomerId, EventId, FeatureId, MeterId, RequestId, ReservationId,
-};
+use bursar::domain::id::{CustomerId, EventId, FeatureId, MeterId, RequestId, ReservationId};
 use bursar::domain::time::{Span, Timestamp};
 use bursar::domain::usage::{Labels, UsageEvent};
 use bursar::domain::window::TimeRange;
@@ -89,7 +87,11 @@ pub fn start() -> Timestamp {
 pub fn catalog(text: &str) -> StoredCatalog {
     let mut catalog = parse_catalog(text).expect("the catalog is right");
     catalog.version = 1;
-    StoredCatalog { catalog: Arc::new(catalog), source: text.into(), apply_time: start() }
+    StoredCatalog {
+        catalog: Arc::new(catalog),
+        source: text.into(),
+        apply_time: start(),
+    }
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -135,16 +137,24 @@ fn fate(outcome: &RecordOutcome) -> Fate {
 
 impl<B: Backend> System<B> {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
         let made = BTreeMap::new();
-        let mut system = Self { runtime, home, clock, engine: None, made };
+        let mut system = Self {
+            runtime,
+            home,
+            clock,
+            engine: None,
+            made,
+        };
         system.reopen();
         for who in 0..CUSTOMERS {
             let request = RequestId::new(format!("create-{who}")).unwrap();
             let engine = system.engine();
-            let create =
-                engine.create_customer("test", request, customer(who), Profile::default());
+            let create = engine.create_customer("test", request, customer(who), Profile::default());
             system.runtime.block_on(create).unwrap();
         }
         system
@@ -172,17 +182,26 @@ impl<B: Backend> System<B> {
         let engine = self.engine();
         match step {
             Step::Record(who, events) => {
-                let events =
-                    events.iter().map(|(id, event)| usage(*who, *id, *event, &self.made)).collect();
+                let events = events
+                    .iter()
+                    .map(|(id, event)| usage(*who, *id, *event, &self.made))
+                    .collect();
                 let outcomes = self.runtime.block_on(async {
-                    engine.record(engine.prepare(events).await.unwrap()).await.unwrap()
+                    engine
+                        .record(engine.prepare(events).await.unwrap())
+                        .await
+                        .unwrap()
                 });
                 Expected::Recorded(outcomes.iter().map(fate).collect())
             }
             Step::Consume(who, id, event) => {
                 let event = usage(*who, *id, *event, &self.made);
                 let feature = FeatureId::new("tokens").unwrap();
-                let ask = ConsumeAsk { event, feature, verbose: false };
+                let ask = ConsumeAsk {
+                    event,
+                    feature,
+                    verbose: false,
+                };
                 match self.runtime.block_on(engine.consume(ask)) {
                     Ok(consumed) => Expected::Consumed(consumed.outcome.as_ref().map(fate)),
                     Err(Error::EventIdReused { .. }) => Expected::Consumed(Some(Fate::Reused)),
@@ -235,11 +254,17 @@ impl<B: Backend> System<B> {
             verbose: false,
         };
         let request = RequestId::new(format!("reserve-{who}-{id}")).unwrap();
-        match self.runtime.block_on(self.engine().reserve("test", request, reserve)) {
+        match self
+            .runtime
+            .block_on(self.engine().reserve("test", request, reserve))
+        {
             Ok(answer) => Expected::Reserved(answer.reservation.map(|reservation| {
                 let granted = reservation.items[0].granted;
                 let before = self.made.insert((who, id), reservation.id.clone());
-                assert!(before.is_none_or(|before| before == reservation.id), "L5: one id");
+                assert!(
+                    before.is_none_or(|before| before == reservation.id),
+                    "L5: one id"
+                );
                 granted
             })),
             Err(Error::RequestIdReused { .. }) => Expected::RequestReused,
@@ -251,8 +276,10 @@ impl<B: Backend> System<B> {
         let (engine, request) = (self.engine(), self.fresh());
         let named = reservation_id(who, id, &self.made);
         let settled = if commit {
-            let events =
-                events.iter().map(|(id, event)| usage(who, *id, *event, &self.made)).collect();
+            let events = events
+                .iter()
+                .map(|(id, event)| usage(who, *id, *event, &self.made))
+                .collect();
             let commit = engine.commit("test", request, customer(who), named, events);
             self.runtime.block_on(commit).map(|_| ())
         } else {
@@ -275,7 +302,11 @@ impl<B: Backend> System<B> {
         let engine = self.engine();
         let store = engine.store();
         self.runtime.block_on(async {
-            let query = AuditQuery { customer: None, after: None, limit: 100 };
+            let query = AuditQuery {
+                customer: None,
+                after: None,
+                limit: 100,
+            };
             let audit = store.audit(query).await.unwrap();
             assert_eq!(audit.mismatches, [], "L2");
             for (who, held) in &model.customers {
@@ -296,7 +327,10 @@ impl<B: Backend> System<B> {
                     .into_iter()
                     .map(|event| {
                         let row = event.row;
-                        (row.event.event_id.to_string(), (row.event.quantity, row.count_time))
+                        (
+                            row.event.event_id.to_string(),
+                            (row.event.quantity, row.count_time),
+                        )
                     })
                     .collect();
                 let expected: BTreeMap<String, (i64, Timestamp)> = held

@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("stripe", 3),
     ("grpc", 3),
     ("http", 3),
+    ("config", 3),
     ("server", 4),
     ("cli", 5),
     ("main", 5),

@@ -12,7 +12,6 @@ use crate::domain::catalog::{
 use crate::domain::time::Span;
 use crate::domain::window::{InvalidWindow, Window};
 
-
 pub(super) fn read_entitlement(node: &Node<'_>, kind: &FeatureKind) -> Option<EntitlementSpec> {
     match kind {
         FeatureKind::Boolean => {

@@ -1,8 +1,8 @@
 //! Values that stand in several places of the file: ids, names, money, spans, amounts.
 
 use super::node::{Node, Table};
-pub(super) use crate::domain::catalog::limit::AMOUNT_MAX;
 use crate::domain::catalog::decimal::{InvalidDecimal, parse_decimal};
+pub(super) use crate::domain::catalog::limit::AMOUNT_MAX;
 use crate::domain::catalog::{OnOutage, WarningLevels};
 use crate::domain::id::{InvalidId, check_id};
 use crate::domain::time::Span;

@@ -1,0 +1,351 @@
+use super::setting::{Setting, cause, customer, feature, request, start, subaccount};
+use crate::domain::catalog::{EntitlementSpec, Limit, MeteredSpec, Mode, OnLimit, RateSpec};
+use crate::domain::decision::Reason;
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::window::Window;
+use crate::engine::{OverrideCall, OverrideQuery, SubaccountProfile};
+
+fn limit(amount: i64, window: &str) -> Limit {
+    Limit {
+        amount: Some(amount),
+        window: window.parse().unwrap(),
+        on_limit: OnLimit::Block,
+        mode: Mode::Enforce,
+    }
+}
+
+fn metered(limits: Vec<Limit>) -> EntitlementSpec {
+    EntitlementSpec::Metered(MeteredSpec {
+        limits,
+        ..MeteredSpec::default()
+    })
+}
+
+fn call(of: &str, spec: EntitlementSpec) -> OverrideCall {
+    OverrideCall {
+        customer: customer("acme"),
+        subaccount: None,
+        feature: feature(of),
+        spec,
+        expire_time: None,
+        note: Box::from("a favour"),
+    }
+}
+
+async fn add_subaccount(setting: &Setting) {
+    let (acme, s1) = (customer("acme"), subaccount("s1"));
+    let profile = SubaccountProfile::default();
+    let create = setting
+        .engine
+        .create_subaccount("t", setting.fresh(), &acme, s1, profile);
+    create.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_override_holds_until_it_ends_and_then_the_plan_does() {
+    let setting = Setting::new().await;
+    let engine = &setting.engine;
+    setting.used(90).await;
+    let mut wide = call("tokens", metered(vec![limit(200, "month")]));
+    wide.expire_time = Some(start().plus(Span::from_days(2)));
+    let set = engine
+        .set_override("t", request("a"), wide.clone())
+        .await
+        .unwrap();
+    setting.pass(1, 0);
+    let repeat = engine
+        .set_override("t", request("a"), wide.clone())
+        .await
+        .unwrap();
+    assert_eq!(repeat, set, "its first answer");
+    let seen = setting.look("tokens", None).await;
+    assert_eq!((seen.limit, seen.used.units_up()), (Some(200), 90));
+    setting.pass(1, 0);
+    let over = setting.look("tokens", None).await;
+    assert_eq!((over.limit, over.used.units_up()), (Some(100), 90));
+    assert!(
+        setting
+            .reserve("tokens", 11, None)
+            .await
+            .reservation
+            .is_none()
+    );
+    wide.expire_time = Some(engine.now());
+    let late = engine.set_override("t", request("b"), wide.clone()).await;
+    assert_eq!(cause(late), "invalid expire_time");
+    wide.note = Box::from("another");
+    let reused = engine.set_override("t", request("a"), wide).await;
+    assert_eq!(cause(reused), "request reused");
+}
+
+#[tokio::test]
+async fn a_window_that_was_not_counted_is_counted_from_events() {
+    let setting = Setting::new().await;
+    let hours = |hours| Span::from_hours(hours);
+    setting.pass(3, 1);
+    for (tokens, ago) in [(1, hours(60)), (2, hours(20)), (4, hours(4)), (8, hours(0))] {
+        setting.used_ago(tokens, ago, None).await;
+    }
+    let limits = vec![limit(50, "day"), limit(50, "5h"), limit(50, "lifetime")];
+    let set = call("tokens", metered(limits));
+    setting
+        .engine
+        .set_override("t", setting.fresh(), set)
+        .await
+        .unwrap();
+    let seen = setting.look("tokens", None).await;
+    let used: Vec<(Window, i64)> = seen
+        .limits
+        .iter()
+        .map(|limit| (limit.window, limit.used.units_up()))
+        .collect();
+    // The day began an hour ago.
+    let rolling = Window::Rolling(Span::from_hours(5));
+    assert_eq!(
+        used,
+        [(Window::Day, 8), (rolling, 12), (Window::Lifetime, 15)]
+    );
+    setting.counters_are_right().await;
+    setting.used(3).await;
+    assert_eq!(
+        setting.look("tokens", None).await.limits[1].used.units_up(),
+        15
+    );
+    setting.counters_are_right().await;
+}
+
+#[tokio::test]
+async fn a_lowered_limit_takes_nothing_away_and_a_removed_override_gives_it_back() {
+    let setting = Setting::new().await;
+    let engine = &setting.engine;
+    let held = setting
+        .reserve("tokens", 60, None)
+        .await
+        .reservation
+        .unwrap();
+    setting.used(30).await;
+    let low = call("tokens", metered(vec![limit(10, "month")]));
+    engine
+        .set_override("t", setting.fresh(), low)
+        .await
+        .unwrap();
+    let seen = setting.look("tokens", None).await;
+    assert_eq!((seen.limit, seen.reserved.units_up()), (Some(10), 60));
+    assert!(
+        setting
+            .reserve("tokens", 1, None)
+            .await
+            .reservation
+            .is_none()
+    );
+    let acme = customer("acme");
+    let ended = engine
+        .release("t", setting.fresh(), acme.clone(), held.id)
+        .await;
+    ended.unwrap();
+    let remove = |request| engine.delete_override("t", request, &acme, feature("tokens"), None);
+    remove(request("r")).await.unwrap();
+    remove(request("r")).await.unwrap();
+    assert_eq!(cause(remove(request("s")).await), "no override");
+    assert!(
+        setting
+            .reserve("tokens", 70, None)
+            .await
+            .reservation
+            .is_some()
+    );
+    setting.counters_are_right().await;
+}
+
+#[tokio::test]
+async fn a_subaccount_may_be_narrowed() {
+    let setting = Setting::new().await;
+    let engine = &setting.engine;
+    add_subaccount(&setting).await;
+    setting.used_ago(5, Span::ZERO, Some("s1")).await;
+    let mut narrow = call("tokens", metered(vec![limit(10, "day")]));
+    narrow.subaccount = Some(subaccount("s1"));
+    engine
+        .set_override("t", setting.fresh(), narrow)
+        .await
+        .unwrap();
+    let denied = setting.check("tokens", 6, Some("s1")).await;
+    assert_eq!(denied.reason, Reason::SubaccountLimitExceeded);
+    assert!(setting.check("tokens", 5, Some("s1")).await.allowed);
+    assert!(setting.check("tokens", 95, None).await.allowed);
+    setting.look("tokens", Some("s1")).await;
+    setting.counters_are_right().await;
+}
+
+#[tokio::test]
+async fn values_that_do_not_fit_are_refused() {
+    let setting = Setting::new().await;
+    add_subaccount(&setting).await;
+    let rate = |amount, per| {
+        EntitlementSpec::Rate(RateSpec {
+            amount,
+            per,
+            burst: 1,
+        })
+    };
+    let second = Span::from_secs(1);
+    let twice = vec![limit(1, "day"), limit(2, "day")];
+    let mut buffer = limit(1, "day");
+    buffer.on_limit = OnLimit::AllowUpTo(0);
+    let odd = Limit {
+        window: Window::Rolling(Span::from_secs(90)),
+        ..limit(1, "day")
+    };
+    let below = EntitlementSpec::Metered(MeteredSpec {
+        subaccount_limits: vec![limit(1, "day")],
+        ..MeteredSpec::default()
+    });
+    let flag = EntitlementSpec::Boolean(true);
+    for (of, sub, spec, expected) in [
+        ("nothing", None, flag.clone(), "no feature"),
+        ("sso", Some("s9"), flag.clone(), "no subaccount"),
+        ("seats", None, flag.clone(), "not boolean"),
+        (
+            "tier",
+            Some("s1"),
+            EntitlementSpec::Static("x".into()),
+            "not boolean, metered, allocation or concurrency",
+        ),
+        (
+            "tier",
+            None,
+            EntitlementSpec::Static("".into()),
+            "invalid value.static_value",
+        ),
+        (
+            "seats",
+            None,
+            EntitlementSpec::Allocation(Some(-1)),
+            "invalid value.allocation.amount",
+        ),
+        (
+            "jobs",
+            None,
+            EntitlementSpec::Concurrency(Some(i64::MAX)),
+            "invalid value.concurrency.amount",
+        ),
+        ("calls", None, rate(0, second), "invalid value.rate"),
+        (
+            "calls",
+            None,
+            rate(1, Span::from_hours(1)),
+            "invalid value.rate.per",
+        ),
+        (
+            "tokens",
+            None,
+            metered(vec![limit(-1, "day")]),
+            "invalid value.metered.limits[0].amount",
+        ),
+        (
+            "tokens",
+            None,
+            metered(twice),
+            "invalid value.metered.limits[1].window",
+        ),
+        (
+            "tokens",
+            None,
+            metered(vec![buffer]),
+            "invalid value.metered.limits[0].buffer",
+        ),
+        (
+            "tokens",
+            None,
+            metered(vec![odd]),
+            "invalid value.metered.limits[0].window.length",
+        ),
+        (
+            "tokens",
+            None,
+            metered(vec![limit(1, "day"); 17]),
+            "invalid value.metered.limits",
+        ),
+        (
+            "tokens",
+            Some("s1"),
+            below,
+            "invalid value.metered.subaccount_limits",
+        ),
+        (
+            "peak",
+            None,
+            metered(vec![limit(1, "day")]),
+            "invalid value.metered.limits",
+        ),
+    ] {
+        let mut bad = call(of, spec);
+        bad.subaccount = sub.map(subaccount);
+        let set = setting.engine.set_override("t", request("bad"), bad).await;
+        assert_eq!(cause(set), expected, "{of}");
+    }
+    let query = |who: &str| OverrideQuery {
+        customer: customer(who),
+        subaccount: None,
+        feature: None,
+        after: None,
+        limit: 9,
+    };
+    let left = setting.engine.list_overrides(query("acme")).await.unwrap();
+    assert!(left.items.is_empty(), "nothing is left of what was refused");
+    let unknown = setting.engine.list_overrides(query("nobody")).await;
+    assert_eq!(cause(unknown), "no customer");
+}
+
+#[tokio::test]
+async fn overrides_that_hold_are_listed_in_pages() {
+    let setting = Setting::new().await;
+    let engine = &setting.engine;
+    add_subaccount(&setting).await;
+    let ends = |days| Some(start().plus(Span::from_days(days)));
+    let sets: [(&str, Option<&str>, Option<Timestamp>); 4] = [
+        ("seats", Some("s1"), None),
+        ("seats", None, ends(9)),
+        ("jobs", None, ends(1)),
+        ("jobs", Some("s1"), ends(9)),
+    ];
+    for (of, sub, expire_time) in sets {
+        let spec = match of {
+            "seats" => EntitlementSpec::Allocation(None),
+            _ => EntitlementSpec::Concurrency(Some(4)),
+        };
+        let mut set = call(of, spec);
+        set.subaccount = sub.map(subaccount);
+        set.expire_time = expire_time;
+        engine
+            .set_override("t", setting.fresh(), set)
+            .await
+            .unwrap();
+    }
+    setting.pass(1, 0);
+    let list = async |of: Option<&str>, sub: Option<&str>| {
+        let (mut names, mut after) = (Vec::new(), None);
+        loop {
+            let query = OverrideQuery {
+                customer: customer("acme"),
+                subaccount: sub.map(subaccount),
+                feature: of.map(feature),
+                after,
+                limit: 1,
+            };
+            let page = engine.list_overrides(query).await.unwrap();
+            let name = |set: &crate::domain::customer::Override| {
+                let sub = set.subaccount.as_ref().map_or("", |id| id.as_str());
+                format!("{} {sub}", set.feature)
+            };
+            names.extend(page.items.iter().map(name));
+            after = page.next;
+            if after.is_none() {
+                return names;
+            }
+        }
+    };
+    assert_eq!(list(None, None).await, ["jobs s1", "seats ", "seats s1"]);
+    assert_eq!(list(Some("seats"), None).await, ["seats ", "seats s1"]);
+    assert_eq!(list(None, Some("s1")).await, ["jobs s1", "seats s1"]);
+}

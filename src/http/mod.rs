@@ -1,0 +1,60 @@
+//! The HTTP edge: whether the server is alive and ready, and its metrics.
+
+pub mod metrics;
+
+use std::io;
+use std::net::TcpListener;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio_util::sync::CancellationToken;
+
+use self::metrics::Metrics;
+use crate::engine::Engine;
+
+/// What the pages are made of.
+#[derive(Clone)]
+pub struct Pages {
+    /// The engine, asked whether it can commit.
+    pub engine: Engine,
+    /// Cancelled when the server is told to stop.
+    pub draining: CancellationToken,
+    /// The metrics of this process.
+    pub metrics: Metrics,
+}
+
+/// Serves until `stop` is cancelled. The listener must not block.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    tokio::spawn(metrics::keep(pages.metrics.clone(), stop.clone()));
+    let router = Router::new()
+        .route("/healthz", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render))
+        .with_state(pages);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .await
+}
+
+async fn ready(State(pages): State<Pages>) -> (StatusCode, &'static str) {
+    if pages.draining.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else if pages.engine.fails_since().is_some() {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the database takes no writes\n",
+        )
+    } else {
+        (StatusCode::OK, "ready\n")
+    }
+}
+
+async fn render(State(pages): State<Pages>) -> String {
+    pages.metrics.render()
+}

@@ -1,0 +1,243 @@
+//! A whole server: store, engine, gRPC and HTTP, from start to drain.
+//!
+//! Storage, engine and background work share one runtime of two workers; gRPC is served by threads with a runtime each
+//! ([`edge`]); HTTP has a thread of its own, so that it answers however busy the others are.
+
+mod connection;
+mod edge;
+mod open;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
+
+pub use open::{DEFAULT_CATALOG, Ground, IN_MEMORY, StartError, open};
+
+use self::edge::{Edge, Ending};
+use crate::config::Config;
+use crate::domain::catalog::CatalogVersion;
+use crate::engine::{Engine, Limits};
+use crate::grpc::services::{Parts, Services, end_health, report_health};
+use crate::http::metrics::Metrics;
+use crate::http::{self, Pages};
+use crate::storage::Store;
+
+/// Threads for storage, engine and background work.
+const CORE_THREADS: usize = 2;
+/// How long those who watch the health of a stopping server have to hear of it.
+const FAREWELL: Duration = Duration::from_millis(200);
+/// How long what waits for the committer may take after the last call has ended.
+const COMMIT_WAIT: Duration = Duration::from_secs(30);
+
+/// Where a server listens, and what it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Serving {
+    /// Where gRPC is served.
+    pub grpc_addr: SocketAddr,
+    /// Where HTTP is served.
+    pub http_addr: SocketAddr,
+    /// The version of the catalog.
+    pub catalog_version: CatalogVersion,
+    /// Threads that serve gRPC.
+    pub threads: usize,
+}
+
+/// Serves until `stop` ends, then drains; on the calling thread. `ground` is opened from the settings when it is not
+/// given; `ready` is told once connections are accepted.
+///
+/// # Errors
+/// When the server cannot start. Nothing was served then.
+pub fn run(
+    config: &Config,
+    ground: Option<Ground>,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(&Serving),
+) -> Result<(), StartError> {
+    let core = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CORE_THREADS)
+        .thread_name("core")
+        .enable_all()
+        .build()
+        .map_err(system("no runtime"))?;
+    // The store outlives the runtime's work: it is closed last.
+    let _store: Arc<dyn Store> = core.block_on(async {
+        let server = Server::start(config, ground).await?;
+        ready(&server.serving);
+        Ok::<_, StartError>(server.serve(stop, config.drain()).await)
+    })?;
+    Ok(())
+}
+
+fn system<E: ToString>(what: &'static str) -> impl Fn(E) -> StartError {
+    move |error| StartError::System(what, error.to_string())
+}
+
+/// A server that listens.
+struct Server {
+    serving: Serving,
+    engine: Engine,
+    committer: JoinHandle<()>,
+    listener: tokio::net::TcpListener,
+    edges: Vec<Edge>,
+    http: thread::JoinHandle<()>,
+    health: HealthReporter,
+    /// Cancelled first: streams announce the end.
+    draining: CancellationToken,
+    ending: Ending,
+    /// Cancelled last.
+    closed: CancellationToken,
+}
+
+impl Server {
+    async fn start(config: &Config, ground: Option<Ground>) -> Result<Self, StartError> {
+        let grpc_socket = listen("--grpc-addr", config.grpc_addr, config.insecure)?;
+        let http_socket = listen("--http-addr", config.http_addr, config.insecure)?;
+        let metrics = Metrics::install().map_err(system("no metrics"))?;
+        let ground = match ground {
+            Some(ground) => ground,
+            None => open(config).await?,
+        };
+        let catalog = open::catalog(config, &ground).await?;
+        let catalog_version = catalog.version();
+        let limits = Limits {
+            queue_events: config.queue_events,
+            ..Limits::default()
+        };
+        let (engine, committer) =
+            Engine::start(ground.store, ground.clock, catalog, limits, ground.epoch);
+        let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
+        let (ending, health) = (Ending::default(), HealthReporter::new());
+        let parts = Parts {
+            engine: engine.clone(),
+            draining: draining.clone(),
+            stream_window: config.stream_window,
+        };
+        let threads = threads(config);
+        let mut edges = Vec::with_capacity(threads);
+        for number in 0..threads {
+            let services = Services::new(&parts, &health).map_err(system("no reflection"))?;
+            let edge = Edge::start(number, services, ending.clone());
+            edges.push(edge.map_err(system("no thread"))?);
+        }
+        report_health(&health, true).await;
+        let serving = Serving {
+            grpc_addr: grpc_socket.local_addr().map_err(system("no address"))?,
+            http_addr: http_socket.local_addr().map_err(system("no address"))?,
+            catalog_version,
+            threads,
+        };
+        let pages = Pages {
+            engine: engine.clone(),
+            draining: draining.clone(),
+            metrics,
+        };
+        let http = start_http(http_socket, pages, closed.clone())?;
+        let listener =
+            tokio::net::TcpListener::from_std(grpc_socket).map_err(system("no listener"))?;
+        Ok(Self {
+            serving,
+            engine,
+            committer,
+            listener,
+            edges,
+            http,
+            health,
+            draining,
+            ending,
+            closed,
+        })
+    }
+
+    /// Serves until `stop` ends, then drains; returns the store, to be closed last.
+    async fn serve(self, stop: impl Future<Output = ()>, grace: Duration) -> Arc<dyn Store> {
+        tokio::select! {
+            () = stop => {}
+            () = edge::accept(self.listener, &self.edges, &self.ending) => {}
+        }
+        tracing::info!(
+            grace_seconds = grace.as_secs(),
+            "draining: no new connections, streams are told to end"
+        );
+        report_health(&self.health, false).await;
+        self.draining.cancel();
+        self.ending.graceful.cancel();
+        let edges = self.edges;
+        let mut ended = tokio::task::spawn_blocking(move || edges.into_iter().for_each(Edge::join));
+        let farewell = async {
+            tokio::time::sleep(FAREWELL.min(grace)).await;
+            end_health(self.health).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = &mut ended => {}
+            () = farewell => {}
+            () = tokio::time::sleep(grace) => {
+                self.ending.now.cancel();
+                if ended.await.is_err() {
+                    tracing::error!("threads that serve gRPC could not be waited for");
+                }
+            }
+        }
+        self.engine.drain();
+        self.closed.cancel();
+        if tokio::task::spawn_blocking(move || self.http.join())
+            .await
+            .is_err()
+        {
+            tracing::error!("the thread that serves HTTP could not be waited for");
+        }
+        let store = Arc::clone(self.engine.store());
+        // The committer ends once nobody can ask it for anything any more.
+        drop(self.engine);
+        if tokio::time::timeout(COMMIT_WAIT, self.committer)
+            .await
+            .is_err()
+        {
+            tracing::error!("the committer did not end in time");
+        }
+        tracing::info!("stopped");
+        store
+    }
+}
+
+/// Takes an address; one that other machines reach only by leave.
+fn listen(flag: &'static str, addr: SocketAddr, insecure: bool) -> Result<TcpListener, StartError> {
+    if !addr.ip().is_loopback() && !insecure {
+        return Err(StartError::Exposed { flag, addr });
+    }
+    let bound = TcpListener::bind(addr).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|error| StartError::Listen { addr, error })
+}
+
+fn threads(config: &Config) -> usize {
+    match config.threads {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    }
+}
+
+fn start_http(
+    listener: TcpListener,
+    pages: Pages,
+    closed: CancellationToken,
+) -> Result<thread::JoinHandle<()>, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("no runtime"))?;
+    let serve = move || {
+        if let Err(error) = runtime.block_on(http::serve(listener, pages, closed)) {
+            tracing::error!(%error, "HTTP cannot be served");
+        }
+    };
+    let named = thread::Builder::new().name("http".to_owned());
+    named.spawn(serve).map_err(system("no thread"))
+}

@@ -1,0 +1,147 @@
+//! Opening what a server works on: the store, its time, its catalog.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::{AnchoredClock, Clock, wall_clock};
+use crate::config::Config;
+use crate::domain::catalog::{CatalogFault, parse_catalog};
+use crate::domain::time::Timestamp;
+use crate::storage::memory::MemoryStore;
+use crate::storage::sqlite::{Options, SqliteStore};
+use crate::storage::{Batch, BatchMark, Changes, Store, StoreError, StoredCatalog};
+
+/// The catalog that an empty database starts with.
+pub const DEFAULT_CATALOG: &str = include_str!("../../catalogs/default.toml");
+/// What `--database` says to keep everything in memory.
+pub const IN_MEMORY: &str = "memory:";
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address that others reach, without leave.
+    #[error(
+        "{addr} can be reached from other machines, and there are neither keys nor TLS; use a loopback address, or \
+         {flag} with --insecure if something else protects it"
+    )]
+    Exposed {
+        /// The flag that set it.
+        flag: &'static str,
+        /// The address.
+        addr: std::net::SocketAddr,
+    },
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {addr}: {error}")]
+    Listen {
+        /// The address.
+        addr: std::net::SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The catalog file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The catalog file has faults.
+    #[error("the catalog has {} faults:\n{}", .0.len(), lines(.0))]
+    Catalog(Vec<CatalogFault>),
+    /// A part of the system could not be set up.
+    #[error("{0}: {1}")]
+    System(&'static str, String),
+}
+
+fn lines(faults: &[CatalogFault]) -> String {
+    let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// What a server works on.
+pub struct Ground {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Tells the time, as the store has it.
+    pub clock: Arc<dyn Clock>,
+    /// The number of this start, as the store counts them.
+    pub epoch: i64,
+}
+
+/// Opens the store that the settings name.
+///
+/// # Errors
+/// When it cannot be used.
+pub async fn open(config: &Config) -> Result<Ground, StartError> {
+    let (store, epoch): (Arc<dyn Store>, i64) = if config.database == IN_MEMORY {
+        (Arc::new(MemoryStore::new(Arc::new(wall_clock))), 1)
+    } else {
+        let options = Options {
+            allow_weak_durability: config.allow_weak_durability,
+            ..Options::default()
+        };
+        let (store, opened) = SqliteStore::open(&config.database, options)?;
+        (Arc::new(store), opened.epoch)
+    };
+    let clock = Arc::new(AnchoredClock::new(store.now().await?));
+    Ok(Ground {
+        store,
+        clock,
+        epoch,
+    })
+}
+
+/// Returns the store's newest catalog; an empty store gets its first one.
+pub(super) async fn catalog(config: &Config, ground: &Ground) -> Result<StoredCatalog, StartError> {
+    if let Some(stored) = ground.store.catalog(None).await? {
+        if config.catalog.is_some() {
+            tracing::info!(
+                catalog.version = stored.version(),
+                "the database has a catalog; --catalog is for an empty one, use `bursar catalog apply`"
+            );
+        }
+        return Ok(stored);
+    }
+    let source = match &config.catalog {
+        None => DEFAULT_CATALOG.to_owned(),
+        Some(path) => fs::read_to_string(path).map_err(|error| StartError::Read {
+            path: path.clone(),
+            error,
+        })?,
+    };
+    let mut catalog = parse_catalog(&source).map_err(StartError::Catalog)?;
+    catalog.version = 1;
+    let now = ground.clock.now();
+    let first = StoredCatalog {
+        catalog: Arc::new(catalog),
+        source: source.into(),
+        apply_time: now,
+    };
+    ground
+        .store
+        .commit(founding(ground.epoch, now, first.clone()))
+        .await?;
+    Ok(first)
+}
+
+/// The batch before the committer's first: it stores the first catalog.
+fn founding(epoch: i64, now: Timestamp, first: StoredCatalog) -> Batch {
+    Batch {
+        mark: BatchMark { epoch, number: 0 },
+        now,
+        plain: Vec::new(),
+        probe_events: Vec::new(),
+        probe_requests: Vec::new(),
+        load: Vec::new(),
+        folds: Vec::new(),
+        decide: Box::new(move |_| Changes {
+            catalog: Some(first),
+            ..Changes::default()
+        }),
+    }
+}
