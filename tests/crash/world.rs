@@ -131,8 +131,8 @@ pub const COUNTERS: [Counter; 8] = [
     counter(Meter::Tokens, false, ALWAYS, None),
     counter(Meter::Tokens, true, ("2h", Window::Rolling(2 * HOUR)), None),
     counter(Meter::Calls, false, DAILY, None),
-    counter(Meter::Units, false, ALWAYS, Some(200_000)),
-    counter(Meter::Units, false, HOURLY, Some(60_000)),
+    counter(Meter::Units, false, ALWAYS, Some(20_000)),
+    counter(Meter::Units, false, HOURLY, Some(4_000)),
     counter(Meter::Units, false, ("1m", Window::Rolling(MINUTE)), Some(1_500)),
 ];
 

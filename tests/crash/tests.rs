@@ -1,0 +1,6 @@
+pub struct Test {
+    pub name: &'static str,
+    pub needs_faults: bool,
+    pub run: fn(),
+}
+pub const ALL: &[Test] = &[];
