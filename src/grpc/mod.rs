@@ -1,6 +1,8 @@
 //! The gRPC edge: generated types are turned into those of the domain, and back, here and nowhere above.
 
+pub mod catalog;
 mod convert;
+pub mod customer;
 pub mod entitlement;
 pub mod metering;
 #[expect(
@@ -10,6 +12,7 @@ pub mod metering;
 pub mod pb;
 pub mod services;
 mod status;
+pub mod subscription;
 
 use tonic::{Response, Status};
 

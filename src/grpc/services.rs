@@ -15,12 +15,18 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder as Reflection, Error as ReflectionError};
 use tower::Service;
 
+use super::catalog::Catalogs;
+use super::customer::Customers;
 use super::entitlement::Entitlements;
 use super::metering::Metering;
 use super::pb;
+use super::pb::catalog_service_server::CatalogServiceServer;
+use super::pb::customer_service_server::CustomerServiceServer;
 use super::pb::entitlement_service_server::EntitlementServiceServer;
 use super::pb::metering_service_server::MeteringServiceServer;
+use super::pb::subscription_service_server::SubscriptionServiceServer;
 use super::status::{MESSAGE_BYTES_MAX, explain_response};
+use super::subscription::Subscriptions;
 use crate::engine::Engine;
 
 /// What services are made of.
@@ -80,6 +86,12 @@ services! {
         |parts: &Parts| Entitlements::new(parts.engine.clone(), parts.draining.clone());
     metering: MeteringServiceServer<Metering> =
         |parts: &Parts| Metering::new(parts.engine.clone(), parts.draining.clone(), parts.stream_window);
+    customer: CustomerServiceServer<Customers> =
+        |parts: &Parts| Customers::new(parts.engine.clone());
+    subscription: SubscriptionServiceServer<Subscriptions> =
+        |parts: &Parts| Subscriptions::new(parts.engine.clone());
+    catalog: CatalogServiceServer<Catalogs> =
+        |parts: &Parts| Catalogs::new(parts.engine.clone());
 }
 
 fn reflection() -> Reflection<'static> {

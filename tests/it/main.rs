@@ -1,4 +1,6 @@
 //! The integration tests, in one binary.
 
+mod edge;
+mod harness;
 mod laws;
 mod tidy;

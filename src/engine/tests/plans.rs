@@ -130,11 +130,6 @@ async fn another_anchor_lays_out_every_window_anew() {
     setting.assign(at_start(&setting, "carry")).await.unwrap();
     setting.pass(40, 6);
     let hours = [830, 700, 500, 300, 100, 50, 30, 20, 12, 9, 5, 1, 0];
-    for (nth, hours) in hours.into_iter().enumerate() {
-        setting
-            .used_ago(1 << nth, Span::from_hours(hours), None)
-            .await;
-    }
     let held = setting
         .reserve("tokens", 20, None)
         .await
@@ -147,6 +142,11 @@ async fn another_anchor_lays_out_every_window_anew() {
             .reservation
             .is_some()
     );
+    for (nth, hours) in hours.into_iter().enumerate() {
+        setting
+            .used_ago(1 << nth, Span::from_hours(hours), None)
+            .await;
+    }
     setting.counters_are_right().await;
 
     let anchor = setting.engine.now().minus(Span::from_hours(10));

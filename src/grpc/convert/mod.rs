@@ -3,10 +3,14 @@
 //! Every rule that the protocol states about a field is held here; errors name the field by its path. What only the
 //! catalog or the account can tell is left to the engine.
 
+pub(super) mod customer;
 pub(super) mod decision;
+pub(super) mod grant;
 pub(super) mod limit;
 pub(super) mod page;
+pub(super) mod plan;
 pub(super) mod reservation;
+pub(super) mod subscription;
 pub(super) mod usage;
 
 use std::collections::BTreeMap;
@@ -80,6 +84,11 @@ pub(super) fn request_id(text: String) -> Result<RequestId, Error> {
 /// Reads a message that must be given.
 pub(super) fn required<T>(field: &str, message: Option<T>) -> Result<T, Error> {
     message.ok_or_else(|| Error::invalid(field, "must be given"))
+}
+
+/// Reads a choice; one that this version does not know is refused.
+pub(super) fn known<T: TryFrom<i32>>(field: &str, number: i32) -> Result<T, Error> {
+    T::try_from(number).map_err(|_| Error::invalid(field, "must be one of the known values"))
 }
 
 /// Reads a text for people, of at most this many bytes.
