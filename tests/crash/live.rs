@@ -61,13 +61,15 @@ pub fn check(
 ) -> Result<()> {
     with_server(addr, async |channel| {
         let mut metering = MeteringServiceClient::new(channel.clone());
-        let usage = usage(&mut metering, began).await?;
+        let usage = usage(&mut metering, began).await.map_err(|error| format!("GetUsage: {error}"))?;
         compare_totals("told by GetUsage", totals, &usage, found);
         for customer in LISTED {
-            let listed = list(&mut metering, customer).await?;
+            let listed = list(&mut metering, customer).await;
+            let listed = listed.map_err(|error| format!("ListUsageEvents: {error}"))?;
             compare_list(customer, &listed, history, found);
         }
-        audit(OperationsServiceClient::new(channel), found).await
+        let audited = audit(OperationsServiceClient::new(channel), found).await;
+        audited.map_err(|error| format!("AuditCounters: {error}").into())
     })
 }
 
