@@ -14,6 +14,7 @@ mod catalogs;
 mod cell;
 mod check;
 mod check_together;
+mod collect;
 mod committer;
 mod consume;
 mod customers;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::cell::Cell;
+use super::collect::{counter_row, customer_row};
 use super::error::{Error, Thing};
 use super::load::Loader;
 use super::mutation::{Applied, Mutation};
-use super::step::{Step, counter_row, customer_row};
+use super::step::Step;
 use crate::domain::account::Account;
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::customer::Override;

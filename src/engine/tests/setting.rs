@@ -229,6 +229,7 @@ impl Setting {
         let mode = CheckMode {
             dry_run: true,
             verbose: true,
+            ..CheckMode::default()
         };
         let sub = sub.map(subaccount);
         let (acme, asks) = (customer("acme"), [ask]);
