@@ -24,7 +24,12 @@ pub fn check(history: &History, stored: &Stored, times: Times, found: &mut Findi
     for counter in COUNTERS {
         let Some(limit) = counter.limit else { continue };
         let holds = unit_holds(history, counter, times);
-        report(found, &format!("units in {}", counter.window_name), limit, holds);
+        report(
+            found,
+            &format!("units in {}", counter.window_name),
+            limit,
+            holds,
+        );
     }
     report(found, "jobs", JOBS, job_holds(history));
     report(found, "seats", SEATS, seat_holds(history));
@@ -164,7 +169,10 @@ fn done_at(call: &Call) -> Option<i64> {
 fn check_rows(stored: &Stored, found: &mut Findings) {
     for ((customer, place, start), row) in &stored.counters {
         let counter = COUNTERS[*place];
-        let Some(limit) = counter.limit.filter(|_| counter.window.bucket_width().is_none()) else {
+        let Some(limit) = counter
+            .limit
+            .filter(|_| counter.window.bucket_width().is_none())
+        else {
             continue;
         };
         let taken = row.used + row.reserved;
@@ -185,7 +193,9 @@ pub fn tally(history: &History) -> (usize, usize) {
     let (mut admitted, mut denied) = (0, 0);
     for sent in history.events.values() {
         let content = sent.contents.iter().flatten().next();
-        if content.is_some_and(|content| content.meter == Meter::Units && content.reservation.is_none()) {
+        if content
+            .is_some_and(|content| content.meter == Meter::Units && content.reservation.is_none())
+        {
             admitted += usize::from(sent.acked().is_some());
             let is_denied = |answer: &EventAnswer| *answer == EventAnswer::Denied;
             denied += usize::from(sent.answers.iter().any(|answer| is_denied(&answer.2)));
@@ -193,8 +203,11 @@ pub fn tally(history: &History) -> (usize, usize) {
     }
     for call in history.calls.values() {
         if let Ask::Reserve { .. } | Ask::Start { .. } | Ask::Allocate { .. } = call.ask {
-            let any = |wanted: fn(&Answer) -> bool| call.answers.iter().any(|(_, answer)| wanted(answer));
-            admitted += usize::from(any(|answer| matches!(answer, Answer::Reserved { .. } | Answer::Done)));
+            let any =
+                |wanted: fn(&Answer) -> bool| call.answers.iter().any(|(_, answer)| wanted(answer));
+            admitted += usize::from(any(|answer| {
+                matches!(answer, Answer::Reserved { .. } | Answer::Done)
+            }));
             denied += usize::from(any(|answer| *answer == Answer::Denied));
         }
     }

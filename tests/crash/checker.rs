@@ -114,7 +114,12 @@ pub fn check(history: &History, stored: &Stored, times: Times) -> Findings {
         found.add(Kind::Unexpected, text.clone());
     }
     check_events(history, stored, times, &mut found);
-    compare_totals("stored", &totals_of(history, stored), &stored.totals, &mut found);
+    compare_totals(
+        "stored",
+        &totals_of(history, stored),
+        &stored.totals,
+        &mut found,
+    );
     check_counters(history, stored, times, &mut found);
     check_answers(history, &mut found);
     check_reservations(history, stored, &mut found);
@@ -133,10 +138,16 @@ fn check_events(history: &History, stored: &Stored, times: Times, found: &mut Fi
     }
     for (key, rows) in &stored.events {
         if !history.events.contains_key(key) {
-            found.add(Kind::Unexpected, format!("{key:?} was never sent, stored as {rows:?}"));
+            found.add(
+                Kind::Unexpected,
+                format!("{key:?} was never sent, stored as {rows:?}"),
+            );
         }
         if rows.len() > 1 {
-            found.add(Kind::Duplicated, format!("{key:?} is stored {} times", rows.len()));
+            found.add(
+                Kind::Duplicated,
+                format!("{key:?} is stored {} times", rows.len()),
+            );
         }
     }
     for (key, times) in &stored.noted {
@@ -149,7 +160,10 @@ fn check_events(history: &History, stored: &Stored, times: Times, found: &mut Fi
     }
     for key in stored.events.keys() {
         if !stored.noted.contains_key(key) {
-            found.add(Kind::Lost, format!("{key:?} is stored and not noted, so no list shows it"));
+            found.add(
+                Kind::Lost,
+                format!("{key:?} is stored and not noted, so no list shows it"),
+            );
         }
     }
 }
@@ -158,25 +172,42 @@ fn check_events(history: &History, stored: &Stored, times: Times, found: &mut Fi
 fn check_event(key: &Key, sent: &Sent, rows: &[StoredEvent], found: &mut Findings) {
     let last = |variant: u8| {
         let mut answers = sent.answers.iter().rev();
-        answers.find(|answer| answer.1 == variant).map(|answer| &answer.2)
+        answers
+            .find(|answer| answer.1 == variant)
+            .map(|answer| &answer.2)
     };
-    let recorded = sent.answers.iter().filter(|answer| answer.2 == EventAnswer::Recorded);
+    let recorded = sent
+        .answers
+        .iter()
+        .filter(|answer| answer.2 == EventAnswer::Recorded);
     if recorded.count() > 1 {
-        found.add(Kind::Duplicated, format!("{key:?} was recorded twice: {:?}", sent.answers));
+        found.add(
+            Kind::Duplicated,
+            format!("{key:?} was recorded twice: {:?}", sent.answers),
+        );
     }
     for (variant, content) in (0_u8..).zip(&sent.contents) {
         let Some(content) = content else { continue };
         let is_stored = rows.iter().any(|row| row.content == *content);
-        let acked = sent.answers.iter().any(|answer| answer.1 == variant && answer.2.is_stored());
+        let acked = sent
+            .answers
+            .iter()
+            .any(|answer| answer.1 == variant && answer.2.is_stored());
         match last(variant) {
             None => found.add(Kind::Unanswered, format!("{key:?} variant {variant}")),
             _ if acked && !is_stored => {
-                found.add(Kind::Lost, format!("{key:?} is acknowledged as {content:?}, stored: {rows:?}"));
+                found.add(
+                    Kind::Lost,
+                    format!("{key:?} is acknowledged as {content:?}, stored: {rows:?}"),
+                );
             }
             Some(EventAnswer::Recorded | EventAnswer::Duplicate | EventAnswer::Accepted) => {}
             Some(answer @ (EventAnswer::Denied | EventAnswer::Rejected(_))) => {
                 if is_stored && !acked {
-                    found.add(Kind::Unexpected, format!("{key:?} is stored and was refused: {answer:?}"));
+                    found.add(
+                        Kind::Unexpected,
+                        format!("{key:?} is stored and was refused: {answer:?}"),
+                    );
                 }
                 check_refusal(key, answer, rows.is_empty(), found);
             }
@@ -192,19 +223,36 @@ fn check_refusal(key: &Key, answer: &EventAnswer, is_absent: bool, found: &mut F
     if reason != "EVENT_ID_REUSED" {
         found.add(Kind::Answer, format!("{key:?} was refused: {reason}"));
     } else if is_absent {
-        found.add(Kind::Lost, format!("{key:?} was refused because its id is taken, and nothing is stored"));
+        found.add(
+            Kind::Lost,
+            format!("{key:?} was refused because its id is taken, and nothing is stored"),
+        );
     }
 }
 
 /// Compares what the server added to a row with what it must be.
 fn check_row(key: &Key, sent: &Sent, row: &StoredEvent, times: Times, found: &mut Findings) {
-    if !sent.contents.iter().flatten().any(|content| *content == row.content) {
-        found.add(Kind::Unexpected, format!("{key:?} is stored as nobody sent it: {row:?}"));
+    if !sent
+        .contents
+        .iter()
+        .flatten()
+        .any(|content| *content == row.content)
+    {
+        found.add(
+            Kind::Unexpected,
+            format!("{key:?} is stored as nobody sent it: {row:?}"),
+        );
         return;
     }
-    let weighted = row.content.meter.weigh(row.content.quantity, row.content.large);
+    let weighted = row
+        .content
+        .meter
+        .weigh(row.content.quantity, row.content.large);
     if row.weighted != weighted {
-        found.add(Kind::Counter, format!("{key:?} weighs {weighted}, stored: {}", row.weighted));
+        found.add(
+            Kind::Counter,
+            format!("{key:?} weighs {weighted}, stored: {}", row.weighted),
+        );
     }
     let answered = sent.acked_at().unwrap_or(i64::MAX - times.began);
     let (earliest, latest) = (times.began + sent.first_sent, times.began + answered);
@@ -213,7 +261,10 @@ fn check_row(key: &Key, sent: &Sent, row: &StoredEvent, times: Times, found: &mu
     if row.content.event_time.is_none() && row.content.reservation.is_none() && !is_near {
         found.add(
             Kind::Answer,
-            format!("{key:?} counts at {}, sent between {earliest} and {latest}", row.count_time),
+            format!(
+                "{key:?} counts at {}, sent between {earliest} and {latest}",
+                row.count_time
+            ),
         );
     }
 }
@@ -251,8 +302,15 @@ pub fn compare_totals(
         if is == due {
             continue;
         }
-        let kind = if is.0 > due.0 { Kind::Duplicated } else { Kind::Counter };
-        found.add(kind, format!("total {what} of {key:?}: {is:?}, events say {due:?}"));
+        let kind = if is.0 > due.0 {
+            Kind::Duplicated
+        } else {
+            Kind::Counter
+        };
+        found.add(
+            kind,
+            format!("total {what} of {key:?}: {is:?}, events say {due:?}"),
+        );
     }
 }
 
@@ -277,7 +335,9 @@ fn check_counters(history: &History, stored: &Stored, times: Times, found: &mut 
                 continue;
             }
             let start = counter.window.start(times.anchor, at);
-            let row = due.entry((customer, place, start.unwrap_or(0))).or_default();
+            let row = due
+                .entry((customer, place, start.unwrap_or(0)))
+                .or_default();
             match counter.window.bucket_width() {
                 None => row.used += weighted,
                 Some(width) => *row.ring.entry(at / width).or_default() += weighted,
@@ -295,13 +355,18 @@ fn check_counters(history: &History, stored: &Stored, times: Times, found: &mut 
         if let crate::world::Window::Rolling(length) = COUNTERS[key.1].window {
             let width = (length + 59) / 60;
             let oldest = (times.read - length) / width + 2;
-            due.ring.retain(|bucket, amount| *bucket >= oldest && *amount != 0);
-            is.ring.retain(|bucket, amount| *bucket >= oldest && *amount != 0);
+            due.ring
+                .retain(|bucket, amount| *bucket >= oldest && *amount != 0);
+            is.ring
+                .retain(|bucket, amount| *bucket >= oldest && *amount != 0);
         }
         if due != is {
             let counter = COUNTERS[key.1];
             let name = format!("{} in {}", counter.meter.id(), counter.window_name);
-            found.add(Kind::Counter, format!("{key:?} ({name}) holds {is:?}, events say {due:?}"));
+            found.add(
+                Kind::Counter,
+                format!("{key:?} ({name}) holds {is:?}, events say {due:?}"),
+            );
         }
     }
 }
@@ -321,7 +386,9 @@ fn fold_reserved(
         for (place, counter) in COUNTERS.iter().enumerate() {
             if counter.meter == Meter::Units {
                 let start = counter.window.start(times.anchor, held.reserve_time);
-                let row = due.entry((held.customer, place, start.unwrap_or(0))).or_default();
+                let row = due
+                    .entry((held.customer, place, start.unwrap_or(0)))
+                    .or_default();
                 row.reserved += held.amount * 1000;
             }
         }
@@ -338,7 +405,10 @@ fn check_answers(history: &History, found: &mut Findings) {
         for (_, answer) in &call.answers {
             match answer {
                 Answer::Failed(reason) => {
-                    found.add(Kind::Answer, format!("{request}: {:?} was refused: {reason}", call.ask));
+                    found.add(
+                        Kind::Answer,
+                        format!("{request}: {:?} was refused: {reason}", call.ask),
+                    );
                 }
                 // A denial is not kept: the repeat decides anew, and may deny only what was not granted.
                 Answer::Denied | Answer::Done | Answer::Reserved { .. } => {
@@ -361,7 +431,10 @@ fn check_reservations(history: &History, stored: &Stored, found: &mut Findings) 
     let granted = history.granted();
     for (id, held) in &granted {
         let Some((customer, state)) = stored.reservations.get(id) else {
-            found.add(Kind::Lost, format!("reservation {id} was granted and is not stored"));
+            found.add(
+                Kind::Lost,
+                format!("reservation {id} was granted and is not stored"),
+            );
             continue;
         };
         let is_right = match state {
@@ -370,20 +443,36 @@ fn check_reservations(history: &History, stored: &Stored, found: &mut Findings) 
             State::Expired => !held.is_ended,
         };
         if !is_right || *customer != held.customer {
-            found.add(Kind::Answer, format!("reservation {id} is {state:?}, clients say {held:?}"));
+            found.add(
+                Kind::Answer,
+                format!("reservation {id} is {state:?}, clients say {held:?}"),
+            );
         }
     }
-    for id in stored.reservations.keys().filter(|id| !granted.contains_key(*id)) {
-        found.add(Kind::Unexpected, format!("reservation {id} is stored and was granted to nobody"));
+    for id in stored
+        .reservations
+        .keys()
+        .filter(|id| !granted.contains_key(*id))
+    {
+        found.add(
+            Kind::Unexpected,
+            format!("reservation {id} is stored and was granted to nobody"),
+        );
     }
 }
 
 fn check_seats(history: &History, stored: &Stored, found: &mut Findings) {
     let seats = history.seats();
     for seat in seats.difference(&stored.seats) {
-        found.add(Kind::Lost, format!("seat {seat:?} was allocated and is not stored"));
+        found.add(
+            Kind::Lost,
+            format!("seat {seat:?} was allocated and is not stored"),
+        );
     }
     for seat in stored.seats.difference(&seats) {
-        found.add(Kind::Unexpected, format!("seat {seat:?} is stored and was not allocated"));
+        found.add(
+            Kind::Unexpected,
+            format!("seat {seat:?} is stored and was not allocated"),
+        );
     }
 }

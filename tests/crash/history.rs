@@ -194,7 +194,10 @@ impl History {
             if let Some(granted) = all.get_mut(reservation) {
                 let began = granted.ended_at.unwrap_or(i64::MAX).min(call.first_sent);
                 granted.ended_at = Some(began);
-                granted.is_ended |= call.answers.iter().any(|(_, answer)| *answer == Answer::Done);
+                granted.is_ended |= call
+                    .answers
+                    .iter()
+                    .any(|(_, answer)| *answer == Answer::Done);
             }
         }
         all
@@ -203,7 +206,11 @@ impl History {
     /// Returns the seats that exist now, as the clients know it.
     pub fn seats(&self) -> BTreeSet<(u32, String)> {
         let mut seats = BTreeSet::new();
-        let done = |call: &Call| call.answers.iter().any(|(_, answer)| *answer == Answer::Done);
+        let done = |call: &Call| {
+            call.answers
+                .iter()
+                .any(|(_, answer)| *answer == Answer::Done)
+        };
         for call in self.calls.values() {
             if let (Ask::Allocate { seat }, true) = (&call.ask, done(call)) {
                 seats.insert((call.customer, seat.clone()));

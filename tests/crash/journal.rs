@@ -57,7 +57,10 @@ pub enum Ask {
     /// Takes a place among the jobs in flight.
     Start { ttl: i64 },
     /// Ends a reservation; its last event is logged as an event.
-    Commit { reservation: String, event: Option<String> },
+    Commit {
+        reservation: String,
+        event: Option<String>,
+    },
     /// Gives a reservation back.
     Release { reservation: String },
     /// Lets a reservation live longer.

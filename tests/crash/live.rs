@@ -23,9 +23,13 @@ const LISTED: [u32; 4] = [0, COLD / 2, COLD, COLD + HOT - 1];
 
 /// Connects and runs something to its end.
 fn with_server<T>(addr: SocketAddr, run: impl AsyncFnOnce(Channel) -> Result<T>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
-        let channel = Endpoint::from_shared(format!("http://{addr}"))?.connect().await?;
+        let channel = Endpoint::from_shared(format!("http://{addr}"))?
+            .connect()
+            .await?;
         run(channel).await
     })
 }
@@ -61,7 +65,9 @@ pub fn check(
 ) -> Result<()> {
     with_server(addr, async |channel| {
         let mut metering = MeteringServiceClient::new(channel.clone());
-        let usage = usage(&mut metering, began).await.map_err(|error| format!("GetUsage: {error}"))?;
+        let usage = usage(&mut metering, began)
+            .await
+            .map_err(|error| format!("GetUsage: {error}"))?;
         compare_totals("told by GetUsage", totals, &usage, found);
         for customer in LISTED {
             let listed = list(&mut metering, customer).await;
@@ -108,7 +114,10 @@ async fn list(metering: &mut MeteringServiceClient<Channel>, customer: u32) -> R
     };
     let mut ids = Vec::new();
     loop {
-        let page = metering.list_usage_events(request.clone()).await?.into_inner();
+        let page = metering
+            .list_usage_events(request.clone())
+            .await?
+            .into_inner();
         let events = page.events.into_iter().filter_map(|stored| stored.event);
         ids.extend(events.map(|event| event.event_id));
         if page.next_page_token.is_empty() {
@@ -122,28 +131,45 @@ fn compare_list(customer: u32, listed: &[String], history: &History, found: &mut
     let mut seen = BTreeSet::new();
     for id in listed {
         if !seen.insert(id) {
-            found.add(Kind::Duplicated, format!("customer {customer}: {id} is listed twice"));
+            found.add(
+                Kind::Duplicated,
+                format!("customer {customer}: {id} is listed twice"),
+            );
         }
         if !history.events.contains_key(&(customer, id.clone())) {
-            found.add(Kind::Unexpected, format!("customer {customer}: {id} is listed and was never sent"));
+            found.add(
+                Kind::Unexpected,
+                format!("customer {customer}: {id} is listed and was never sent"),
+            );
         }
     }
-    let sent = history.events.range((customer, String::new())..(customer + 1, String::new()));
+    let sent = history
+        .events
+        .range((customer, String::new())..(customer + 1, String::new()));
     for ((_, id), _) in sent.filter(|(_, sent)| sent.acked().is_some()) {
         if !seen.contains(id) {
-            found.add(Kind::Lost, format!("customer {customer}: {id} is acknowledged and not listed"));
+            found.add(
+                Kind::Lost,
+                format!("customer {customer}: {id} is acknowledged and not listed"),
+            );
         }
     }
 }
 
-async fn audit(mut operations: OperationsServiceClient<Channel>, found: &mut Findings) -> Result<()> {
+async fn audit(
+    mut operations: OperationsServiceClient<Channel>,
+    found: &mut Findings,
+) -> Result<()> {
     let mut request = pb::AuditCountersRequest {
         page_size: 1000,
         ..pb::AuditCountersRequest::default()
     };
     let mut checked = 0;
     loop {
-        let page = operations.audit_counters(request.clone()).await?.into_inner();
+        let page = operations
+            .audit_counters(request.clone())
+            .await?
+            .into_inner();
         checked += page.counters_checked;
         for wrong in &page.mismatches {
             found.add(Kind::Counter, format!("AuditCounters: {wrong:?}"));

@@ -71,7 +71,8 @@ fn long_run(args: &[String]) -> Result<bool, Box<dyn std::error::Error + Send + 
 /// Runs the tests whose names contain one of the words given, as `cargo test` does.
 fn run_tests(args: &[String]) -> ExitCode {
     let filters: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let is_wanted = |name: &str| filters.is_empty() || filters.iter().any(|word| name.contains(*word));
+    let is_wanted =
+        |name: &str| filters.is_empty() || filters.iter().any(|word| name.contains(*word));
     let wanted = || tests::ALL.iter().filter(|test| is_wanted(test.name));
     if args.iter().any(|arg| arg == "--list") {
         wanted().for_each(|test| println!("{}: test", test.name));
@@ -90,6 +91,13 @@ fn run_tests(args: &[String]) -> ExitCode {
             failed.push(test.name);
         }
     }
-    println!("crash tests: {passed} passed; {} failed; {ignored} ignored", failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "crash tests: {passed} passed; {} failed; {ignored} ignored",
+        failed.len()
+    );
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

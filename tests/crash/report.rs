@@ -49,11 +49,23 @@ impl Outcome {
                 idle.push(format!("{what}: {is}, at least {least} are needed"));
             }
         };
-        need("acknowledged", self.acked, if is_long { ACKED_MIN } else { 1 });
-        need("kills in flight", self.kills_in_flight, if is_long { KILLS_MIN } else { 1 });
+        need(
+            "acknowledged",
+            self.acked,
+            if is_long { ACKED_MIN } else { 1 },
+        );
+        need(
+            "kills in flight",
+            self.kills_in_flight,
+            if is_long { KILLS_MIN } else { 1 },
+        );
         need("admitted", self.admitted, 1);
         need("denied", self.denied, 1);
-        need("failpoints", self.hit.len(), failpoint::ALL.len().min(self.rounds));
+        need(
+            "failpoints",
+            self.hit.len(),
+            failpoint::ALL.len().min(self.rounds),
+        );
         idle
     }
 

@@ -76,7 +76,10 @@ impl Server {
             command.env("BURSAR_FAULT", fault);
         }
         let mut child = command.spawn()?;
-        let stderr = child.stderr.take().ok_or_else(|| io::Error::other("no standard error"))?;
+        let stderr = child
+            .stderr
+            .take()
+            .ok_or_else(|| io::Error::other("no standard error"))?;
         let last_lines = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&last_lines);
         let (tell, said) = channel();
@@ -102,7 +105,10 @@ impl Server {
         match server.said.recv_timeout(START_WAIT) {
             Ok(Said::Serving(addr)) => server.addr = addr,
             Ok(Said::Failpoint(_)) | Err(_) => {
-                return Err(io::Error::other(format!("the server does not start:\n{}", server.log())));
+                return Err(io::Error::other(format!(
+                    "the server does not start:\n{}",
+                    server.log()
+                )));
             }
         }
         Ok(server)
@@ -141,16 +147,26 @@ impl Server {
         let watch = Stopwatch::start();
         while watch.elapsed() < STOP_WAIT {
             if let Some(status) = self.child.try_wait()? {
-                return if status.success() { Ok(()) } else { Err(self.ended(status)) };
+                return if status.success() {
+                    Ok(())
+                } else {
+                    Err(self.ended(status))
+                };
             }
             // The channel ends with the process.
             let _ = self.said.recv_timeout(Duration::from_millis(20));
         }
-        Err(io::Error::other(format!("the server does not stop:\n{}", self.log())))
+        Err(io::Error::other(format!(
+            "the server does not stop:\n{}",
+            self.log()
+        )))
     }
 
     fn ended(&self, status: ExitStatus) -> io::Error {
-        io::Error::other(format!("the server ended by itself, {status}:\n{}", self.log()))
+        io::Error::other(format!(
+            "the server ended by itself, {status}:\n{}",
+            self.log()
+        ))
     }
 
     fn log(&self) -> String {

@@ -61,7 +61,8 @@ fn events(conn: &Connection, stored: &mut Stored) -> Result<()> {
         let (customer, meter_id): (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
         let kind: i64 = row.get(3)?;
         let known = customer.as_deref().and_then(customer_no);
-        let (Some(customer), Some(meter), 0) = (known, meter_id.as_deref().and_then(meter), kind) else {
+        let (Some(customer), Some(meter), 0) = (known, meter_id.as_deref().and_then(meter), kind)
+        else {
             let text = format!("event {id} of {customer:?}, meter {meter_id:?}, kind {kind}");
             stored.strange.push(text);
             continue;
@@ -97,10 +98,23 @@ fn noted(conn: &Connection, stored: &mut Stored) -> Result<()> {
         };
         let mut rest = keys.as_slice();
         while let [_, length, after @ ..] = rest {
-            let length = if *length == 0 { 16 } else { usize::from(*length) };
-            let (id, after) = after.split_at_checked(length).ok_or("a key of the index ends early")?;
-            let column = if rest[1] == 0 { ValueRef::Blob(id) } else { ValueRef::Text(id) };
-            *stored.noted.entry((customer, event_id(column)?)).or_default() += 1;
+            let length = if *length == 0 {
+                16
+            } else {
+                usize::from(*length)
+            };
+            let (id, after) = after
+                .split_at_checked(length)
+                .ok_or("a key of the index ends early")?;
+            let column = if rest[1] == 0 {
+                ValueRef::Blob(id)
+            } else {
+                ValueRef::Text(id)
+            };
+            *stored
+                .noted
+                .entry((customer, event_id(column)?))
+                .or_default() += 1;
             rest = after;
         }
     }
@@ -129,7 +143,9 @@ fn counters(conn: &Connection, stored: &mut Stored) -> Result<()> {
             reserved: row.get(5)?,
             ring: ring.map_or_else(|| Ok([].into()), |bytes| unpack(&bytes))?,
         };
-        stored.counters.insert((customer, place, row.get(3)?), counter);
+        stored
+            .counters
+            .insert((customer, place, row.get(3)?), counter);
     }
     Ok(())
 }
@@ -154,7 +170,9 @@ fn unpack(bytes: &[u8]) -> Result<std::collections::BTreeMap<i64, i64>> {
     let mut numbers = Vec::new();
     let (mut number, mut shift) = (0_u64, 0_u32);
     for byte in bytes {
-        number |= u64::from(byte & 0x7f).checked_shl(shift).ok_or("a number of a ring is too long")?;
+        number |= u64::from(byte & 0x7f)
+            .checked_shl(shift)
+            .ok_or("a number of a ring is too long")?;
         shift += 7;
         if byte & 0x80 == 0 {
             numbers.push((number >> 1).cast_signed() ^ -((number & 1).cast_signed()));
@@ -184,7 +202,9 @@ fn totals(conn: &Connection, stored: &mut Stored) -> Result<()> {
                 let total = (row.get(2)?, row.get(3)?);
                 stored.totals.insert((customer, meter), total);
             }
-            _ => stored.strange.push(format!("a total of {customer:?}, {meter_id:?}")),
+            _ => stored
+                .strange
+                .push(format!("a total of {customer:?}, {meter_id:?}")),
         }
     }
     Ok(())
@@ -210,7 +230,9 @@ fn reservations(conn: &Connection, stored: &mut Stored) -> Result<()> {
             (Some(customer), Some(state)) => {
                 stored.reservations.insert(id, (customer, state));
             }
-            _ => stored.strange.push(format!("reservation {id} of {customer:?}")),
+            _ => stored
+                .strange
+                .push(format!("reservation {id} of {customer:?}")),
         }
     }
     Ok(())
@@ -229,7 +251,9 @@ fn seats(conn: &Connection, stored: &mut Stored) -> Result<()> {
             (Some(customer), "seats") => {
                 stored.seats.insert((customer, id));
             }
-            _ => stored.strange.push(format!("allocation {id} of {customer:?}, {feature}")),
+            _ => stored
+                .strange
+                .push(format!("allocation {id} of {customer:?}, {feature}")),
         }
     }
     Ok(())

@@ -43,15 +43,27 @@ pub const ALL: &[Test] = &[
     test("a_missing_counter_is_found", missing_counter),
     test("a_wrong_bucket_is_found", wrong_bucket),
     test("over_admission_is_found", over_admitted),
-    test("over_admission_in_a_rolling_window_is_found", over_admitted_rolling),
-    test("over_admission_of_jobs_and_seats_is_found", over_admitted_things),
+    test(
+        "over_admission_in_a_rolling_window_is_found",
+        over_admitted_rolling,
+    ),
+    test(
+        "over_admission_of_jobs_and_seats_is_found",
+        over_admitted_things,
+    ),
     test("a_changed_answer_is_found", changed_answer),
     test("a_lost_reservation_and_seat_are_found", lost_things),
     test("a_missing_answer_is_found", unanswered),
     short_run("short_run", good_run),
     short_run("ack_before_commit_is_found", ack_before_commit),
-    short_run("dedupe_outside_transaction_is_found", dedupe_outside_transaction),
-    short_run("counter_outside_transaction_is_found", counter_outside_transaction),
+    short_run(
+        "dedupe_outside_transaction_is_found",
+        dedupe_outside_transaction,
+    ),
+    short_run(
+        "counter_outside_transaction_is_found",
+        counter_outside_transaction,
+    ),
     short_run("decision_outside_lock_is_found", decision_outside_lock),
 ];
 
@@ -107,7 +119,10 @@ impl Scene {
             event: Some("e".to_owned()),
         };
         scene.call("k1", ask, (8, 9), Answer::Done);
-        scene.stored.reservations.insert("res-r1".to_owned(), (HOT, State::Committed));
+        scene
+            .stored
+            .reservations
+            .insert("res-r1".to_owned(), (HOT, State::Committed));
         scene.reserved(-50);
         scene.start("j1", 9, 10);
         scene.seat("s1", 10, 11);
@@ -119,20 +134,33 @@ impl Scene {
         self.send(customer, id, 0, &content, sent);
         self.answer(customer, id, 0, EventAnswer::Recorded, acked);
         // That of reservations: they are made in the middle between two seconds.
-        let reserved = content.reservation.as_ref().map(|_| BEGAN + 5 * SECOND + SECOND / 2);
-        let count_time = reserved.or(content.event_time).unwrap_or(BEGAN + sent * SECOND);
+        let reserved = content
+            .reservation
+            .as_ref()
+            .map(|_| BEGAN + 5 * SECOND + SECOND / 2);
+        let count_time = reserved
+            .or(content.event_time)
+            .unwrap_or(BEGAN + sent * SECOND);
         let weighted = content.meter.weigh(content.quantity, content.large);
         for (place, counter) in COUNTERS.iter().enumerate() {
             if counter.meter == content.meter && (content.large || !counter.large_only) {
                 let start = counter.window.start(TIMES.anchor, count_time).unwrap_or(0);
-                let row = self.stored.counters.entry((customer, place, start)).or_default();
+                let row = self
+                    .stored
+                    .counters
+                    .entry((customer, place, start))
+                    .or_default();
                 match counter.window.bucket_width() {
                     Some(width) => *row.ring.entry(count_time / width).or_default() += weighted,
                     None => row.used += weighted,
                 }
             }
         }
-        let total = self.stored.totals.entry((customer, content.meter)).or_default();
+        let total = self
+            .stored
+            .totals
+            .entry((customer, content.meter))
+            .or_default();
         *total = (total.0 + 1, total.1 + weighted);
         let key = (customer, id.to_owned());
         self.stored.noted.insert(key.clone(), 1);
@@ -188,7 +216,9 @@ impl Scene {
         };
         let answer = granted(request, units, sent);
         self.call(request, ask, (sent, known), answer);
-        self.stored.reservations.insert(format!("res-{request}"), (HOT, State::Open));
+        self.stored
+            .reservations
+            .insert(format!("res-{request}"), (HOT, State::Open));
         self.reserved(units);
     }
 
@@ -205,7 +235,9 @@ impl Scene {
     fn start(&mut self, request: &str, sent: i64, known: i64) {
         let ask = Ask::Start { ttl: 600 * SECOND };
         self.call(request, ask, (sent, known), granted(request, 1, sent));
-        self.stored.reservations.insert(format!("res-{request}"), (HOT, State::Open));
+        self.stored
+            .reservations
+            .insert(format!("res-{request}"), (HOT, State::Open));
     }
 
     fn seat(&mut self, seat: &str, sent: i64, known: i64) {
@@ -221,7 +253,9 @@ impl Scene {
         let mut rows = self.stored.counters.iter_mut();
         let found = rows.find(|((who, place, _), _)| {
             let counter = COUNTERS[*place];
-            *who == customer && counter.meter == meter && counter.window.bucket_width().is_some() == is_rolling
+            *who == customer
+                && counter.meter == meter
+                && counter.window.bucket_width().is_some() == is_rolling
         });
         found.expect("the scene has it").1
     }
@@ -270,7 +304,13 @@ fn altered() {
     let mut sent = content(Meter::Tokens, 7);
     sent.quantity = 8;
     scene.send(0, "b", 1, &sent, 20);
-    scene.answer(0, "b", 1, EventAnswer::Rejected("EVENT_ID_REUSED".to_owned()), 21);
+    scene.answer(
+        0,
+        "b",
+        1,
+        EventAnswer::Rejected("EVENT_ID_REUSED".to_owned()),
+        21,
+    );
     let row = &mut scene.stored.events.get_mut(&key(0, "b")).unwrap()[0];
     row.content = sent;
     row.weighted += 1000;
@@ -340,7 +380,10 @@ fn wrong_reserved() {
 
 fn missing_counter() {
     let mut scene = Scene::good();
-    scene.stored.counters.retain(|(customer, _, _), _| *customer != 1);
+    scene
+        .stored
+        .counters
+        .retain(|(customer, _, _), _| *customer != 1);
     assert_eq!(scene.kinds(), [Kind::Counter]);
 }
 
@@ -363,7 +406,10 @@ fn over_admitted() {
         reservation: "res-r8".to_owned(),
     };
     scene.call("k8", ask, (22, 23), Answer::Done);
-    scene.stored.reservations.insert("res-r8".to_owned(), (HOT, State::Released));
+    scene
+        .stored
+        .reservations
+        .insert("res-r8".to_owned(), (HOT, State::Released));
     scene.reserved(-1_300);
     scene.reserve("r9", 1_300, 24, 25);
     assert_eq!(scene.kinds(), []);
@@ -402,7 +448,14 @@ fn changed_answer() {
     });
     assert_eq!(scene.kinds(), [Kind::Answer]);
     let mut scene = Scene::good();
-    scene.call("k2", Ask::Release { reservation: "res-r2".to_owned() }, (20, 21), Answer::Failed("WHY".to_owned()));
+    scene.call(
+        "k2",
+        Ask::Release {
+            reservation: "res-r2".to_owned(),
+        },
+        (20, 21),
+        Answer::Failed("WHY".to_owned()),
+    );
     assert_eq!(scene.kinds(), [Kind::Answer]);
 }
 
@@ -414,7 +467,10 @@ fn lost_things() {
     scene.stored.seats.clear();
     assert_eq!(scene.kinds(), [Kind::Lost]);
     let mut scene = Scene::good();
-    scene.stored.reservations.insert("res-nobody".to_owned(), (HOT, State::Open));
+    scene
+        .stored
+        .reservations
+        .insert("res-nobody".to_owned(), (HOT, State::Open));
     scene.stored.seats.insert((HOT, "s7".to_owned()));
     assert_eq!(scene.kinds(), [Kind::Unexpected]);
 }
@@ -456,21 +512,45 @@ fn short(
 fn reveals(fault: &'static str, rounds: usize, schedule: Schedule, kind: Kind) {
     assert!(bursar::failpoint::FAULTS.contains(&fault));
     let outcome = short(rounds, schedule, Some(fault), 1_000);
-    assert!(outcome.findings.count(kind) > 0, "{fault} was not found, seed {}", outcome.seed);
+    assert!(
+        outcome.findings.count(kind) > 0,
+        "{fault} was not found, seed {}",
+        outcome.seed
+    );
 }
 
 fn ack_before_commit() {
-    reveals("ack_before_commit", 3, Schedule::At("commit.before_commit"), Kind::Lost);
+    reveals(
+        "ack_before_commit",
+        3,
+        Schedule::At("commit.before_commit"),
+        Kind::Lost,
+    );
 }
 
 fn dedupe_outside_transaction() {
-    reveals("dedupe_outside_transaction", 3, Schedule::At("commit.after_commit"), Kind::Duplicated);
+    reveals(
+        "dedupe_outside_transaction",
+        3,
+        Schedule::At("commit.after_commit"),
+        Kind::Duplicated,
+    );
 }
 
 fn counter_outside_transaction() {
-    reveals("counter_outside_transaction", 3, Schedule::At("fault.between"), Kind::Counter);
+    reveals(
+        "counter_outside_transaction",
+        3,
+        Schedule::At("fault.between"),
+        Kind::Counter,
+    );
 }
 
 fn decision_outside_lock() {
-    reveals("decision_outside_lock", 1, Schedule::Random, Kind::OverAdmitted);
+    reveals(
+        "decision_outside_lock",
+        1,
+        Schedule::Random,
+        Kind::OverAdmitted,
+    );
 }

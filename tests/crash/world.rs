@@ -17,7 +17,10 @@ const DAY: i64 = 24 * HOUR;
 
 /// Returns the id of a customer.
 pub fn customer_id(customer: u32) -> String {
-    format!("{}-{customer}", if customer < COLD { "cold" } else { "hot" })
+    format!(
+        "{}-{customer}",
+        if customer < COLD { "cold" } else { "hot" }
+    )
 }
 
 /// Returns the number of a customer of ours.
@@ -27,7 +30,9 @@ pub fn customer_no(id: &str) -> Option<u32> {
 }
 
 /// The meters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Meter {
     /// Summed and weighted; recorded only.
     Tokens,
@@ -133,7 +138,12 @@ pub const COUNTERS: [Counter; 8] = [
     counter(Meter::Calls, false, DAILY, None),
     counter(Meter::Units, false, ALWAYS, Some(20_000)),
     counter(Meter::Units, false, HOURLY, Some(4_000)),
-    counter(Meter::Units, false, ("1m", Window::Rolling(MINUTE)), Some(1_500)),
+    counter(
+        Meter::Units,
+        false,
+        ("1m", Window::Rolling(MINUTE)),
+        Some(1_500),
+    ),
 ];
 
 /// How many things may be in flight.

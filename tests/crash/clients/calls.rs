@@ -121,10 +121,16 @@ fn draw(client: &mut Client, holdings: &mut Holdings) -> Vec<Job> {
             35..60 => {
                 let ttl = if client.draw.chance(10) { SHORT } else { LONG };
                 let least = if client.draw.chance(50) { 1 } else { quantity };
-                call(Ask::Reserve { quantity, least, ttl })
+                call(Ask::Reserve {
+                    quantity,
+                    least,
+                    ttl,
+                })
             }
             60..70 => call(Ask::Start { ttl: LONG }),
-            70..76 => call(Ask::Allocate { seat: request.clone() }),
+            70..76 => call(Ask::Allocate {
+                seat: request.clone(),
+            }),
             76..80 => match holdings.seats.pop_front() {
                 Some((customer, seat)) => Job::call(customer, request, Ask::Deallocate { seat }),
                 None => continue,
@@ -151,14 +157,23 @@ fn draw(client: &mut Client, holdings: &mut Holdings) -> Vec<Job> {
 }
 
 /// Ends a reservation in one of its ways.
-fn end(client: &mut Client, request: String, (customer, reservation, granted): (u32, String, i64)) -> Job {
+fn end(
+    client: &mut Client,
+    request: String,
+    (customer, reservation, granted): (u32, String, i64),
+) -> Job {
     if client.draw.chance(30) {
         return Job::call(customer, request, Ask::Release { reservation });
     }
     // A job in flight is granted no units and uses none.
     let event = (granted > 0).then(|| {
         let quantity = client.draw.between(0, granted);
-        units(client.draw.id(), customer, quantity, Some(reservation.clone()))
+        units(
+            client.draw.id(),
+            customer,
+            quantity,
+            Some(reservation.clone()),
+        )
     });
     Job::Call {
         customer,
@@ -208,7 +223,9 @@ async fn one(job: Job, channel: Channel) -> Option<Outcome> {
         Job::Batch(events) => {
             let events = events.iter().map(wire::event).collect();
             let request = pb::RecordUsageBatchRequest { events };
-            let answer = MeteringServiceClient::new(channel).record_usage_batch(request).await;
+            let answer = MeteringServiceClient::new(channel)
+                .record_usage_batch(request)
+                .await;
             let results = answer.ok()?.into_inner().results;
             Some(Outcome::Batch(results.iter().map(wire::result).collect()))
         }
@@ -218,7 +235,9 @@ async fn one(job: Job, channel: Channel) -> Option<Outcome> {
                 feature_id: "units".to_owned(),
                 verbose: false,
             };
-            let answer = EntitlementServiceClient::new(channel).consume(request).await;
+            let answer = EntitlementServiceClient::new(channel)
+                .consume(request)
+                .await;
             let answer = match answer {
                 Ok(answer) => match answer.into_inner().result {
                     Some(result) => wire::result(&result)?,
@@ -238,7 +257,9 @@ async fn one(job: Job, channel: Channel) -> Option<Outcome> {
             let service = EntitlementServiceClient::new(channel);
             match call(service, customer, request, ask, event).await {
                 Ok(answer) => Some(Outcome::Call(answer)),
-                Err(status) => wire::failure(&status).map(|reason| Outcome::Call(Answer::Failed(reason))),
+                Err(status) => {
+                    wire::failure(&status).map(|reason| Outcome::Call(Answer::Failed(reason)))
+                }
             }
         }
     }
@@ -254,11 +275,17 @@ async fn call(
     let customer_id = customer_id(customer);
     let done = Ok(Answer::Done);
     match ask {
-        Ask::Reserve { quantity, least, ttl } => {
+        Ask::Reserve {
+            quantity,
+            least,
+            ttl,
+        } => {
             let item = item("units", quantity, least);
             reserve(service, request_id, customer_id, item, ttl).await
         }
-        Ask::Start { ttl } => reserve(service, request_id, customer_id, item("jobs", 1, 1), ttl).await,
+        Ask::Start { ttl } => {
+            reserve(service, request_id, customer_id, item("jobs", 1, 1), ttl).await
+        }
         Ask::Commit { reservation, .. } => {
             let request = pb::CommitReservationRequest {
                 request_id,
@@ -295,7 +322,11 @@ async fn call(
             };
             let answer = service.allocate(request).await?.into_inner();
             let is_allowed = answer.decision.is_some_and(|decision| decision.allowed);
-            Ok(if is_allowed { Answer::Done } else { Answer::Denied })
+            Ok(if is_allowed {
+                Answer::Done
+            } else {
+                Answer::Denied
+            })
         }
         Ask::Deallocate { seat } => {
             let request = pb::DeallocateRequest {
@@ -377,7 +408,11 @@ fn settle(
             (Job::Consume(event), Some(Outcome::Event(answer))) => {
                 if answer.is_stored() && client.draw.chance(7) {
                     let event = event.clone();
-                    let reused = if client.draw.chance(30) { other(event) } else { event };
+                    let reused = if client.draw.chance(30) {
+                        other(event)
+                    } else {
+                        event
+                    };
                     holdings.done.push_back(Job::Consume(reused));
                 }
                 lines.push(event.answered_at(at, answer));
@@ -393,7 +428,13 @@ fn settle(
     Ok(again)
 }
 
-fn take_event(client: &mut Client, event: Event, answer: EventAnswer, at: i64, lines: &mut Vec<Line>) {
+fn take_event(
+    client: &mut Client,
+    event: Event,
+    answer: EventAnswer,
+    at: i64,
+    lines: &mut Vec<Line>,
+) {
     lines.push(event.answered_at(at, answer.clone()));
     if answer.is_stored() {
         client.draw.remember(event);
@@ -431,8 +472,18 @@ fn take_call(
         return;
     }
     match (ask, &answer) {
-        (Ask::Reserve { ttl: LONG, .. }, Answer::Reserved { reservation, granted, .. }) => {
-            keep(&mut holdings.held, (*customer, reservation.clone(), *granted));
+        (
+            Ask::Reserve { ttl: LONG, .. },
+            Answer::Reserved {
+                reservation,
+                granted,
+                ..
+            },
+        ) => {
+            keep(
+                &mut holdings.held,
+                (*customer, reservation.clone(), *granted),
+            );
         }
         (Ask::Start { .. }, Answer::Reserved { reservation, .. }) => {
             keep(&mut holdings.held, (*customer, reservation.clone(), 0));
@@ -474,7 +525,11 @@ impl Job {
                     request: request.clone(),
                     ask: ask.clone(),
                 };
-                event.iter().map(|event| event.sent_at(at)).chain([call]).collect()
+                event
+                    .iter()
+                    .map(|event| event.sent_at(at))
+                    .chain([call])
+                    .collect()
             }
         }
     }

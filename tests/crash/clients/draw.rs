@@ -48,7 +48,9 @@ impl Draw {
     pub fn id(&mut self) -> String {
         self.drawn += 1;
         if self.rng.random_ratio(1, 2) {
-            uuid::Builder::from_random_bytes(self.rng.random()).into_uuid().to_string()
+            uuid::Builder::from_random_bytes(self.rng.random())
+                .into_uuid()
+                .to_string()
         } else {
             format!("c{}-{}", self.client, self.drawn)
         }
@@ -76,9 +78,17 @@ impl Draw {
             }
             return event;
         }
-        let meter = if self.chance(70) { Meter::Tokens } else { Meter::Calls };
+        let meter = if self.chance(70) {
+            Meter::Tokens
+        } else {
+            Meter::Calls
+        };
         let stated = self.chance(70);
-        let back = if self.chance(50) { 60 * SECOND } else { 3 * DAY };
+        let back = if self.chance(50) {
+            60 * SECOND
+        } else {
+            3 * DAY
+        };
         let event_time = self.began - self.rng.random_range(0..back);
         Event {
             customer: self.rng.random_range(0..COLD),

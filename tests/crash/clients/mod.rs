@@ -49,7 +49,9 @@ impl Ground {
     pub fn new(folder: &Path, seed: u64) -> Arc<Self> {
         Arc::new(Self {
             server: watch::Sender::new(None),
-            unanswered: (0..STREAMS + CALLERS).map(|_| AtomicUsize::new(0)).collect(),
+            unanswered: (0..STREAMS + CALLERS)
+                .map(|_| AtomicUsize::new(0))
+                .collect(),
             acked: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
@@ -67,7 +69,10 @@ impl Ground {
 
     /// Returns how many requests and events wait for an answer.
     pub fn unanswered(&self) -> usize {
-        self.unanswered.iter().map(|one| one.load(Ordering::Relaxed)).sum()
+        self.unanswered
+            .iter()
+            .map(|one| one.load(Ordering::Relaxed))
+            .sum()
     }
 
     pub fn acked(&self) -> usize {
@@ -106,7 +111,9 @@ impl Ground {
 
     /// Returns the paths of all logs.
     pub fn journals(&self) -> Vec<PathBuf> {
-        (0..self.unanswered.len()).map(|client| self.journal(client)).collect()
+        (0..self.unanswered.len())
+            .map(|client| self.journal(client))
+            .collect()
     }
 }
 
@@ -138,7 +145,9 @@ pub fn start(ground: &Arc<Ground>) -> io::Result<Vec<std::thread::JoinHandle<io:
 
 impl Client {
     fn run(self) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(async {
             if self.number < STREAMS {
                 stream::run(self).await
@@ -157,7 +166,8 @@ impl Client {
             }
             let addr = *server.borrow_and_update();
             if let Some(addr) = addr {
-                let endpoint = Endpoint::from_shared(format!("http://{addr}")).expect("an address is a URI");
+                let endpoint =
+                    Endpoint::from_shared(format!("http://{addr}")).expect("an address is a URI");
                 if let Ok(channel) = endpoint.timeout(CALL_TIMEOUT).connect().await {
                     return Some(channel);
                 }

@@ -105,7 +105,11 @@ async fn fill(
 }
 
 /// Logs what an answer settles.
-fn take(client: &mut Client, window: &mut Window, answer: &pb::RecordUsageResponse) -> io::Result<()> {
+fn take(
+    client: &mut Client,
+    window: &mut Window,
+    answer: &pb::RecordUsageResponse,
+) -> io::Result<()> {
     let at = client.ground.now();
     let (mut lines, mut again) = (Vec::new(), Vec::new());
     while window.acked < answer.acked_through {
@@ -114,7 +118,10 @@ fn take(client: &mut Client, window: &mut Window, answer: &pb::RecordUsageRespon
         let Some(event) = window.waiting.pop_front() else {
             return Err(io::Error::other("more is acknowledged than was sent"));
         };
-        let reject = answer.rejects.iter().find(|reject| reject.seq == window.acked);
+        let reject = answer
+            .rejects
+            .iter()
+            .find(|reject| reject.seq == window.acked);
         let settled = match reject.map(wire::reject) {
             None => Some(EventAnswer::Accepted),
             Some(Some(reason)) => Some(EventAnswer::Rejected(reason)),

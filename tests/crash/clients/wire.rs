@@ -19,7 +19,9 @@ pub struct Event {
 /// Returns an event as a message.
 pub fn event(event: &Event) -> pb::UsageEvent {
     let content = &event.content;
-    let model = content.large.then(|| ("model".to_owned(), "large".to_owned()));
+    let model = content
+        .large
+        .then(|| ("model".to_owned(), "large".to_owned()));
     pb::UsageEvent {
         event_id: event.id.clone(),
         customer_id: customer_id(event.customer),
@@ -40,7 +42,9 @@ pub fn timestamp(micros: i64) -> prost_types::Timestamp {
 }
 
 pub fn micros(time: Option<&prost_types::Timestamp>) -> i64 {
-    time.map_or(0, |time| time.seconds * SECOND + i64::from(time.nanos) / 1000)
+    time.map_or(0, |time| {
+        time.seconds * SECOND + i64::from(time.nanos) / 1000
+    })
 }
 
 /// Returns what a result says, `None`: send it again.
@@ -72,7 +76,11 @@ pub fn failure(status: &Status) -> Option<String> {
     }
     match status.code() {
         // What a connection that breaks looks like.
-        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Internal | Code::DeadlineExceeded => None,
+        Code::Unavailable
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::Internal
+        | Code::DeadlineExceeded => None,
         code => Some(format!("{code:?}: {}", status.message())),
     }
 }
