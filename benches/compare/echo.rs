@@ -67,3 +67,42 @@ impl Service<http::Request<tonic::body::Body>> for Echo {
 pub fn address(line: &str) -> Option<SocketAddr> {
     line.strip_prefix("listening ")?.trim().parse().ok()
 }
+
+/// Serves echoes for ever, in bursar's layout: one thread per core with a runtime of its own, and one acceptor
+/// that hands connections out in turn.
+pub fn serve(payload: usize) -> ! {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let echo = Echo(vec![7; payload].into());
+    let lanes: Vec<_> = (0..threads).map(|_| lane(echo.clone())).collect();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    eprintln!("listening {}", listener.local_addr().expect("a bound address"));
+    for turn in 0.. {
+        let (socket, _) = listener.accept().expect("a connection");
+        socket.set_nodelay(true).expect("a socket option");
+        socket.set_nonblocking(true).expect("a socket option");
+        lanes[turn % lanes.len()].blocking_send(socket).expect("the lane lives");
+    }
+    unreachable!("an endless loop ends")
+}
+
+fn lane(echo: Echo) -> tokio::sync::mpsc::Sender<std::net::TcpStream> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(64);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime can be made");
+    std::thread::spawn(move || {
+        let sockets = tokio_stream::wrappers::ReceiverStream::new(receiver);
+        let sockets =
+            tokio_stream::StreamExt::map(sockets, tokio::net::TcpStream::from_std);
+        // The same windows as bursar's.
+        let served = tonic::transport::Server::builder()
+            .initial_stream_window_size(256 * 1024)
+            .initial_connection_window_size(32 * 1024 * 1024)
+            .max_concurrent_streams(1024)
+            .add_service(echo)
+            .serve_with_incoming(sockets);
+        runtime.block_on(served).expect("the echo serves");
+    });
+    sender
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::cell::{Cell, Inner};
 use super::error::Error;
+use super::reserve::{rate_tokens, take};
 use super::{Engine, Outage};
 use crate::domain::account::{Account, Ask, smallest_plan};
 use crate::domain::catalog::FeatureKind;
@@ -35,6 +36,8 @@ pub struct CheckMode {
     pub dry_run: bool,
     /// List each limit.
     pub verbose: bool,
+    /// Several asks are one request: each is decided as if those before it were granted.
+    pub all_or_none: bool,
 }
 
 impl Engine {
@@ -88,6 +91,9 @@ impl Engine {
             }
             return Ok(vec![decision; asks.len()]);
         };
+        if mode.all_or_none {
+            return self.check_together(&cell, subaccount, asks, mode);
+        }
         Ok(asks
             .iter()
             .map(|ask| self.check_cell(&cell, subaccount, ask, mode))
@@ -116,30 +122,20 @@ impl Engine {
         let seen = inner.look(now, |account| {
             let decision = account.check(&domain_ask, now);
             let rate = account.rate_of(&ask.feature);
+            let tokens = rate_tokens(account, &ask.feature, ask.quantity);
+            let rate = rate.map(|rate| (rate, tokens));
             (self.finish(account, &domain_ask, decision, outage), rate)
         });
         let Some((mut decision, rate)) = seen else {
             return Decision::denied(Reason::CustomerUnknown, now);
         };
-        if let (Some(rate), true, false) = (rate, decision.allowed, mode.dry_run) {
-            let tokens = u32::try_from(ask.quantity).unwrap_or(u32::MAX);
-            let taken = inner
-                .rates
-                .take(&ask.feature, rate, tokens, &self.shared.rates);
-            if let Err(wait) = taken {
-                decision.deny(Reason::RateLimited);
-                decision.retry_after = Some(wait);
-                decision.approximate = true;
-            }
+        if let (Some((rate, tokens)), true, false) = (rate, decision.allowed, mode.dry_run) {
+            let rates = &mut inner.rates;
+            let feature = &ask.feature;
+            take(rates, feature, rate, tokens, &self.shared, &mut decision);
         }
         drop(inner);
-        if decision.allowed {
-            self.shared.gauges.checks_allowed.increment(1);
-        } else {
-            self.shared.gauges.checks_denied.increment(1);
-            self.shared
-                .note_denial(&cell.id, subaccount, &ask.feature, ask.quantity, &decision);
-        }
+        self.shared.note_check(&cell.id, subaccount, ask, &decision);
         decision
     }
 
@@ -180,6 +176,22 @@ impl Engine {
 }
 
 impl super::Shared {
+    /// Counts a check, and logs it when it is denied.
+    pub(super) fn note_check(
+        &self,
+        customer: &CustomerId,
+        subaccount: Option<&SubaccountId>,
+        ask: &CheckAsk,
+        decision: &Decision,
+    ) {
+        if decision.allowed {
+            self.gauges.checks_allowed.increment(1);
+        } else {
+            self.gauges.checks_denied.increment(1);
+            self.note_denial(customer, subaccount, &ask.feature, ask.quantity, decision);
+        }
+    }
+
     /// Names the smallest plan that would allow what a plan's limits deny.
     pub(super) fn suggest_plan(&self, account: &Account, ask: &Ask<'_>, decision: &mut Decision) {
         match decision.reason {

@@ -13,6 +13,7 @@ mod background;
 mod catalogs;
 mod cell;
 mod check;
+mod check_together;
 mod collect;
 mod committer;
 mod consume;

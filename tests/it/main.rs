@@ -1,4 +1,7 @@
 //! The integration tests, in one binary.
 
+mod admin;
+mod edge;
+mod harness;
 mod laws;
 mod tidy;

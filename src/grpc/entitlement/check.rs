@@ -24,6 +24,7 @@ pub(super) async fn check_entitlement(
     let mode = CheckMode {
         dry_run: request.dry_run,
         verbose: request.verbose,
+        all_or_none: false,
     };
     let made = match engine.check_in_memory(&customer, subaccount.as_ref(), &ask, mode) {
         Some(made) => made,
@@ -58,6 +59,7 @@ pub(super) async fn batch_check_entitlements(
     let mode = CheckMode {
         dry_run: request.dry_run,
         verbose: request.verbose,
+        all_or_none: request.all_or_none,
     };
     let made = engine
         .check(&customer, subaccount.as_ref(), &asks, mode)

@@ -1,0 +1,93 @@
+//! Pairs of Reserve and CommitReservation, on one limit that all share and on many.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bursar::grpc::pb::entitlement_service_client::EntitlementServiceClient;
+use bursar::grpc::pb::{CommitReservationRequest, ReserveItem, ReserveRequest, UsageEvent};
+use tokio::runtime::Runtime;
+use tonic::transport::Channel;
+
+use crate::results::{Results, median};
+use crate::server::{Server, customer};
+use crate::{ROUNDS, scaled};
+
+const LANES: usize = 256;
+const CUSTOMERS: usize = 10_000;
+
+/// Measures both in turn.
+pub fn pairs(runtime: &Runtime, results: &mut Results) {
+    let home = tempfile::tempdir_in(crate::record::target()).expect("a directory");
+    let server = Server::bursar(&home.path().join("bursar.db"));
+    let customers = scaled(CUSTOMERS);
+    let (mut hot, mut spread) = (Vec::new(), Vec::new());
+    runtime.block_on(async {
+        server.create_customers(customers).await;
+        for _ in 0..ROUNDS {
+            hot.push(round(&server, 1).await);
+            spread.push(round(&server, customers).await);
+        }
+    });
+    results.note("reserve_hot_per_s", median(hot));
+    results.note("reserve_spread_per_s", median(spread));
+}
+
+async fn round(server: &Server, customers: usize) -> f64 {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let time = Duration::from_millis(if crate::is_short() { 300 } else { 2_000 });
+    let done = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    let mut channels = Vec::new();
+    for _ in 0..4 {
+        channels.push(server.channel().await);
+    }
+    let lanes: Vec<_> = (0..LANES)
+        .map(|lane| {
+            let mut client = EntitlementServiceClient::new(channels[lane % 4].clone());
+            let done = Arc::clone(&done);
+            tokio::spawn(async move {
+                while started.elapsed() < time {
+                    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+                    pair(&mut client, number, customer(number % customers)).await;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    for lane in lanes {
+        lane.await.expect("the lane ends");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let rate = done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    rate
+}
+
+async fn pair(client: &mut EntitlementServiceClient<Channel>, number: usize, customer_id: String) {
+    let reserve = ReserveRequest {
+        request_id: format!("reserve-{number}"),
+        customer_id: customer_id.clone(),
+        items: vec![ReserveItem {
+            feature_id: "calls".to_owned(),
+            quantity: Some(10),
+            ..ReserveItem::default()
+        }],
+        ..ReserveRequest::default()
+    };
+    let answer = client.reserve(reserve).await.expect("an answer").into_inner();
+    let reservation_id = answer.reservation.expect("it is granted").reservation_id;
+    let commit = CommitReservationRequest {
+        request_id: format!("commit-{number}"),
+        customer_id: customer_id.clone(),
+        reservation_id: reservation_id.clone(),
+        events: vec![UsageEvent {
+            event_id: reservation_id.clone(),
+            customer_id,
+            meter_id: "calls".to_owned(),
+            quantity: 7,
+            reservation_id,
+            ..UsageEvent::default()
+        }],
+    };
+    client.commit_reservation(commit).await.expect("a commit");
+}

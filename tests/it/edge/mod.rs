@@ -1,0 +1,6 @@
+//! The server from outside: calls, the stream, every kind of bad input, health, metrics and drain.
+
+mod calls;
+mod faults;
+mod operation;
+mod stream;
