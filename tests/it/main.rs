@@ -1,5 +1,6 @@
 //! The integration tests, in one binary.
 
+mod admin;
 mod edge;
 mod harness;
 mod laws;

@@ -55,9 +55,10 @@ async fn used(engine: &Engine, of: &str) -> Milli {
     let mode = CheckMode {
         dry_run: true,
         verbose: true,
+        ..CheckMode::default()
     };
-    let made = engine.check(&customer(of), None, &[ask], mode).await;
-    made.unwrap().remove(0).used
+    let answer = engine.check(&customer(of), None, &[ask], mode).await;
+    answer.unwrap().remove(0).used
 }
 
 #[tokio::test]

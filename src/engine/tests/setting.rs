@@ -227,15 +227,15 @@ impl Setting {
             quantity,
             dimensions: Labels::new(),
         };
-        let mode = CheckMode {
+        let how = CheckMode {
             dry_run: true,
             verbose: true,
             ..CheckMode::default()
         };
         let sub = sub.map(subaccount);
         let (acme, asks) = (customer("acme"), [ask]);
-        let answer = self.engine.check(&acme, sub.as_ref(), &asks, mode);
-        answer.await.unwrap().remove(0)
+        let made = self.engine.check(&acme, sub.as_ref(), &asks, how);
+        made.await.unwrap().remove(0)
     }
 
     pub fn plan(&self, id: &str) -> PlanCall {
