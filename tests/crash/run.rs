@@ -14,8 +14,9 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::{Distribution as _, Exp};
 use rand_pcg::Pcg64;
 
-use crate::checker::{Findings, Kind, Times, check, totals_of};
+use crate::checker::{Findings, Kind, Times, check};
 use crate::clients::{self, Ground};
+use crate::fold::totals_of;
 use crate::history::History;
 use crate::report::Outcome;
 use crate::server::{Server, Setup, folder, write_catalog};
@@ -29,9 +30,9 @@ const LONGEST_ROUND: f64 = 2.0;
 /// How long a round waits for what it is about: a first answer, its failpoint.
 const ROUND_WAIT: Duration = Duration::from_secs(15);
 /// How long the last round may take to reach the number of acknowledgements wanted.
-const STEADY_WAIT: Duration = Duration::from_secs(180);
+const STEADY_WAIT: Duration = Duration::from_mins(3);
 /// How long clients may take to get the last answers.
-const END_WAIT: Duration = Duration::from_secs(60);
+const END_WAIT: Duration = Duration::from_mins(1);
 /// The windows of all customers step from this long before the run.
 const ANCHOR_BACK: i64 = 600 * SECOND;
 
@@ -56,8 +57,8 @@ pub struct Plan {
     pub seed: u64,
     pub schedule: Schedule,
     pub fault: Option<&'static str>,
-    /// Acknowledgements that are wanted before the end.
-    pub least_acked: usize,
+    /// Acknowledgements that are wanted before the end, and decisions of limits.
+    pub least: (usize, usize),
 }
 
 /// One round of the schedule.
@@ -153,7 +154,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     }
     server.stop()?;
     (outcome.admitted, outcome.denied) = admission::tally(&history);
-    outcome.acked = ground.acked();
+    outcome.acked = history.acked();
     outcome.findings = found;
     Ok(outcome)
 }
@@ -173,7 +174,8 @@ fn work(
     let server = Server::start(setup, None)?;
     ground.serve_at(Some(server.addr));
     let watch = Stopwatch::start();
-    while ground.acked() < plan.least_acked && watch.elapsed() < STEADY_WAIT {
+    let is_short = || ground.acked() < plan.least.0 || ground.decided() < plan.least.1;
+    while is_short() && watch.elapsed() < STEADY_WAIT {
         server.wait(Duration::from_millis(50));
     }
     ground.end();

@@ -171,7 +171,9 @@ impl Server {
 
     fn log(&self) -> String {
         let lines = self.last_lines.lock().expect("nobody panics with it");
-        lines.iter().map(|line| format!("  | {line}\n")).collect()
+        lines
+            .iter()
+            .fold(String::new(), |text, line| text + "  | " + line + "\n")
     }
 }
 
