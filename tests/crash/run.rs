@@ -66,7 +66,7 @@ struct Round {
     failpoint: Option<(&'static str, u64)>,
     /// How long to wait before the kill.
     wait: Duration,
-    /// Whether to kill without waiting for a first answer, so that the start itself is interrupted.
+    /// Whether to kill it while it starts.
     early: bool,
 }
 
@@ -85,7 +85,9 @@ impl Plan {
                     Schedule::Random => None,
                 };
                 let failpoint = name.map(|name| (name, rng.random_range(3..=25)));
+                let early = failpoint.is_none() && rng.random_ratio(1, 6);
                 let wait = match (self.schedule, failpoint) {
+                    _ if early => rng.random_range(0.0..0.15),
                     (Schedule::At(_), _) => 0.2,
                     (_, Some(_)) => rng.random_range(0.0..0.05),
                     (_, None) => between.sample(rng).min(LONGEST_ROUND),
@@ -93,7 +95,7 @@ impl Plan {
                 Round {
                     failpoint,
                     wait: Duration::from_secs_f64(wait),
-                    early: failpoint.is_none() && rng.random_ratio(1, 8),
+                    early,
                 }
             })
             .collect();
@@ -202,6 +204,17 @@ fn one_round(
 ) -> Result<()> {
     let watch = Stopwatch::start();
     let acked = ground.acked();
+    if round.early {
+        let server = Server::spawn(setup, None)?;
+        server.wait(round.wait);
+        server.kill()?;
+        println!(
+            "round {number}/{}: killed while it starts, after {} ms",
+            plan.rounds,
+            watch.elapsed().as_millis()
+        );
+        return Ok(());
+    }
     let server = Server::start(setup, round.failpoint)?;
     let started = watch.elapsed();
     ground.serve_at(Some(server.addr));
@@ -212,7 +225,6 @@ fn one_round(
             }
             format!("{name}, hit {count}")
         }
-        None if round.early => "at random, at once".to_owned(),
         None => {
             while ground.acked() == acked && watch.elapsed() < ROUND_WAIT {
                 server.wait(Duration::from_millis(5));

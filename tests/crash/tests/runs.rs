@@ -34,7 +34,7 @@ fn short(
 
 fn reveals(fault: &'static str, rounds: usize, schedule: Schedule, kind: Kind) {
     assert!(bursar::failpoint::FAULTS.contains(&fault));
-    let outcome = short(rounds, schedule, Some(fault), (1_000, 1_000));
+    let outcome = short(rounds, schedule, Some(fault), (1_000, 800));
     assert!(
         outcome.findings.count(kind) > 0,
         "{fault} was not found, seed {}",
