@@ -57,7 +57,11 @@ fn complete(report: &Report, plan: &Plan, again: bool) {
     let events = plan.trace.rows.len() as u64 * 2;
     assert!(report.totals_match(), "{report}");
     assert_eq!(report.tally.events, events, "{report}");
-    assert_eq!(report.tally.duplicates, if again { events } else { 0 }, "{report}");
+    assert_eq!(
+        report.tally.duplicates,
+        if again { events } else { 0 },
+        "{report}"
+    );
     assert_eq!(report.tally.rejected(), 0, "{report}");
     assert!(report.tally.denials.is_empty(), "{report}");
 }
@@ -78,11 +82,17 @@ fn a_trace_counts_in_full_and_a_repeat_changes_nothing() {
             ..plan.clone()
         };
         let refused = send(&server, &moved).await;
-        assert_eq!(refused.tally.rejects.keys().collect::<Vec<_>>(), ["EVENT_ID_REUSED"]);
+        assert_eq!(
+            refused.tally.rejects.keys().collect::<Vec<_>>(),
+            ["EVENT_ID_REUSED"]
+        );
         assert!(!refused.totals_match(), "{refused}");
         complete(&send(&server, &plan).await, &plan, true);
         // Another seed is another replay, and is counted apart.
-        let other = Plan { seed: 2, ..plan.clone() };
+        let other = Plan {
+            seed: 2,
+            ..plan.clone()
+        };
         complete(&send(&server, &other).await, &other, false);
     });
     server.stop();
@@ -92,7 +102,10 @@ fn a_trace_counts_in_full_and_a_repeat_changes_nothing() {
 fn reserving_first_counts_the_same() {
     for kind in [Kind::Memory, Kind::Sqlite] {
         let server = server(kind);
-        let plan = Plan { reserve: true, ..plan(sample()) };
+        let plan = Plan {
+            reserve: true,
+            ..plan(sample())
+        };
         run(async {
             let first = send(&server, &plan).await;
             complete(&first, &plan, false);
@@ -107,12 +120,18 @@ fn reserving_first_counts_the_same() {
 #[test]
 fn a_speed_keeps_the_distance_between_requests() {
     let server = server(Kind::Memory);
-    let plan = Plan { speed: Some(400.0), ..plan(sample()) };
+    let plan = Plan {
+        speed: Some(400.0),
+        ..plan(sample())
+    };
     run(async {
         let report = send(&server, &plan).await;
         complete(&report, &plan, false);
         let least = plan.trace.length().as_micros() / 400;
-        assert!(report.tally.elapsed.as_micros() >= least.unsigned_abs().into(), "{report}");
+        assert!(
+            report.tally.elapsed.as_micros() >= least.unsigned_abs().into(),
+            "{report}"
+        );
     });
     server.stop();
 }
