@@ -1,4 +1,4 @@
-//! What a batch writes of the accounts that it changed.
+//! The rows of an account that a batch changed; each once, as it stands in the end.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::domain::id::{CustomerId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::storage::{Changes, CounterRow, CounterSet, CounterShift, CustomerWrite, Use};
 
-/// Takes over the counters that a batch changed.
+/// Gathers the counters that changed.
 pub(super) fn collect_counters(
     account: &mut Account,
     customer: &CustomerId,
@@ -57,7 +57,7 @@ pub(super) fn counter_row(
     }
 }
 
-/// Takes over what a batch changed besides counters.
+/// Gathers what a batch did to an account beside its counters.
 pub(super) fn collect_effects(
     account: &Account,
     customer: &CustomerId,

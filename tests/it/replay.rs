@@ -57,7 +57,11 @@ fn complete(report: &Report, plan: &Plan, again: bool) {
     let events = plan.trace.rows.len() as u64 * 2;
     assert!(report.totals_match(), "{report}");
     assert_eq!(report.tally.events, events, "{report}");
-    assert_eq!(report.tally.duplicates, if again { events } else { 0 }, "{report}");
+    assert_eq!(
+        report.tally.duplicates,
+        if again { events } else { 0 },
+        "{report}"
+    );
     assert_eq!(report.tally.rejected(), 0, "{report}");
     assert!(report.tally.denials.is_empty(), "{report}");
 }
@@ -78,21 +82,30 @@ fn a_trace_counts_in_full_and_a_repeat_changes_nothing() {
             ..plan.clone()
         };
         let refused = send(&server, &moved).await;
-        assert_eq!(refused.tally.rejects.keys().collect::<Vec<_>>(), ["EVENT_ID_REUSED"]);
+        assert_eq!(
+            refused.tally.rejects.keys().collect::<Vec<_>>(),
+            ["EVENT_ID_REUSED"]
+        );
         assert!(!refused.totals_match(), "{refused}");
         complete(&send(&server, &plan).await, &plan, true);
         // Another seed is another replay, and is counted apart.
-        let other = Plan { seed: 2, ..plan.clone() };
+        let other = Plan {
+            seed: 2,
+            ..plan.clone()
+        };
         complete(&send(&server, &other).await, &other, false);
     });
-    server.stop();
+    server.stop().await;
 }
 
 #[test]
 fn reserving_first_counts_the_same() {
     for kind in [Kind::Memory, Kind::Sqlite] {
         let server = server(kind);
-        let plan = Plan { reserve: true, ..plan(sample()) };
+        let plan = Plan {
+            reserve: true,
+            ..plan(sample())
+        };
         run(async {
             let first = send(&server, &plan).await;
             complete(&first, &plan, false);
@@ -100,21 +113,27 @@ fn reserving_first_counts_the_same() {
             assert!(!first.tally.reserves.is_empty());
             complete(&send(&server, &plan).await, &plan, true);
         });
-        server.stop();
+        server.stop().await;
     }
 }
 
 #[test]
 fn a_speed_keeps_the_distance_between_requests() {
     let server = server(Kind::Memory);
-    let plan = Plan { speed: Some(400.0), ..plan(sample()) };
+    let plan = Plan {
+        speed: Some(400.0),
+        ..plan(sample())
+    };
     run(async {
         let report = send(&server, &plan).await;
         complete(&report, &plan, false);
         let least = plan.trace.length().as_micros() / 400;
-        assert!(report.tally.elapsed.as_micros() >= least.unsigned_abs().into(), "{report}");
+        assert!(
+            report.tally.elapsed.as_micros() >= least.unsigned_abs().into(),
+            "{report}"
+        );
     });
-    server.stop();
+    server.stop().await;
 }
 
 #[test]
@@ -126,5 +145,5 @@ fn a_meter_that_the_catalog_lacks_is_told_before_anything_is_sent() {
         let message = refused.expect_err("there is no such meter").to_string();
         assert!(message.contains("no meter context_tokens"), "{message}");
     });
-    server.stop();
+    server.stop().await;
 }

@@ -58,13 +58,7 @@ async fn a_deleted_customer_is_forgotten_and_its_books_are_kept() {
     let setting = Setting::new().await;
     let (engine, acme) = (&setting.engine, customer("acme"));
     setting.used(40).await;
-    assert!(
-        setting
-            .reserve("tokens", 30, None)
-            .await
-            .reservation
-            .is_some()
-    );
+    assert!(setting.hold(30, None).await);
     let deleted = engine.delete_customer("t", request("r"), &acme).await;
     let repeat = engine.delete_customer("t", request("r"), &acme).await;
     assert_eq!(deleted.unwrap(), repeat.unwrap());
@@ -113,7 +107,14 @@ async fn a_deleted_customer_is_forgotten_and_its_books_are_kept() {
     };
     assert_eq!(setting.store.events(query).await.unwrap().items.len(), 1);
     setting.counters_are_right().await;
+}
 
+#[tokio::test]
+async fn a_deleted_customer_takes_nothing_any_more() {
+    let setting = Setting::new().await;
+    let (engine, acme) = (&setting.engine, customer("acme"));
+    let deleted = engine.delete_customer("t", request("r"), &acme).await;
+    deleted.unwrap();
     assert_eq!(
         setting.look("tokens", None).await.reason,
         Reason::CustomerUnknown

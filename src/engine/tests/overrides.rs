@@ -63,13 +63,7 @@ async fn an_override_holds_until_it_ends_and_then_the_plan_does() {
     setting.pass(1, 0);
     let over = setting.look("tokens", None).await;
     assert_eq!((over.limit, over.used.units_up()), (Some(100), 90));
-    assert!(
-        setting
-            .reserve("tokens", 11, None)
-            .await
-            .reservation
-            .is_none()
-    );
+    assert!(!setting.hold(11, None).await);
     wide.expire_time = Some(engine.now());
     let late = engine.set_override("t", request("b"), wide.clone()).await;
     assert_eq!(cause(late), "invalid expire_time");
@@ -131,13 +125,7 @@ async fn a_lowered_limit_takes_nothing_away_and_a_removed_override_gives_it_back
         .unwrap();
     let seen = setting.look("tokens", None).await;
     assert_eq!((seen.limit, seen.reserved.units_up()), (Some(10), 60));
-    assert!(
-        setting
-            .reserve("tokens", 1, None)
-            .await
-            .reservation
-            .is_none()
-    );
+    assert!(!setting.hold(1, None).await);
     let acme = customer("acme");
     let ended = engine
         .release("t", setting.fresh(), acme.clone(), held.id)
@@ -147,13 +135,7 @@ async fn a_lowered_limit_takes_nothing_away_and_a_removed_override_gives_it_back
     remove(request("r")).await.unwrap();
     remove(request("r")).await.unwrap();
     assert_eq!(cause(remove(request("s")).await), "no override");
-    assert!(
-        setting
-            .reserve("tokens", 70, None)
-            .await
-            .reservation
-            .is_some()
-    );
+    assert!(setting.hold(70, None).await);
     setting.counters_are_right().await;
 }
 
@@ -177,108 +159,9 @@ async fn a_subaccount_may_be_narrowed() {
     setting.counters_are_right().await;
 }
 
-#[tokio::test]
-async fn values_that_do_not_fit_are_refused() {
-    let setting = Setting::new().await;
-    add_subaccount(&setting).await;
-    let rate = |amount, per| {
-        EntitlementSpec::Rate(RateSpec {
-            amount,
-            per,
-            burst: 1,
-        })
-    };
-    let second = Span::from_secs(1);
-    let twice = vec![limit(1, "day"), limit(2, "day")];
-    let mut buffer = limit(1, "day");
-    buffer.on_limit = OnLimit::AllowUpTo(0);
-    let odd = Limit {
-        window: Window::Rolling(Span::from_secs(90)),
-        ..limit(1, "day")
-    };
-    let below = EntitlementSpec::Metered(MeteredSpec {
-        subaccount_limits: vec![limit(1, "day")],
-        ..MeteredSpec::default()
-    });
-    let flag = EntitlementSpec::Boolean(true);
-    for (of, sub, spec, expected) in [
-        ("nothing", None, flag.clone(), "no feature"),
-        ("sso", Some("s9"), flag.clone(), "no subaccount"),
-        ("seats", None, flag.clone(), "not boolean"),
-        (
-            "tier",
-            Some("s1"),
-            EntitlementSpec::Static("x".into()),
-            "not boolean, metered, allocation or concurrency",
-        ),
-        (
-            "tier",
-            None,
-            EntitlementSpec::Static("".into()),
-            "invalid value.static_value",
-        ),
-        (
-            "seats",
-            None,
-            EntitlementSpec::Allocation(Some(-1)),
-            "invalid value.allocation.amount",
-        ),
-        (
-            "jobs",
-            None,
-            EntitlementSpec::Concurrency(Some(i64::MAX)),
-            "invalid value.concurrency.amount",
-        ),
-        ("calls", None, rate(0, second), "invalid value.rate"),
-        (
-            "calls",
-            None,
-            rate(1, Span::from_hours(1)),
-            "invalid value.rate.per",
-        ),
-        (
-            "tokens",
-            None,
-            metered(vec![limit(-1, "day")]),
-            "invalid value.metered.limits[0].amount",
-        ),
-        (
-            "tokens",
-            None,
-            metered(twice),
-            "invalid value.metered.limits[1].window",
-        ),
-        (
-            "tokens",
-            None,
-            metered(vec![buffer]),
-            "invalid value.metered.limits[0].buffer",
-        ),
-        (
-            "tokens",
-            None,
-            metered(vec![odd]),
-            "invalid value.metered.limits[0].window.length",
-        ),
-        (
-            "tokens",
-            None,
-            metered(vec![limit(1, "day"); 17]),
-            "invalid value.metered.limits",
-        ),
-        (
-            "tokens",
-            Some("s1"),
-            below,
-            "invalid value.metered.subaccount_limits",
-        ),
-        (
-            "peak",
-            None,
-            metered(vec![limit(1, "day")]),
-            "invalid value.metered.limits",
-        ),
-    ] {
+/// Sets each, which must be refused as it says, and leaves nothing behind.
+async fn refused(setting: &Setting, cases: Vec<(&str, Option<&str>, EntitlementSpec, &str)>) {
+    for (of, sub, spec, expected) in cases {
         let mut bad = call(of, spec);
         bad.subaccount = sub.map(subaccount);
         let set = setting.engine.set_override("t", request("bad"), bad).await;
@@ -292,9 +175,69 @@ async fn values_that_do_not_fit_are_refused() {
         limit: 9,
     };
     let left = setting.engine.list_overrides(query("acme")).await.unwrap();
-    assert!(left.items.is_empty(), "nothing is left of what was refused");
+    assert!(left.items.is_empty());
     let unknown = setting.engine.list_overrides(query("nobody")).await;
     assert_eq!(cause(unknown), "no customer");
+}
+
+#[tokio::test]
+async fn values_must_fit_their_feature() {
+    let setting = Setting::new().await;
+    add_subaccount(&setting).await;
+    let rate = |amount, per| {
+        let burst = 1;
+        EntitlementSpec::Rate(RateSpec { amount, per, burst })
+    };
+    let flag = || EntitlementSpec::Boolean(true);
+    let text = |text: &str| EntitlementSpec::Static(text.into());
+    let seats = EntitlementSpec::Allocation(Some(-1));
+    let jobs = EntitlementSpec::Concurrency(Some(i64::MAX));
+    let narrowing = "not boolean, metered, allocation or concurrency";
+    let (second, hour) = (Span::from_secs(1), Span::from_hours(1));
+    let cases = vec![
+        ("nothing", None, flag(), "no feature"),
+        ("sso", Some("s9"), flag(), "no subaccount"),
+        ("seats", None, flag(), "not boolean"),
+        ("tier", Some("s1"), text("x"), narrowing),
+        ("tier", None, text(""), "invalid value.static_value"),
+        ("seats", None, seats, "invalid value.allocation.amount"),
+        ("jobs", None, jobs, "invalid value.concurrency.amount"),
+        ("calls", None, rate(0, second), "invalid value.rate"),
+        ("calls", None, rate(1, hour), "invalid value.rate.per"),
+    ];
+    refused(&setting, cases).await;
+}
+
+#[tokio::test]
+async fn limits_obey_the_rules_of_catalogs() {
+    let setting = Setting::new().await;
+    add_subaccount(&setting).await;
+    let twice = vec![limit(1, "day"), limit(2, "day")];
+    let mut buffer = limit(1, "day");
+    buffer.on_limit = OnLimit::AllowUpTo(0);
+    let mut odd = limit(1, "day");
+    odd.window = Window::Rolling(Span::from_secs(90));
+    let below = EntitlementSpec::Metered(MeteredSpec {
+        subaccount_limits: vec![limit(1, "day")],
+        ..MeteredSpec::default()
+    });
+    let many = metered(vec![limit(1, "day"); 17]);
+    let cases = [
+        (metered(vec![limit(-1, "day")]), "limits[0].amount"),
+        (metered(twice), "limits[1].window"),
+        (metered(vec![buffer]), "limits[0].buffer"),
+        (metered(vec![odd]), "limits[0].window.length"),
+        (many, "limits"),
+    ];
+    for (spec, field) in cases {
+        let expected = format!("invalid value.metered.{field}");
+        refused(&setting, vec![("tokens", None, spec, &expected)]).await;
+    }
+    let field = "invalid value.metered.subaccount_limits";
+    refused(&setting, vec![("tokens", Some("s1"), below, field)]).await;
+    let peak = metered(vec![limit(1, "day")]);
+    let field = "invalid value.metered.limits";
+    refused(&setting, vec![("peak", None, peak, field)]).await;
 }
 
 #[tokio::test]

@@ -1,27 +1,15 @@
-use super::setting::{CATALOG, Setting, cause, customer, request, start, stored_catalog};
+use super::setting::{CATALOG, Setting, customer, feature, start, stored_catalog};
 use crate::domain::catalog::{EntitlementSpec, Interval, MeteredSpec};
-use crate::domain::decision::Reason;
 use crate::domain::subscription::SubscriptionStatus;
 use crate::domain::time::Span;
 use crate::domain::window::Window;
-use crate::engine::{OverrideCall, PlanCall, SubscriptionQuery};
+use crate::engine::{OverrideCall, PlanCall};
 
 fn at_start(setting: &Setting, plan: &str) -> PlanCall {
     PlanCall {
         anchor: Some(start()),
         ..setting.plan(plan)
     }
-}
-
-/// What is left of the month's tokens, and its amount.
-async fn month(setting: &Setting) -> (Option<i64>, i64) {
-    let seen = setting.look("tokens", None).await;
-    let month = seen
-        .limits
-        .iter()
-        .find(|limit| limit.window == Window::Month);
-    let month = month.unwrap();
-    (month.amount, month.used.units_up())
 }
 
 #[tokio::test]
@@ -45,9 +33,9 @@ async fn running_windows_count_as_the_new_plan_says() {
             .clock
             .advance(Span::from_micros_clamped(898_560_000_000));
         setting.assign(setting.plan(to)).await.unwrap();
-        assert_eq!(month(&setting).await, expected, "{from} to {to}");
+        assert_eq!(setting.month().await, expected, "{from} to {to}");
         setting.used(7).await;
-        let used = month(&setting).await.1;
+        let used = setting.month().await.1;
         assert_eq!(used, expected.1 + 7, "{from} to {to}");
         setting.counters_are_right().await;
         // The next window is the new plan's alone.
@@ -57,7 +45,7 @@ async fn running_windows_count_as_the_new_plan_says() {
             EntitlementSpec::Metered(MeteredSpec { limits, .. }) => Some(limits[0].amount),
             _ => None,
         });
-        assert_eq!(month(&setting).await, (spec.unwrap(), 0), "{from} to {to}");
+        assert_eq!(setting.month().await, (spec.unwrap(), 0), "{from} to {to}");
     }
 }
 
@@ -69,21 +57,21 @@ async fn several_changes_in_one_window_each_have_their_part() {
         .clock
         .advance(Span::from_micros_clamped(1_071_360_000_000));
     setting.assign(setting.plan("prorate")).await.unwrap();
-    assert_eq!(month(&setting).await, (Some(40 + 1800), 0));
+    assert_eq!(setting.month().await, (Some(40 + 1800), 0));
     setting.used(10).await;
     setting
         .clock
         .advance(Span::from_micros_clamped(803_520_000_000));
     // 40 % at 100, 30 % at 3000, and the rest by carry: the amount applies to all of it.
     setting.assign(setting.plan("carry")).await.unwrap();
-    assert_eq!(month(&setting).await, (Some(1000), 10));
+    assert_eq!(setting.month().await, (Some(1000), 10));
     setting.assign(setting.plan("prorate")).await.unwrap();
-    assert_eq!(month(&setting).await, (Some(700 + 900), 10));
+    assert_eq!(setting.month().await, (Some(700 + 900), 10));
     // The same plan again changes nothing, neither does another status.
     let mut late = setting.plan("prorate");
     late.status = Some(SubscriptionStatus::PastDue);
     setting.assign(late).await.unwrap();
-    assert_eq!(month(&setting).await, (Some(700 + 900), 10));
+    assert_eq!(setting.month().await, (Some(700 + 900), 10));
 }
 
 #[tokio::test]
@@ -93,7 +81,7 @@ async fn what_an_override_decides_is_not_changed_by_a_plan() {
     setting.used(60).await;
     setting.pass(10, 0);
     setting.assign(setting.plan("prorate")).await.unwrap();
-    let (prorated, _) = month(&setting).await;
+    let (prorated, _) = setting.month().await;
     assert_ne!(prorated, Some(3000));
     let mut limits = Vec::new();
     if let Some(EntitlementSpec::Metered(spec)) = stored_catalog(CATALOG, 1)
@@ -106,7 +94,7 @@ async fn what_an_override_decides_is_not_changed_by_a_plan() {
     let set = OverrideCall {
         customer: customer("acme"),
         subaccount: None,
-        feature: super::setting::feature("tokens"),
+        feature: feature("tokens"),
         spec: EntitlementSpec::Metered(MeteredSpec {
             limits,
             ..MeteredSpec::default()
@@ -119,9 +107,9 @@ async fn what_an_override_decides_is_not_changed_by_a_plan() {
         .set_override("t", setting.fresh(), set)
         .await
         .unwrap();
-    assert_eq!(month(&setting).await, (Some(1000), 60));
+    assert_eq!(setting.month().await, (Some(1000), 60));
     setting.assign(setting.plan("reset")).await.unwrap();
-    assert_eq!(month(&setting).await, (Some(1000), 60));
+    assert_eq!(setting.month().await, (Some(1000), 60));
 }
 
 #[tokio::test]
@@ -135,13 +123,7 @@ async fn another_anchor_lays_out_every_window_anew() {
         .await
         .reservation
         .unwrap();
-    assert!(
-        setting
-            .reserve("tokens", 3, None)
-            .await
-            .reservation
-            .is_some()
-    );
+    assert!(setting.hold(3, None).await);
     for (nth, hours) in hours.into_iter().enumerate() {
         setting
             .used_ago(1 << nth, Span::from_hours(hours), None)
@@ -195,13 +177,7 @@ async fn another_anchor_lays_out_every_window_anew() {
 async fn reservations_that_ended_hold_nothing_after_the_anchor_moved() {
     let setting = Setting::new().await;
     setting.assign(at_start(&setting, "carry")).await.unwrap();
-    assert!(
-        setting
-            .reserve("tokens", 20, None)
-            .await
-            .reservation
-            .is_some()
-    );
+    assert!(setting.hold(20, None).await);
     setting.used(5).await;
     // Its time is over, and the change is what finds it.
     setting.pass(1, 1);
@@ -214,13 +190,7 @@ async fn reservations_that_ended_hold_nothing_after_the_anchor_moved() {
         .unwrap();
     setting.counters_are_right().await;
     // Back to the windows before, which hold what they should.
-    assert!(
-        setting
-            .reserve("tokens", 20, None)
-            .await
-            .reservation
-            .is_some()
-    );
+    assert!(setting.hold(20, None).await);
     setting.assign(at_start(&setting, "carry")).await.unwrap();
     let seen = setting.look("tokens", None).await;
     let month = seen
@@ -237,13 +207,7 @@ async fn another_interval_moves_only_billing_periods() {
     setting.assign(at_start(&setting, "carry")).await.unwrap();
     setting.used(10).await;
     setting.pass(5, 0);
-    assert!(
-        setting
-            .reserve("tokens", 20, None)
-            .await
-            .reservation
-            .is_some()
-    );
+    assert!(setting.hold(20, None).await);
     let yearly = PlanCall {
         interval: Some(Interval::Year),
         ..setting.plan("carry")
@@ -266,148 +230,4 @@ async fn another_interval_moves_only_billing_periods() {
     setting.pass(40, 0);
     setting.used(4).await;
     setting.counters_are_right().await;
-}
-
-#[tokio::test]
-async fn a_first_plan_starts_its_windows_and_a_canceled_one_ends_them() {
-    let setting = Setting::new().await;
-    let none = setting
-        .engine
-        .get_subscription(&customer("acme"))
-        .await
-        .unwrap();
-    assert_eq!(none.subscription, None);
-    assert_eq!(none.plan.unwrap().as_str(), "free");
-    setting.used(10).await;
-    setting.pass(3, 0);
-    let first = setting.assign(setting.plan("carry")).await.unwrap();
-    assert_eq!(first.anchor.start, setting.engine.now());
-    assert_eq!(month(&setting).await, (Some(1000), 0));
-    setting.pass(1, 0);
-    let second = setting.assign(setting.plan("prorate")).await.unwrap();
-    assert_eq!(second.anchor, first.anchor, "the running one is kept");
-    let mut cancel = setting.plan("prorate");
-    cancel.status = Some(SubscriptionStatus::Canceled);
-    let ended = setting.assign(cancel).await.unwrap();
-    assert_eq!(ended.plan.unwrap().as_str(), "free");
-    assert_eq!(ended.anchor.start, start());
-    assert_eq!(month(&setting).await, (Some(100), 10));
-    setting.counters_are_right().await;
-    let query = SubscriptionQuery {
-        status: Some(SubscriptionStatus::Canceled),
-        limit: 9,
-        ..SubscriptionQuery::default()
-    };
-    let found = setting.engine.list_subscriptions(query).await.unwrap();
-    assert_eq!(found.items.len(), 1);
-}
-
-#[tokio::test]
-async fn trials_grace_and_commitments_run_from_the_assignment() {
-    let setting = Setting::new().await;
-    let paid = |status| PlanCall {
-        interval: Some(Interval::Year),
-        status: Some(status),
-        ..setting.plan("paid")
-    };
-    setting.pass(1, 0);
-    let trial = setting
-        .assign(paid(SubscriptionStatus::Trialing))
-        .await
-        .unwrap();
-    let held = trial.subscription.unwrap();
-    assert_eq!(held.trial_end, Some(start().plus(Span::from_days(15))));
-    let commitment = trial.commitment.unwrap();
-    assert_eq!(commitment.terms.months_paid, 9);
-    assert_eq!(commitment.range.end, start().plus(Span::from_days(366)));
-    setting.pass(14, 0);
-    let seen = setting.look("sso", None).await;
-    assert_eq!(seen.reason, Reason::SubscriptionInactive);
-    let late = setting
-        .assign(paid(SubscriptionStatus::PastDue))
-        .await
-        .unwrap();
-    let kept = late.commitment.unwrap();
-    assert_eq!(kept, commitment, "the same plan goes on");
-    assert!(setting.look("sso", None).await.allowed);
-    setting.pass(7, 0);
-    let seen = setting.look("sso", None).await;
-    assert_eq!(seen.reason, Reason::SubscriptionInactive);
-}
-
-#[tokio::test]
-async fn what_does_not_fit_is_refused_and_a_request_is_done_once() {
-    let setting = Setting::new().await;
-    let soon = Some(start().plus(Span::from_days(1)));
-    let yearly = || PlanCall {
-        interval: Some(Interval::Year),
-        ..setting.plan("paid")
-    };
-    let cases = [
-        (
-            PlanCall {
-                customer: customer("nobody"),
-                ..yearly()
-            },
-            "no customer",
-        ),
-        (setting.plan("nothing"), "no plan"),
-        (setting.plan("paid"), "invalid interval"),
-        (
-            PlanCall {
-                trial_end: soon,
-                ..yearly()
-            },
-            "invalid trial_end",
-        ),
-        (
-            PlanCall {
-                grace_end: soon,
-                ..yearly()
-            },
-            "invalid grace_end",
-        ),
-        (
-            PlanCall {
-                status: Some(SubscriptionStatus::Trialing),
-                ..setting.plan("carry")
-            },
-            "invalid trial_end",
-        ),
-        (
-            PlanCall {
-                status: Some(SubscriptionStatus::Trialing),
-                trial_end: Some(start()),
-                ..yearly()
-            },
-            "invalid trial_end",
-        ),
-        (
-            PlanCall {
-                anchor: Some(start().plus(Span::from_days(36))),
-                ..yearly()
-            },
-            "invalid billing_anchor",
-        ),
-    ];
-    for (call, expected) in cases {
-        let assign = setting.engine.assign_plan("t", request("a"), call).await;
-        assert_eq!(cause(assign), expected);
-    }
-    let standing = setting
-        .engine
-        .get_subscription(&customer("acme"))
-        .await
-        .unwrap();
-    assert_eq!(
-        standing.subscription, None,
-        "nothing is left of what was refused"
-    );
-    let assign = |call| setting.engine.assign_plan("t", request("a"), call);
-    let first = assign(yearly()).await.unwrap();
-    setting.pass(0, 1);
-    assert_eq!(assign(yearly()).await.unwrap(), first);
-    assert_eq!(cause(assign(setting.plan("carry")).await), "request reused");
-    let unknown = setting.engine.get_subscription(&customer("nobody")).await;
-    assert_eq!(cause(unknown), "no customer");
 }

@@ -11,6 +11,7 @@ use crate::domain::id::{
 };
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::{Labels, UsageEvent};
+use crate::domain::window::Window;
 use crate::engine::{
     AllocateAnswer, AllocateCall, CatalogAnswer, CatalogCall, CheckAsk, CheckMode, Engine, Error,
     Limits, PlanCall, PlanStanding, Profile, RecordOutcome, ReserveAnswer, ReserveCall,
@@ -226,14 +227,14 @@ impl Setting {
             quantity,
             dimensions: Labels::new(),
         };
-        let mode = CheckMode {
+        let how = CheckMode {
             dry_run: true,
             verbose: true,
             ..CheckMode::default()
         };
         let sub = sub.map(subaccount);
         let (acme, asks) = (customer("acme"), [ask]);
-        let made = self.engine.check(&acme, sub.as_ref(), &asks, mode);
+        let made = self.engine.check(&acme, sub.as_ref(), &asks, how);
         made.await.unwrap().remove(0)
     }
 
@@ -265,6 +266,21 @@ impl Setting {
 
     pub async fn allocate(&self, call: AllocateCall) -> Result<AllocateAnswer, Error> {
         self.engine.allocate("t", self.fresh(), call).await
+    }
+
+    /// Sets tokens aside for a day; false when that is denied.
+    pub async fn hold(&self, tokens: i64, sub: Option<&str>) -> bool {
+        let answer = self.reserve("tokens", tokens, sub).await;
+        answer.reservation.is_some()
+    }
+
+    /// The tokens of the month: amount and use.
+    pub async fn month(&self) -> (Option<i64>, i64) {
+        let seen = self.look("tokens", None).await;
+        let mut limits = seen.limits.iter();
+        let month = limits.find(|limit| limit.window == Window::Month);
+        let month = month.expect("every plan limits the month");
+        (month.amount, month.used.units_up())
     }
 
     /// Every counter equals the fold of events and reservations.

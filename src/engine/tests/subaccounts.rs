@@ -104,13 +104,7 @@ async fn a_new_subaccount_has_the_limits_of_the_plan_and_loses_all_when_deleted(
         .await;
     let denied = setting.check("tokens", 51, Some("s1")).await;
     assert_eq!(denied.reason, Reason::SubaccountLimitExceeded);
-    assert!(
-        setting
-            .reserve("tokens", 50, Some("s1"))
-            .await
-            .reservation
-            .is_some()
-    );
+    assert!(setting.hold(50, Some("s1")).await);
     setting.counters_are_right().await;
 
     let call = OverrideCall {
