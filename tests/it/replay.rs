@@ -95,7 +95,7 @@ fn a_trace_counts_in_full_and_a_repeat_changes_nothing() {
         };
         complete(&send(&server, &other).await, &other, false);
     });
-    server.stop();
+    server.stop().await;
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn reserving_first_counts_the_same() {
             assert!(!first.tally.reserves.is_empty());
             complete(&send(&server, &plan).await, &plan, true);
         });
-        server.stop();
+        server.stop().await;
     }
 }
 
@@ -133,7 +133,7 @@ fn a_speed_keeps_the_distance_between_requests() {
             "{report}"
         );
     });
-    server.stop();
+    server.stop().await;
 }
 
 #[test]
@@ -145,5 +145,5 @@ fn a_meter_that_the_catalog_lacks_is_told_before_anything_is_sent() {
         let message = refused.expect_err("there is no such meter").to_string();
         assert!(message.contains("no meter context_tokens"), "{message}");
     });
-    server.stop();
+    server.stop().await;
 }
