@@ -222,17 +222,17 @@ impl Setting {
     }
 
     pub async fn check(&self, of: &str, quantity: i64, sub: Option<&str>) -> Decision {
-        let ask = CheckAsk {
+        let asks = [CheckAsk {
             feature: feature(of),
             quantity,
             dimensions: Labels::new(),
-        };
+        }];
         let mode = CheckMode {
             dry_run: true,
             verbose: true,
         };
         let sub = sub.map(subaccount);
-        let (acme, asks) = (customer("acme"), [ask]);
+        let acme = customer("acme");
         let answer = self.engine.check(&acme, sub.as_ref(), &asks, mode);
         answer.await.unwrap().remove(0)
     }
