@@ -62,6 +62,11 @@ pub struct Config {
     )]
     pub max_memory_customers: usize,
 
+    /// Days that single events are kept; hourly totals stay.
+    #[arg(long, env = "BURSAR_KEEP_EVENTS_DAYS", value_name = "DAYS", default_value_t = 400,
+        value_parser = clap::value_parser!(u32).range(36..=36_500))]
+    pub keep_events_days: u32,
+
     /// Events of one RecordUsage stream that may wait for their acknowledgement: its credits.
     #[arg(long, env = "BURSAR_STREAM_WINDOW", value_name = "EVENTS", default_value_t = 32_768,
         value_parser = RangedU64ValueParser::<usize>::new().range(1_000..=1_000_000))]

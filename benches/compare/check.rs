@@ -45,21 +45,43 @@ pub fn beside_echo(runtime: &Runtime, results: &mut Results) {
     let answer_bytes = runtime.block_on(async {
         bursar.create_customers(customers).await;
         let mut client = EntitlementServiceClient::new(bursar.channel().await);
-        let answer = client.check_entitlement(check(0)).await.expect("an answer").into_inner();
-        assert!(answer.decision.as_ref().is_some_and(|decision| decision.allowed));
+        let answer = client
+            .check_entitlement(check(0))
+            .await
+            .expect("an answer")
+            .into_inner();
+        assert!(
+            answer
+                .decision
+                .as_ref()
+                .is_some_and(|decision| decision.allowed)
+        );
         answer.encoded_len()
     });
     let echo = Server::echo(answer_bytes);
-    let checks: Vec<_> =
-        shuffled(customers).map(|number| frame(&check(number).encode_to_vec())).collect();
+    let checks: Vec<_> = shuffled(customers)
+        .map(|number| frame(&check(number).encode_to_vec()))
+        .collect();
     let echoes = checks.iter().enumerate().map(|(number, body)| {
-        let message = EchoRequest { first: customer(number), second: "checked".to_owned() };
+        let message = EchoRequest {
+            first: customer(number),
+            second: "checked".to_owned(),
+        };
         let framed = frame(&message.encode_to_vec());
         assert_eq!(framed.len(), body.len(), "both requests are of one size");
         framed
     });
-    let echoes = Requests { path: echo::PATH, bodies: echoes.collect() };
-    let (checks, echoes) = (Arc::new(Requests { path: PATH, bodies: checks }), Arc::new(echoes));
+    let echoes = Requests {
+        path: echo::PATH,
+        bodies: echoes.collect(),
+    };
+    let (checks, echoes) = (
+        Arc::new(Requests {
+            path: PATH,
+            bodies: checks,
+        }),
+        Arc::new(echoes),
+    );
     let time = Duration::from_millis(if crate::is_short() { 300 } else { 3_000 });
     for in_flight in [1, 64, 256] {
         let mut pairs = Vec::new();
@@ -73,14 +95,22 @@ pub fn beside_echo(runtime: &Runtime, results: &mut Results) {
 
 fn note(results: &mut Results, in_flight: usize, pairs: &[(Load, Load)]) {
     let of = |figure: fn(&(Load, Load)) -> f64| median(pairs.iter().map(figure).collect());
-    let (rate, echo_rate) =
-        (of(|pair| pair.0.requests_per_second), of(|pair| pair.1.requests_per_second));
+    let (rate, echo_rate) = (
+        of(|pair| pair.0.requests_per_second),
+        of(|pair| pair.1.requests_per_second),
+    );
     let (p99, echo_p99) = (of(|pair| pair.0.p99_micros), of(|pair| pair.1.p99_micros));
     results.note(&format!("check_per_s_{in_flight}"), rate);
     results.note(&format!("echo_per_s_{in_flight}"), echo_rate);
     results.note(&format!("check_over_echo_{in_flight}"), rate / echo_rate);
-    results.note(&format!("check_p50_us_{in_flight}"), of(|pair| pair.0.p50_micros));
-    results.note(&format!("echo_p50_us_{in_flight}"), of(|pair| pair.1.p50_micros));
+    results.note(
+        &format!("check_p50_us_{in_flight}"),
+        of(|pair| pair.0.p50_micros),
+    );
+    results.note(
+        &format!("echo_p50_us_{in_flight}"),
+        of(|pair| pair.1.p50_micros),
+    );
     results.note(&format!("check_p99_us_{in_flight}"), p99);
     results.note(&format!("echo_p99_us_{in_flight}"), echo_p99);
     results.note(&format!("check_p99_over_echo_{in_flight}"), p99 / echo_p99);
@@ -89,9 +119,15 @@ fn note(results: &mut Results, in_flight: usize, pairs: &[(Load, Load)]) {
 /// Returns how many bytes an answer of the echo must carry to be as long as this.
 pub fn payload(answer_bytes: usize) -> usize {
     let long = |payload: usize| {
-        EchoResponse { payload: vec![0; payload].into() }.encoded_len()
+        EchoResponse {
+            payload: vec![0; payload].into(),
+        }
+        .encoded_len()
     };
-    (0..=answer_bytes).rev().find(|bytes| long(*bytes) <= answer_bytes).unwrap_or(0)
+    (0..=answer_bytes)
+        .rev()
+        .find(|bytes| long(*bytes) <= answer_bytes)
+        .unwrap_or(0)
 }
 
 /// Measures the same decision without a wire.
@@ -101,8 +137,11 @@ pub fn decide(runtime: &Runtime, results: &mut Results) {
     let mut parsed = parse_catalog(catalog).expect("the catalog is right");
     parsed.version = 1;
     let now = wall_clock();
-    let stored =
-        StoredCatalog { catalog: Arc::new(parsed), source: catalog.into(), apply_time: now };
+    let stored = StoredCatalog {
+        catalog: Arc::new(parsed),
+        source: catalog.into(),
+        apply_time: now,
+    };
     let store = Arc::new(MemoryStore::new(Arc::new(wall_clock)));
     let clock = Arc::new(AnchoredClock::new(now));
     let engine = runtime.block_on(async {
@@ -115,8 +154,9 @@ pub fn decide(runtime: &Runtime, results: &mut Results) {
         }
         engine
     });
-    let ids: Vec<CustomerId> =
-        shuffled(customers).map(|number| CustomerId::new(customer(number)).expect("an id")).collect();
+    let ids: Vec<CustomerId> = shuffled(customers)
+        .map(|number| CustomerId::new(customer(number)).expect("an id"))
+        .collect();
     let ask = CheckAsk {
         feature: FeatureId::new("checked").expect("an id"),
         quantity: 1,
@@ -131,6 +171,8 @@ pub fn decide(runtime: &Runtime, results: &mut Results) {
         started.elapsed()
     });
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let nanos = rounds.map(|took| took.as_nanos() as f64 / customers as f64).collect();
+    let nanos = rounds
+        .map(|took| took.as_nanos() as f64 / customers as f64)
+        .collect();
     results.note("decide_ns", median(nanos));
 }

@@ -41,7 +41,9 @@ impl UnaryService<EchoRequest> for Echo {
     type Future = std::future::Ready<Result<Response<EchoResponse>, Status>>;
 
     fn call(&mut self, _: Request<EchoRequest>) -> Self::Future {
-        std::future::ready(Ok(Response::new(EchoResponse { payload: self.0.clone() })))
+        std::future::ready(Ok(Response::new(EchoResponse {
+            payload: self.0.clone(),
+        })))
     }
 }
 
@@ -75,12 +77,17 @@ pub fn serve(payload: usize) -> ! {
     let echo = Echo(vec![7; payload].into());
     let lanes: Vec<_> = (0..threads).map(|_| lane(echo.clone())).collect();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    eprintln!("listening {}", listener.local_addr().expect("a bound address"));
+    eprintln!(
+        "listening {}",
+        listener.local_addr().expect("a bound address")
+    );
     for turn in 0.. {
         let (socket, _) = listener.accept().expect("a connection");
         socket.set_nodelay(true).expect("a socket option");
         socket.set_nonblocking(true).expect("a socket option");
-        lanes[turn % lanes.len()].blocking_send(socket).expect("the lane lives");
+        lanes[turn % lanes.len()]
+            .blocking_send(socket)
+            .expect("the lane lives");
     }
     unreachable!("an endless loop ends")
 }
@@ -93,8 +100,7 @@ fn lane(echo: Echo) -> tokio::sync::mpsc::Sender<std::net::TcpStream> {
         .expect("a runtime can be made");
     std::thread::spawn(move || {
         let sockets = tokio_stream::wrappers::ReceiverStream::new(receiver);
-        let sockets =
-            tokio_stream::StreamExt::map(sockets, tokio::net::TcpStream::from_std);
+        let sockets = tokio_stream::StreamExt::map(sockets, tokio::net::TcpStream::from_std);
         // The same windows as bursar's.
         let served = tonic::transport::Server::builder()
             .initial_stream_window_size(256 * 1024)

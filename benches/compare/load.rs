@@ -27,7 +27,11 @@ pub struct Requests {
 pub fn frame(message: &[u8]) -> Bytes {
     let mut framed = Vec::with_capacity(message.len() + 5);
     framed.push(0);
-    framed.extend(u32::try_from(message.len()).expect("a small message").to_be_bytes());
+    framed.extend(
+        u32::try_from(message.len())
+            .expect("a small message")
+            .to_be_bytes(),
+    );
     framed.extend(message);
     framed.into()
 }
@@ -39,7 +43,9 @@ pub fn run(server: SocketAddr, requests: &Arc<Requests>, in_flight: usize, time:
     let senders: Vec<_> = (0..threads)
         .map(|thread| {
             let requests = Arc::clone(requests);
-            let mine = (0..connections).filter(|conn| conn % threads == thread).count();
+            let mine = (0..connections)
+                .filter(|conn| conn % threads == thread)
+                .count();
             let each = in_flight / connections;
             std::thread::spawn(move || sender(server, &requests, mine, each, thread, time))
         })
@@ -78,22 +84,30 @@ fn sender(
         for connection in 0..connections {
             let client = connect(server).await;
             for lane in 0..in_flight {
-                let place = (seed * 7919 + connection * 104_729 + lane * 1_299_709)
-                    % requests.bodies.len();
+                let place =
+                    (seed * 7919 + connection * 104_729 + lane * 1_299_709) % requests.bodies.len();
                 let (client, requests) = (client.clone(), Arc::clone(requests));
-                lanes.push(tokio::task::spawn_local(lane_of(client, requests, place, start + time)));
+                lanes.push(tokio::task::spawn_local(lane_of(
+                    client,
+                    requests,
+                    place,
+                    start + time,
+                )));
             }
         }
         let mut all = Histogram::<u64>::new(3).expect("three digits");
         for lane in lanes {
-            all.add(lane.await.expect("the lane ends")).expect("the same bounds");
+            all.add(lane.await.expect("the lane ends"))
+                .expect("the same bounds");
         }
         (all, start.elapsed())
     })
 }
 
 async fn connect(server: SocketAddr) -> SendRequest<Bytes> {
-    let socket = tokio::net::TcpStream::connect(server).await.expect("the server listens");
+    let socket = tokio::net::TcpStream::connect(server)
+        .await
+        .expect("the server listens");
     socket.set_nodelay(true).expect("a socket option");
     let (client, connection) = h2::client::Builder::new()
         .initial_window_size(1 << 20)
@@ -115,11 +129,14 @@ async fn lane_of(
     until: Instant,
 ) -> Histogram<u64> {
     let mut latencies = Histogram::<u64>::new(3).expect("three digits");
-    let uri: Uri = format!("http://bursar{}", requests.path).parse().expect("a path");
+    let uri: Uri = format!("http://bursar{}", requests.path)
+        .parse()
+        .expect("a path");
     while Instant::now() < until {
         let started = Instant::now();
         call(&client, &uri, requests.bodies[place].clone()).await;
-        latencies.saturating_record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        latencies
+            .saturating_record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         place = (place + 7) % requests.bodies.len();
     }
     latencies
@@ -137,8 +154,13 @@ async fn call(client: &SendRequest<Bytes>, uri: &Uri, body: Bytes) {
     let mut body = answer.await.expect("an answer").into_body();
     while let Some(chunk) = body.data().await {
         let chunk = chunk.expect("data");
-        body.flow_control().release_capacity(chunk.len()).expect("capacity to release");
+        body.flow_control()
+            .release_capacity(chunk.len())
+            .expect("capacity to release");
     }
     let trailers = body.trailers().await.expect("trailers").expect("trailers");
-    assert_eq!(trailers.get("grpc-status").map(http::HeaderValue::as_bytes), Some(&b"0"[..]));
+    assert_eq!(
+        trailers.get("grpc-status").map(http::HeaderValue::as_bytes),
+        Some(&b"0"[..])
+    );
 }

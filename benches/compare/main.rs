@@ -38,10 +38,14 @@ fn main() {
     if let [role, answer_bytes, ..] = &arguments[..]
         && role == "echo-server"
     {
-        echo::serve(check::payload(answer_bytes.parse().expect("a number of bytes")));
+        echo::serve(check::payload(
+            answer_bytes.parse().expect("a number of bytes"),
+        ));
     }
-    let chosen: Vec<&String> =
-        arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
+    let chosen: Vec<&String> = arguments
+        .iter()
+        .filter(|argument| !argument.starts_with("--"))
+        .collect();
     let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|name| *name == part);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bursar::grpc::pb::{CheckEntitlementRequest, entitlement_service_client::EntitlementServiceClient};
+use bursar::grpc::pb::{
+    CheckEntitlementRequest, entitlement_service_client::EntitlementServiceClient,
+};
 use tokio::runtime::Runtime;
 
 use crate::results::Results;

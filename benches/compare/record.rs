@@ -34,7 +34,10 @@ struct Row {
     quantity: i64,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a benchmark draws its ids itself")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark draws its ids itself"
+)]
 fn rows(count: usize, time_ordered: bool) -> Vec<Row> {
     let id = |index: usize| {
         if time_ordered {
@@ -98,13 +101,22 @@ fn insert(database: &Path, rows: &[Row]) -> f64 {
     for chunk in rows.chunks(TRANSACTION) {
         let transaction = conn.transaction().expect("a transaction");
         let mut statement = transaction
-            .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING")
+            .prepare_cached(
+                "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+            )
             .expect("a statement");
         for row in chunk {
             let customer = customers[row.customer].as_str();
             let id = row.id.as_bytes().as_slice();
             statement
-                .execute((id, customer, METER, row.quantity, 1_770_000_000_000_000_i64, NOTE))
+                .execute((
+                    id,
+                    customer,
+                    METER,
+                    row.quantity,
+                    1_770_000_000_000_000_i64,
+                    NOTE,
+                ))
                 .expect("a row");
         }
         drop(statement);
@@ -125,13 +137,25 @@ fn record(runtime: &Runtime, server: SocketAddr, rows: &[Row]) -> f64 {
         let lane = &mut lanes[number % STREAMS];
         let first_seq = i64::try_from(lane.len() * BATCH + 1).expect("a small number");
         let events = chunk.iter().map(event).collect();
-        lane.push(frame(&RecordUsageRequest { first_seq, events }.encode_to_vec()));
+        lane.push(frame(
+            &RecordUsageRequest { first_seq, events }.encode_to_vec(),
+        ));
     }
     let started = Instant::now();
-    let sent = lanes.into_iter().map(|frames| std::thread::spawn(move || stream(server, frames)));
-    let acked: i64 = sent.collect::<Vec<_>>().into_iter().map(|lane| lane.join().expect("acks")).sum();
+    let sent = lanes
+        .into_iter()
+        .map(|frames| std::thread::spawn(move || stream(server, frames)));
+    let acked: i64 = sent
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|lane| lane.join().expect("acks"))
+        .sum();
     let rate = per_second(rows.len(), started);
-    assert_eq!(acked, i64::try_from(rows.len()).expect("a count"), "all are acknowledged");
+    assert_eq!(
+        acked,
+        i64::try_from(rows.len()).expect("a count"),
+        "all are acknowledged"
+    );
     let _ = runtime;
     rate
 }
@@ -149,10 +173,14 @@ fn event(row: &Row) -> UsageEvent {
 
 /// Sends one stream and returns what was acknowledged.
 fn stream(server: SocketAddr, frames: Vec<Bytes>) -> i64 {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async move {
-        let socket = tokio::net::TcpStream::connect(server).await.expect("the server listens");
+        let socket = tokio::net::TcpStream::connect(server)
+            .await
+            .expect("the server listens");
         let (client, connection) = h2::client::handshake(socket).await.expect("HTTP/2");
         tokio::spawn(connection);
         let request = http::Request::post("http://bursar/bursar.v1.MeteringService/RecordUsage")
@@ -172,21 +200,33 @@ fn stream(server: SocketAddr, frames: Vec<Bytes>) -> i64 {
     })
 }
 
-async fn send(mut stream: SendStream<Bytes>, frames: Vec<Bytes>, mut acked: watch::Receiver<(i64, i64)>) {
+async fn send(
+    mut stream: SendStream<Bytes>,
+    frames: Vec<Bytes>,
+    mut acked: watch::Receiver<(i64, i64)>,
+) {
     for (number, frame) in frames.into_iter().enumerate() {
         let through = i64::try_from((number + 1) * BATCH).expect("a count");
         // Never more on the way than the server gave credit for.
-        acked.wait_for(|(acked, credits)| through <= acked + credits).await.expect("acks come");
+        acked
+            .wait_for(|(acked, credits)| through <= acked + credits)
+            .await
+            .expect("acks come");
         push(&mut stream, frame).await;
     }
-    stream.send_data(Bytes::new(), true).expect("the end of the stream");
+    stream
+        .send_data(Bytes::new(), true)
+        .expect("the end of the stream");
 }
 
 async fn push(stream: &mut SendStream<Bytes>, mut frame: Bytes) {
     while frame.has_remaining() {
         stream.reserve_capacity(frame.len());
         let room = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
-        let room = room.expect("the stream lives").expect("capacity").min(frame.len());
+        let room = room
+            .expect("the stream lives")
+            .expect("capacity")
+            .min(frame.len());
         stream.send_data(frame.split_to(room), false).expect("data");
     }
 }
@@ -196,7 +236,9 @@ async fn read(mut body: RecvStream, acks: watch::Sender<(i64, i64)>, last: i64) 
     let mut acked = 0;
     while let Some(data) = body.data().await {
         let data = data.expect("data");
-        body.flow_control().release_capacity(data.len()).expect("capacity to release");
+        body.flow_control()
+            .release_capacity(data.len())
+            .expect("capacity to release");
         unread.extend_from_slice(&data);
         while let Some(length) = unread.get(1..5) {
             let length = u32::from_be_bytes(length.try_into().expect("four bytes")) as usize;

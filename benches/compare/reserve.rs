@@ -74,7 +74,11 @@ async fn pair(client: &mut EntitlementServiceClient<Channel>, number: usize, cus
         }],
         ..ReserveRequest::default()
     };
-    let answer = client.reserve(reserve).await.expect("an answer").into_inner();
+    let answer = client
+        .reserve(reserve)
+        .await
+        .expect("an answer")
+        .into_inner();
     let reservation_id = answer.reservation.expect("it is granted").reservation_id;
     let commit = CommitReservationRequest {
         request_id: format!("commit-{number}"),

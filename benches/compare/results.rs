@@ -19,11 +19,21 @@ impl Results {
         std::fs::write(file, json + "\n").expect("the results can be written");
         println!("\n{:<28} {:>12}   goal", "", "measured");
         for (name, goal, at_most) in GOALS {
-            let Some(figure) = self.0.get(*name) else { continue };
-            let met = if *at_most { figure <= goal } else { figure >= goal };
+            let Some(figure) = self.0.get(*name) else {
+                continue;
+            };
+            let met = if *at_most {
+                figure <= goal
+            } else {
+                figure >= goal
+            };
             let sign = if *at_most { "<=" } else { ">=" };
             let verdict = if met { "" } else { "   missed" };
-            println!("{name:<28} {:>12}   {sign} {}{verdict}", shown(*figure), shown(*goal));
+            println!(
+                "{name:<28} {:>12}   {sign} {}{verdict}",
+                shown(*figure),
+                shown(*goal)
+            );
         }
         println!("\nwritten to {}", file.display());
     }
@@ -41,7 +51,11 @@ const GOALS: &[(&str, f64, bool)] = &[
 ];
 
 fn shown(figure: f64) -> String {
-    if figure < 10.0 { format!("{figure:.3}") } else { format!("{figure:.0}") }
+    if figure < 10.0 {
+        format!("{figure:.3}")
+    } else {
+        format!("{figure:.0}")
+    }
 }
 
 pub fn median(mut figures: Vec<f64>) -> f64 {

@@ -22,8 +22,18 @@ impl Server {
     /// Starts bursar as in production, metrics and log on.
     pub fn bursar(database: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
-        command.args(["serve", "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"]);
-        command.arg("--database").arg(database).arg("--catalog").arg(CATALOG);
+        command.args([
+            "serve",
+            "--grpc-addr",
+            "127.0.0.1:0",
+            "--http-addr",
+            "127.0.0.1:0",
+        ]);
+        command
+            .arg("--database")
+            .arg(database)
+            .arg("--catalog")
+            .arg(CATALOG);
         Self::start(command, |line| {
             let rest = line.split(" grpc=").nth(1)?;
             rest.split_whitespace().next()?.parse().ok()
@@ -38,7 +48,10 @@ impl Server {
     }
 
     fn start(mut command: Command, listens: impl Fn(&str) -> Option<SocketAddr>) -> Self {
-        let mut process = command.stderr(Stdio::piped()).spawn().expect("the server starts");
+        let mut process = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
         let mut lines = BufReader::new(process.stderr.take().expect("it was asked for")).lines();
         let address = lines
             .by_ref()
@@ -56,7 +69,9 @@ impl Server {
             .expect("a running process has a status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|rest| rest.trim().strip_suffix("kB"));
-        kib.and_then(|kib| kib.trim().parse::<f64>().ok()).expect("a size in kB") * 1024.0
+        kib.and_then(|kib| kib.trim().parse::<f64>().ok())
+            .expect("a size in kB")
+            * 1024.0
     }
 
     /// Ends it and waits, so that its database can be opened again.
@@ -71,7 +86,8 @@ impl Server {
     }
 
     pub async fn channel(&self) -> Channel {
-        let endpoint = Channel::from_shared(format!("http://{}", self.address)).expect("an address");
+        let endpoint =
+            Channel::from_shared(format!("http://{}", self.address)).expect("an address");
         endpoint.connect().await.expect("the server listens")
     }
 
@@ -94,7 +110,10 @@ impl Server {
                         let request_id = RequestId::new(format!("create-{id}")).expect("an id");
                         let request = CreateCustomerRequest {
                             request_id: request_id.to_string(),
-                            customer: Some(Customer { customer_id: id, ..Customer::default() }),
+                            customer: Some(Customer {
+                                customer_id: id,
+                                ..Customer::default()
+                            }),
                         };
                         client.create_customer(request).await.expect("a customer");
                     }

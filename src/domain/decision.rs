@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::catalog::OnLimit;
 use super::id::PlanId;
 use super::quantity::Milli;
 use super::time::{Span, Timestamp};
@@ -136,8 +137,16 @@ pub struct LimitStatus {
     pub used: Milli,
     /// What open reservations hold.
     pub reserved: Milli,
+    /// Used and reserved in percent of the amount, rounded down; 0 when unlimited.
+    pub percent_used: i32,
+    /// How close that is.
+    pub warning: Warning,
+    /// What happens beyond its amount.
+    pub on_limit: OnLimit,
     /// Whether it denies or only reports.
     pub enforced: bool,
+    /// Whether what was asked for does not fit.
+    pub is_short: bool,
 }
 
 impl Decision {

@@ -9,6 +9,7 @@ use super::cell::Cell;
 use super::error::{Error, Rule, Thing};
 use super::mutation::{Applied, Mutation};
 use super::prepare;
+use super::profiles::check_live;
 use super::record::{self, RecordOutcome, Recorded};
 use super::step::Step;
 use super::void::{self, VoidStatus};
@@ -154,7 +155,7 @@ impl Mutation for Amend {
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Amended>, Error> {
         let cell = &self.cells[0];
-        void::check_live(step, cell)?;
+        step.with(cell, |account, _| check_live(account))??;
         let original = self.original(step)?;
         let mut row = self.row.clone();
         if row.event.event_time.is_none() {

@@ -10,14 +10,14 @@ use super::error::Error;
 use super::lists::list_error;
 use super::load::Loader;
 use super::mutation::{Applied, Mutation};
+use super::recount::{Held, held};
 use super::step::Step;
 use super::track::{self, Missing};
 use super::{Engine, OVERLOAD_WAIT};
 use crate::domain::account::{Account, Effects};
 use crate::domain::counter::{Counter, CounterSpec};
 use crate::domain::id::{CustomerId, RequestId, SubaccountId};
-use crate::domain::quantity::{Milli, Overflow};
-use crate::domain::reservation::ItemHold;
+use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::storage::{
     AuditPage, AuditQuery, CounterMismatch, CounterRow, CounterSet, Fold, FoldResult, Use,
@@ -161,35 +161,6 @@ fn tracked(account: &Account) -> Vec<Missing> {
         tracked.map(move |spec| name(Some(id), spec))
     });
     own.map(|spec| name(None, spec)).chain(below).collect()
-}
-
-/// Amounts by counter and window start.
-type Held = BTreeMap<(Option<SubaccountId>, Arc<CounterSpec>), BTreeMap<Timestamp, Milli>>;
-
-/// Returns what open reservations hold of counters.
-fn held(account: &Account) -> Result<Held, Overflow> {
-    let mut held = Held::new();
-    for reservation in account.reservations.values() {
-        for item in &reservation.items {
-            let ItemHold::Quota {
-                reserved, windows, ..
-            } = &item.hold
-            else {
-                continue;
-            };
-            for window in windows {
-                let sub = reservation.subaccount.clone();
-                let key = (
-                    sub.filter(|_| window.of_subaccount),
-                    Arc::clone(&window.spec),
-                );
-                let sum = held.entry(key).or_default().entry(window.start);
-                let sum = sum.or_default();
-                *sum = sum.plus(*reserved)?;
-            }
-        }
-    }
-    Ok(held)
 }
 
 /// A rebuild while it goes from counter to counter.

@@ -72,6 +72,8 @@ impl Engine {
             ));
         }
         let (cell, created) = self.find_or_create(&ask.event.customer_id).await?;
+        // What is received without a time happened after its customer began, not in the window before.
+        let now = if created { self.now() } else { now };
         let row = prepare::row(ask.event.clone(), &cell, weighted, now);
         let consume = Consume {
             cells: [cell],

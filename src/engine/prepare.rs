@@ -51,7 +51,7 @@ impl Engine {
     /// # Errors
     /// When the store cannot be asked for a customer. What is wrong with single events is in their outcomes.
     pub async fn prepare(&self, events: Vec<UsageEvent>) -> Result<Prepared, Error> {
-        let now = self.now();
+        let mut now = self.now();
         let catalog = self.catalog().catalog;
         let mut prepared = Prepared {
             slots: Vec::with_capacity(events.len()),
@@ -76,7 +76,11 @@ impl Engine {
             };
             let cell = match found {
                 Ok((cell, created)) => {
-                    prepared.created |= created;
+                    if created {
+                        prepared.created = true;
+                        // What is received without a time happened after its customer began, not in the window before.
+                        now = self.now();
+                    }
                     cell
                 }
                 Err(error @ Error::NotFound { .. }) => {

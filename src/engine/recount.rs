@@ -155,10 +155,11 @@ fn moved(account: &Account, to: Anchor) -> Vec<Missing> {
 }
 
 /// Amounts by counter and window start.
-type Held = BTreeMap<(Option<SubaccountId>, Arc<CounterSpec>), BTreeMap<Timestamp, Milli>>;
+pub(super) type Held =
+    BTreeMap<(Option<SubaccountId>, Arc<CounterSpec>), BTreeMap<Timestamp, Milli>>;
 
 /// Returns what open reservations hold of counters.
-fn held(account: &Account) -> Result<Held, Overflow> {
+pub(super) fn held(account: &Account) -> Result<Held, Overflow> {
     let mut held = Held::new();
     for reservation in account.reservations.values() {
         for item in &reservation.items {

@@ -173,10 +173,12 @@ fn reserve_one(
     else {
         return Err(Error::Internal);
     };
+    // The build with the defect goes by its stale copy from here on.
+    let decided_on = stale.as_deref().unwrap_or(account);
     let mut decisions: Vec<Decision> = ask
         .items
         .iter()
-        .map(|item| account.check(&look(item, ask, verbose), now))
+        .map(|item| decided_on.check(&look(item, ask, verbose), now))
         .collect();
     if decisions.iter().all(|decision| decision.allowed) {
         for (item, decision) in ask.items.iter().zip(&mut decisions) {

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Engine;
 use super::cell::Cell;
-use super::error::{Error, Rule, Thing};
+use super::error::{Error, Rule};
 use super::mutation::{Applied, Mutation};
+use super::profiles::check_live;
 use super::step::Step;
 use crate::domain::account::Counted;
 use crate::domain::id::{CustomerId, EventId, MeterId, RequestId, SubaccountId};
@@ -322,15 +323,6 @@ fn compensation(original: &EventRow, notes: &Labels, now: Timestamp) -> Result<E
     })
 }
 
-/// Refuses to change the usage of a customer whose data was erased.
-pub(super) fn check_live(step: &mut Step<'_, '_>, cell: &Cell) -> Result<(), Error> {
-    let deleted = step.with(cell, |account, _| account.customer.delete_time.is_some())?;
-    if deleted {
-        return Err(Error::not_found(Thing::Customer, &cell.id));
-    }
-    Ok(())
-}
-
 struct Void {
     cells: [Arc<Cell>; 1],
     ids: Vec<EventId>,
@@ -359,7 +351,7 @@ impl Mutation for Void {
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<VoidAnswer>, Error> {
         let (now, cell) = (step.now(), &self.cells[0]);
-        check_live(step, cell)?;
+        step.with(cell, |account, _| check_live(account))??;
         let mut answer = VoidAnswer {
             results: Vec::with_capacity(self.ids.len()),
             more: self.more,

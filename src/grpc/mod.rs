@@ -5,6 +5,7 @@ mod convert;
 pub mod customer;
 pub mod entitlement;
 pub mod metering;
+pub mod operations;
 #[expect(
     clippy::allow_attributes,
     reason = "the generators write them into what they generate"
@@ -24,9 +25,4 @@ const CALLER: &str = "anonymous";
 /// Turns what a use case came to into an answer.
 fn respond<T>(answer: Result<T, Error>) -> Result<Response<T>, Status> {
     answer.map(Response::new).map_err(Status::from)
-}
-
-/// Stands where a method is being written on another branch; nobody calls it once all are there.
-fn unwritten() -> Error {
-    Error::Internal
 }

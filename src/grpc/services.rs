@@ -19,11 +19,13 @@ use super::catalog::Catalogs;
 use super::customer::Customers;
 use super::entitlement::Entitlements;
 use super::metering::Metering;
+use super::operations::Operations;
 use super::pb;
 use super::pb::catalog_service_server::CatalogServiceServer;
 use super::pb::customer_service_server::CustomerServiceServer;
 use super::pb::entitlement_service_server::EntitlementServiceServer;
 use super::pb::metering_service_server::MeteringServiceServer;
+use super::pb::operations_service_server::OperationsServiceServer;
 use super::pb::subscription_service_server::SubscriptionServiceServer;
 use super::status::{MESSAGE_BYTES_MAX, explain_response};
 use super::subscription::Subscriptions;
@@ -92,12 +94,16 @@ services! {
         |parts: &Parts| Subscriptions::new(parts.engine.clone());
     catalog: CatalogServiceServer<Catalogs> =
         |parts: &Parts| Catalogs::new(parts.engine.clone());
+    operations: OperationsServiceServer<Operations> =
+        |parts: &Parts| Operations::new(parts.engine.clone());
 }
 
 fn reflection() -> Reflection<'static> {
     Reflection::configure()
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // What errors carry, so that clients which know no types print reasons and fields.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Tells whether the services serve.

@@ -99,8 +99,8 @@ async fn serve(services: Services, handed: mpsc::Receiver<Handed>, ending: Endin
         .http2_keepalive_timeout(Some(KEEPALIVE.1))
         .serve_with_incoming_shutdown(services, connections, ending.graceful.cancelled_owned());
     tokio::select! {
-        served = server => {
-            if let Err(error) = served {
+        outcome = server => {
+            if let Err(error) = outcome {
                 tracing::error!(%error, "gRPC cannot be served");
             }
         }

@@ -21,7 +21,8 @@ pub use open::{DEFAULT_CATALOG, Ground, IN_MEMORY, StartError, open};
 use self::edge::{Edge, Ending};
 use crate::config::Config;
 use crate::domain::catalog::CatalogVersion;
-use crate::engine::{Engine, Limits};
+use crate::domain::time::Span;
+use crate::engine::{Chores, Engine, Limits};
 use crate::grpc::services::{Parts, Services, end_health, report_health};
 use crate::http::metrics::Metrics;
 use crate::http::{self, Pages};
@@ -82,6 +83,7 @@ struct Server {
     serving: Serving,
     engine: Engine,
     committer: JoinHandle<()>,
+    chores: JoinHandle<()>,
     listener: tokio::net::TcpListener,
     edges: Vec<Edge>,
     http: thread::JoinHandle<()>,
@@ -89,7 +91,7 @@ struct Server {
     /// Cancelled first: streams announce the end.
     draining: CancellationToken,
     ending: Ending,
-    /// Cancelled last.
+    /// Cancelled when no call runs any more: HTTP and the chores end.
     closed: CancellationToken,
 }
 
@@ -111,6 +113,10 @@ impl Server {
         let (engine, committer) =
             Engine::start(ground.store, ground.clock, catalog, limits, ground.epoch);
         let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
+        let chores = engine
+            .clone()
+            .run_chores(chores(config), ground.following, closed.clone());
+        let chores = tokio::spawn(chores);
         let (ending, health) = (Ending::default(), HealthReporter::new());
         let parts = Parts {
             engine: engine.clone(),
@@ -143,6 +149,7 @@ impl Server {
             serving,
             engine,
             committer,
+            chores,
             listener,
             edges,
             http,
@@ -183,8 +190,11 @@ impl Server {
                 }
             }
         }
-        self.engine.drain();
         self.closed.cancel();
+        if self.chores.await.is_err() {
+            tracing::error!("the chores could not be waited for");
+        }
+        self.engine.drain();
         if tokio::task::spawn_blocking(move || self.http.join())
             .await
             .is_err()
@@ -215,6 +225,14 @@ fn listen(flag: &'static str, addr: SocketAddr, insecure: bool) -> Result<TcpLis
         Ok(listener)
     });
     bound.map_err(|error| StartError::Listen { addr, error })
+}
+
+fn chores(config: &Config) -> Chores {
+    Chores {
+        customers_kept: config.max_memory_customers,
+        keep_events: Span::from_days(config.keep_events_days),
+        ..Chores::default()
+    }
 }
 
 fn threads(config: &Config) -> usize {

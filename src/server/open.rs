@@ -69,6 +69,8 @@ pub struct Ground {
     pub store: Arc<dyn Store>,
     /// Tells the time, as the store has it.
     pub clock: Arc<dyn Clock>,
+    /// The same clock, when it is to follow the store's time.
+    pub following: Option<Arc<AnchoredClock>>,
     /// The number of this start, as the store counts them.
     pub epoch: i64,
 }
@@ -91,6 +93,7 @@ pub async fn open(config: &Config) -> Result<Ground, StartError> {
     let clock = Arc::new(AnchoredClock::new(store.now().await?));
     Ok(Ground {
         store,
+        following: Some(Arc::clone(&clock)),
         clock,
         epoch,
     })

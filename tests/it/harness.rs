@@ -105,6 +105,7 @@ impl TestServer {
             allow_weak_durability: false,
             threads: 1,
             max_memory_customers: 1_000_000,
+            keep_events_days: 400,
             stream_window: 32_768,
             queue_events: 262_144,
             drain_seconds: 10,
@@ -206,6 +207,7 @@ fn ground(kind: Kind, config: &Config, clock: &Arc<ManualClock>) -> Ground {
     Ground {
         store,
         clock: Arc::clone(clock) as Arc<dyn Clock>,
+        following: None,
         epoch,
     }
 }

@@ -4,4 +4,5 @@ mod admin;
 mod edge;
 mod harness;
 mod laws;
+mod replay;
 mod tidy;

@@ -97,7 +97,7 @@ pub struct ReplayArgs {
 /// How a trace is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// CSV with the columns TIMESTAMP, ContextTokens and GeneratedTokens
+    /// CSV with a time, context tokens and generated tokens
     AzureLlm,
 }
 

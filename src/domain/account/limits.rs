@@ -58,7 +58,8 @@ impl Look<'_> {
             let counter = &self.counters[*slot];
             let standing = self.standing(right, limit, *slot);
             if ask.verbose {
-                decision.limits.push(self.status(limit, counter, &standing));
+                let status = self.status(limit, counter, &standing, wanted);
+                decision.limits.push(status);
             }
             match standing.amount {
                 Some(amount) => {
@@ -118,17 +119,8 @@ impl Look<'_> {
         wanted: Milli,
         verdict: &mut Verdict,
     ) {
-        let Some(amount) = standing.amount else {
+        let Some(room) = room(limit, standing) else {
             return;
-        };
-        let taken = standing.used.plus_saturating(standing.reserved);
-        let remaining = amount.minus_saturating(taken);
-        let room = match limit.on_limit {
-            OnLimit::Block => remaining,
-            OnLimit::AllowUpTo(buffer) => {
-                remaining.plus_saturating(Milli::from_units_saturating(buffer))
-            }
-            OnLimit::Allow => return,
         };
         match limit.mode {
             Mode::Observe => verdict.observed |= room < wanted,
@@ -142,7 +134,16 @@ impl Look<'_> {
         }
     }
 
-    fn status(&self, limit: &Limit, counter: &Counter, standing: &Standing) -> LimitStatus {
+    fn status(
+        &self,
+        limit: &Limit,
+        counter: &Counter,
+        standing: &Standing,
+        wanted: Milli,
+    ) -> LimitStatus {
+        let taken = standing.used.plus_saturating(standing.reserved);
+        let close = |amount| closeness(amount, taken, self.rights.warnings);
+        let (percent_used, warning) = standing.amount.map_or((0, Warning::None), close);
         LimitStatus {
             of_subaccount: self.subaccount.is_some(),
             window: limit.window,
@@ -150,9 +151,46 @@ impl Look<'_> {
             amount: standing.amount.map(Milli::units_down),
             used: standing.used,
             reserved: standing.reserved,
+            percent_used,
+            warning,
+            on_limit: limit.on_limit,
             enforced: limit.mode == Mode::Enforce,
+            is_short: room(limit, standing).is_some_and(|room| room < wanted),
         }
     }
+}
+
+/// Returns what still fits under a limit; `None`: everything does.
+fn room(limit: &Limit, standing: &Standing) -> Option<Milli> {
+    let taken = standing.used.plus_saturating(standing.reserved);
+    let remaining = standing.amount?.minus_saturating(taken);
+    match limit.on_limit {
+        OnLimit::Block => Some(remaining),
+        OnLimit::AllowUpTo(buffer) => {
+            Some(remaining.plus_saturating(Milli::from_units_saturating(buffer)))
+        }
+        OnLimit::Allow => None,
+    }
+}
+
+/// Returns how much of an amount is taken, in percent, and how close to it that is.
+fn closeness(amount: Milli, taken: Milli, levels: WarningLevels) -> (i32, Warning) {
+    let percent = if amount.0 <= 0 {
+        100
+    } else {
+        let percent = i128::from(taken.0.max(0)) * 100 / i128::from(amount.0);
+        i32::try_from(percent).unwrap_or(i32::MAX)
+    };
+    let warning = if taken > amount {
+        Warning::Exceeded
+    } else if percent >= levels.critical_percent {
+        Warning::Critical
+    } else if percent >= levels.notice_percent {
+        Warning::Notice
+    } else {
+        Warning::None
+    };
+    (percent, warning)
 }
 
 /// Returns what is asked for as counters would hold it; beyond 64 bits it fits nowhere.
@@ -173,27 +211,14 @@ fn show(
     levels: WarningLevels,
 ) {
     let taken = used.plus_saturating(reserved);
-    let percent = if amount.0 <= 0 {
-        100
-    } else {
-        let percent = i128::from(taken.0.max(0)) * 100 / i128::from(amount.0);
-        i32::try_from(percent).unwrap_or(i32::MAX)
-    };
+    let (percent, warning) = closeness(amount, taken, levels);
     decision.limit = Some(amount.units_down());
     decision.used = used;
     decision.reserved = reserved;
     decision.remaining = Some(amount.minus_saturating(taken).max(Milli::ZERO));
     decision.overage = used.minus_saturating(amount).max(Milli::ZERO);
     decision.percent_used = percent;
-    decision.warning = if taken > amount {
-        Warning::Exceeded
-    } else if percent >= levels.critical_percent {
-        Warning::Critical
-    } else if percent >= levels.notice_percent {
-        Warning::Notice
-    } else {
-        Warning::None
-    };
+    decision.warning = warning;
 }
 
 /// Turns what fits into a grant or a denial.

@@ -2,9 +2,16 @@
 
 mod allocations;
 mod catalogs;
+mod corrections;
 mod customers;
+mod first_use;
 mod overrides;
 mod plans;
+mod rebuilds;
+mod reports;
 mod setting;
 mod standings;
 mod subaccounts;
+mod upkeep;
+mod usage;
+mod watching;

@@ -222,19 +222,20 @@ impl Setting {
     }
 
     pub async fn check(&self, of: &str, quantity: i64, sub: Option<&str>) -> Decision {
-        let asks = [CheckAsk {
+        let ask = CheckAsk {
             feature: feature(of),
             quantity,
             dimensions: Labels::new(),
-        }];
-        let mode = CheckMode {
+        };
+        let how = CheckMode {
             dry_run: true,
             verbose: true,
+            ..CheckMode::default()
         };
         let sub = sub.map(subaccount);
-        let acme = customer("acme");
-        let answer = self.engine.check(&acme, sub.as_ref(), &asks, mode);
-        answer.await.unwrap().remove(0)
+        let (acme, asks) = (customer("acme"), [ask]);
+        let made = self.engine.check(&acme, sub.as_ref(), &asks, how);
+        made.await.unwrap().remove(0)
     }
 
     pub fn plan(&self, id: &str) -> PlanCall {

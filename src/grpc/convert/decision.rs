@@ -1,6 +1,7 @@
 //! Decisions.
 
 use super::{to_duration, to_timestamp};
+use crate::domain::catalog::{Limit, Mode};
 use crate::domain::decision::{Decision, LimitStatus, Reason, Warning};
 use crate::domain::id::SubaccountId;
 use crate::domain::quantity::Milli;
@@ -56,17 +57,23 @@ fn limit_status(limit: &LimitStatus, subaccount: Option<&SubaccountId>) -> pb::L
         limit.used.minus_saturating(amount).max(Milli::ZERO)
     });
     let mode = if limit.enforced {
-        pb::LimitMode::Enforce
+        Mode::Enforce
     } else {
-        pb::LimitMode::Observe
+        Mode::Observe
+    };
+    let reason = match (limit.is_short, limit.of_subaccount) {
+        (false, _) => pb::DecisionReason::Unspecified,
+        (true, true) => pb::DecisionReason::SubaccountLimitExceeded,
+        (true, false) => pb::DecisionReason::LimitExceeded,
+    };
+    let shown = Limit {
+        amount: limit.amount,
+        window: limit.window,
+        on_limit: limit.on_limit,
+        mode,
     };
     pb::LimitStatus {
-        limit: Some(pb::Limit {
-            amount: limit.amount,
-            window: Some(limit.window.into()),
-            mode: mode.into(),
-            ..pb::Limit::default()
-        }),
+        limit: Some(pb::Limit::from(&shown)),
         subaccount_id: super::or_empty(subaccount.filter(|_| limit.of_subaccount).cloned()),
         window_start: start(limit.range.start),
         window_end: end(limit.range.end),
@@ -74,20 +81,13 @@ fn limit_status(limit: &LimitStatus, subaccount: Option<&SubaccountId>) -> pb::L
         reserved: limit.reserved.units_up(),
         remaining: remaining.map(Milli::units_down),
         overage: overage.units_up(),
-        percent_used: amount.map_or(0, |amount| percent(taken, amount)),
+        percent_used: limit.percent_used,
+        warning_level: pb::WarningLevel::from(limit.warning).into(),
         used_milli: limit.used.0,
         reserved_milli: limit.reserved.0,
         remaining_milli: remaining.map(|rest| rest.0),
-        ..pb::LimitStatus::default()
+        reason: reason.into(),
     }
-}
-
-fn percent(taken: Milli, amount: Milli) -> i32 {
-    if amount <= Milli::ZERO {
-        return 100;
-    }
-    let percent = i128::from(taken.0.max(0)) * 100 / i128::from(amount.0);
-    i32::try_from(percent).unwrap_or(i32::MAX)
 }
 
 impl From<Reason> for pb::DecisionReason {

@@ -6,6 +6,7 @@ use super::{
 use crate::domain::usage::UsageEvent;
 use crate::engine::{Error, RecordOutcome, Recorded};
 use crate::grpc::{pb, status};
+use crate::storage::{EventKind, EventRow};
 
 impl TryFrom<pb::UsageEvent> for UsageEvent {
     type Error = Error;
@@ -64,5 +65,25 @@ pub(in crate::grpc) fn kept(status: pb::RecordStatus, recorded: &Recorded) -> pb
         reservation_expired: recorded.reservation_closed,
         beyond_reservation: recorded.beyond_reservation,
         customer_created: recorded.customer_created,
+    }
+}
+
+/// Writes an event as it is stored.
+pub(in crate::grpc) fn stored(row: EventRow, voided: bool) -> pb::StoredUsageEvent {
+    let mut event = pb::UsageEvent::from(row.event);
+    event.event_time = Some(to_timestamp(row.event_time));
+    let kind = match row.kind {
+        EventKind::Usage => pb::StoredEventKind::Usage,
+        EventKind::Void => pb::StoredEventKind::Void,
+    };
+    pb::StoredUsageEvent {
+        event: Some(event),
+        record_time: Some(to_timestamp(row.record_time)),
+        count_time: Some(to_timestamp(row.count_time)),
+        weighted_milli: row.weighted.0,
+        reservation_expired: row.flags.reservation_closed,
+        beyond_reservation: row.flags.beyond_reservation,
+        kind: kind.into(),
+        voided,
     }
 }

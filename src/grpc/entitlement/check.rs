@@ -26,8 +26,8 @@ pub(super) async fn check_entitlement(
         verbose: request.verbose,
         all_or_none: false,
     };
-    let made = match engine.check_in_memory(&customer, subaccount.as_ref(), &ask, mode) {
-        Some(made) => made,
+    let decided = match engine.check_in_memory(&customer, subaccount.as_ref(), &ask, mode) {
+        Some(decided) => decided,
         None => engine
             .check(
                 &customer,
@@ -39,9 +39,9 @@ pub(super) async fn check_entitlement(
             .pop()
             .ok_or(Error::Internal)?,
     };
-    declared(engine, &ask.feature, &made)?;
+    declared(engine, &ask.feature, &decided)?;
     Ok(pb::CheckEntitlementResponse {
-        decision: Some(decision(made, subaccount.as_ref())),
+        decision: Some(decision(decided, subaccount.as_ref())),
     })
 }
 
@@ -61,17 +61,17 @@ pub(super) async fn batch_check_entitlements(
         verbose: request.verbose,
         all_or_none: request.all_or_none,
     };
-    let made = engine
+    let decided = engine
         .check(&customer, subaccount.as_ref(), &asks, mode)
         .await?;
-    for (ask, made) in asks.iter().zip(&made) {
-        declared(engine, &ask.feature, made)?;
+    for (ask, decided) in asks.iter().zip(&decided) {
+        declared(engine, &ask.feature, decided)?;
     }
     Ok(pb::BatchCheckEntitlementsResponse {
-        allowed: made.iter().all(|made| made.allowed),
-        decisions: made
+        allowed: decided.iter().all(|decided| decided.allowed),
+        decisions: decided
             .into_iter()
-            .map(|made| decision(made, subaccount.as_ref()))
+            .map(|decided| decision(decided, subaccount.as_ref()))
             .collect(),
     })
 }

@@ -18,7 +18,7 @@ use crate::grpc::convert::{
 use crate::grpc::{CALLER, pb};
 
 /// Longest holder, in bytes.
-const HOLDER_BYTES_MAX: usize = 128;
+pub(super) const HOLDER_BYTES_MAX: usize = 128;
 /// Most events in one commit.
 const EVENTS_MAX: usize = 1000;
 

@@ -4,3 +4,4 @@ mod calls;
 mod faults;
 mod operation;
 mod stream;
+mod usage;

@@ -1,0 +1,111 @@
+//! What a run came to, as people and scripts read it.
+
+use std::fmt;
+
+use bursar::failpoint;
+
+use crate::checker::{Findings, Kind};
+use crate::run::{Hit, Plan};
+
+/// Findings that are written out.
+const SHOWN: usize = 20;
+/// From so many rounds on a run must have done something.
+const LONG_RUN: usize = 30;
+const ACKED_MIN: usize = 100_000;
+const KILLS_MIN: usize = 20;
+
+/// What a run came to.
+pub struct Outcome {
+    pub rounds: usize,
+    pub seed: u64,
+    pub acked: usize,
+    pub kills_in_flight: usize,
+    pub admitted: usize,
+    pub denied: usize,
+    pub hit: Hit,
+    pub findings: Findings,
+}
+
+impl Outcome {
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            rounds: plan.rounds,
+            seed: plan.seed,
+            acked: 0,
+            kills_in_flight: 0,
+            admitted: 0,
+            denied: 0,
+            hit: Hit::new(),
+            findings: Findings::default(),
+        }
+    }
+
+    /// Returns what makes the run worthless, although nothing wrong was found.
+    pub fn idle(&self) -> Vec<String> {
+        let mut idle = Vec::new();
+        let is_long = self.rounds >= LONG_RUN;
+        let mut need = |what: &str, is: usize, least: usize| {
+            if is < least {
+                idle.push(format!("{what}: {is}, at least {least} are needed"));
+            }
+        };
+        need(
+            "acknowledged",
+            self.acked,
+            if is_long { ACKED_MIN } else { 1 },
+        );
+        need(
+            "kills in flight",
+            self.kills_in_flight,
+            if is_long { KILLS_MIN } else { 1 },
+        );
+        need("admitted", self.admitted, 1);
+        need("denied", self.denied, 1);
+        need(
+            "failpoints",
+            self.hit.len(),
+            failpoint::ALL.len().min(self.rounds),
+        );
+        idle
+    }
+
+    /// Whether everything that was promised was kept, and put to the test.
+    pub fn is_good(&self) -> bool {
+        self.findings.0.is_empty() && self.idle().is_empty()
+    }
+
+    /// Prints what is wrong, and the last line.
+    pub fn print(&self) {
+        for found in self.findings.0.iter().take(SHOWN) {
+            println!("{:?}: {}", found.kind, found.text);
+        }
+        if self.findings.0.len() > SHOWN {
+            println!("and {} more", self.findings.0.len() - SHOWN);
+        }
+        for idle in self.idle() {
+            println!("too little was tested: {idle}");
+        }
+        println!("{self}");
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "crash: store=sqlite rounds={} acked={} kills_in_flight={} admitted={} denied={} failpoints={}/{} \
+             lost={} duplicated={} unexpected={} over_admitted={}",
+            self.rounds,
+            self.acked,
+            self.kills_in_flight,
+            self.admitted,
+            self.denied,
+            self.hit.len(),
+            failpoint::ALL.len(),
+            self.findings.count(Kind::Lost),
+            self.findings.count(Kind::Duplicated),
+            self.findings.count(Kind::Unexpected),
+            self.findings.count(Kind::OverAdmitted),
+        )
+    }
+}

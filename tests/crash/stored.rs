@@ -1,0 +1,260 @@
+//! Reads the database file itself, while no server runs.
+
+use std::path::Path;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::checker::{State, Stored, StoredCounter, StoredEvent};
+use crate::journal::Content;
+use crate::world::{COUNTERS, Meter, customer_no};
+
+/// Set in `flags` of an event whose sender stated when it happened.
+const STATED: i64 = 4;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Reads everything that the checker compares.
+pub fn read(path: &Path) -> Result<Stored> {
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut stored = Stored::default();
+    integrity(&conn, &mut stored)?;
+    events(&conn, &mut stored)?;
+    noted(&conn, &mut stored)?;
+    counters(&conn, &mut stored)?;
+    totals(&conn, &mut stored)?;
+    reservations(&conn, &mut stored)?;
+    seats(&conn, &mut stored)?;
+    Ok(stored)
+}
+
+fn integrity(conn: &Connection, stored: &mut Stored) -> Result<()> {
+    let said: String = conn.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
+    if said != "ok" {
+        stored.strange.push(format!("the file is damaged: {said}"));
+    }
+    Ok(())
+}
+
+/// Returns an event id: a UUID is stored as its 16 bytes.
+fn event_id(column: ValueRef<'_>) -> Result<String> {
+    Ok(match column {
+        ValueRef::Text(text) => std::str::from_utf8(text)?.to_owned(),
+        ValueRef::Blob(bytes) => uuid::Uuid::from_slice(bytes)?.to_string(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => "of no type for ids".into(),
+    })
+}
+
+fn meter(id: &str) -> Option<Meter> {
+    Meter::ALL.into_iter().find(|meter| meter.id() == id)
+}
+
+fn events(conn: &Connection, stored: &mut Stored) -> Result<()> {
+    let mut statement = conn.prepare(
+        "SELECT event_id, customers.id, meters.id, kind, quantity, weighted, count_time,
+                ifnull(event_time, count_time), flags, dimensions, reservation
+         FROM events LEFT JOIN customers ON customers.no = customer_no LEFT JOIN meters ON meters.no = meter_no",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = event_id(row.get_ref(0)?)?;
+        let (customer, meter_id): (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
+        let kind: i64 = row.get(3)?;
+        let known = customer.as_deref().and_then(customer_no);
+        let (Some(customer), Some(meter), 0) = (known, meter_id.as_deref().and_then(meter), kind)
+        else {
+            let text = format!("event {id} of {customer:?}, meter {meter_id:?}, kind {kind}");
+            stored.strange.push(text);
+            continue;
+        };
+        let (flags, event_time): (i64, i64) = (row.get(8)?, row.get(7)?);
+        let dimensions: Option<String> = row.get(9)?;
+        let event = StoredEvent {
+            content: Content {
+                meter,
+                quantity: row.get(4)?,
+                large: dimensions.is_some_and(|text| text == r#"{"model":"large"}"#),
+                event_time: (flags & STATED != 0).then_some(event_time),
+                reservation: row.get(10)?,
+            },
+            weighted: row.get(5)?,
+            count_time: row.get(6)?,
+        };
+        stored.events.entry((customer, id)).or_default().push(event);
+    }
+    Ok(())
+}
+
+/// Reads the index by time: for each event a head of kind and length (0: a UUID), then its id.
+fn noted(conn: &Connection, stored: &mut Stored) -> Result<()> {
+    let mut statement = conn.prepare(
+        "SELECT customers.id, keys FROM segment_events JOIN customers ON customers.no = customer_no",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (customer, keys): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        let Some(customer) = customer_no(&customer) else {
+            continue;
+        };
+        let mut rest = keys.as_slice();
+        while let [_, length, after @ ..] = rest {
+            let length = if *length == 0 {
+                16
+            } else {
+                usize::from(*length)
+            };
+            let (id, after) = after
+                .split_at_checked(length)
+                .ok_or("a key of the index ends early")?;
+            let column = if rest[1] == 0 {
+                ValueRef::Blob(id)
+            } else {
+                ValueRef::Text(id)
+            };
+            *stored
+                .noted
+                .entry((customer, event_id(column)?))
+                .or_default() += 1;
+            rest = after;
+        }
+    }
+    Ok(())
+}
+
+fn counters(conn: &Connection, stored: &mut Stored) -> Result<()> {
+    let mut statement = conn.prepare(
+        "SELECT customers.id, subaccount, spec, start, used, reserved, ring FROM counters
+         LEFT JOIN customers ON customers.no = customer_no LEFT JOIN counter_specs ON counter_specs.no = spec_no",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (customer, subaccount): (Option<String>, String) = (row.get(0)?, row.get(1)?);
+        let spec: Option<String> = row.get(2)?;
+        let known = customer.as_deref().and_then(customer_no);
+        let place = spec.as_deref().and_then(place_of);
+        let (Some(customer), Some(place), "") = (known, place, subaccount.as_str()) else {
+            let text = format!("a counter of {customer:?}, subaccount {subaccount:?}, {spec:?}");
+            stored.strange.push(text);
+            continue;
+        };
+        let ring: Option<Vec<u8>> = row.get(6)?;
+        let counter = StoredCounter {
+            used: row.get(4)?,
+            reserved: row.get(5)?,
+            ring: ring.map_or_else(|| Ok([].into()), |bytes| unpack(&bytes))?,
+        };
+        stored
+            .counters
+            .insert((customer, place, row.get(3)?), counter);
+    }
+    Ok(())
+}
+
+/// Returns the place of a counter, which the file names by meter, filter and window.
+fn place_of(spec: &str) -> Option<usize> {
+    let spec: serde_json::Value = serde_json::from_str(spec).ok()?;
+    let filter = spec.get("filter")?.as_object()?;
+    let is_large = filter.get("model").is_some_and(|model| model == "large");
+    if filter.len() > usize::from(is_large) {
+        return None;
+    }
+    COUNTERS.iter().position(|counter| {
+        spec["meter"] == counter.meter.id()
+            && spec["window"] == counter.window_name
+            && is_large == counter.large_only
+    })
+}
+
+/// Unpacks a ring: steps between buckets and amounts, zigzag, seven bits to a byte.
+fn unpack(bytes: &[u8]) -> Result<std::collections::BTreeMap<i64, i64>> {
+    let mut numbers = Vec::new();
+    let (mut number, mut shift) = (0_u64, 0_u32);
+    for byte in bytes {
+        number |= u64::from(byte & 0x7f)
+            .checked_shl(shift)
+            .ok_or("a number of a ring is too long")?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            numbers.push((number >> 1).cast_signed() ^ -((number & 1).cast_signed()));
+            (number, shift) = (0, 0);
+        }
+    }
+    let mut bucket = 0_i64;
+    let pairs = numbers.chunks_exact(2).map(|pair| {
+        bucket = bucket.wrapping_add(pair[0]);
+        (bucket, pair[1])
+    });
+    Ok(pairs.collect())
+}
+
+fn totals(conn: &Connection, stored: &mut Stored) -> Result<()> {
+    let mut statement = conn.prepare(
+        "SELECT customers.id, meters.id, sum(count), sum(sum) FROM rollups
+         LEFT JOIN customers ON customers.no = customer_no LEFT JOIN meters ON meters.no = meter_no
+         GROUP BY customer_no, meter_no",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (customer, meter_id): (Option<String>, Option<String>) = (row.get(0)?, row.get(1)?);
+        let known = customer.as_deref().and_then(customer_no);
+        match (known, meter_id.as_deref().and_then(meter)) {
+            (Some(customer), Some(meter)) => {
+                let total = (row.get(2)?, row.get(3)?);
+                stored.totals.insert((customer, meter), total);
+            }
+            _ => stored
+                .strange
+                .push(format!("a total of {customer:?}, {meter_id:?}")),
+        }
+    }
+    Ok(())
+}
+
+fn reservations(conn: &Connection, stored: &mut Stored) -> Result<()> {
+    let mut statement = conn.prepare(
+        "SELECT customers.id, reservations.id, state FROM reservations
+         LEFT JOIN customers ON customers.no = customer_no",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (customer, id): (Option<String>, String) = (row.get(0)?, row.get(1)?);
+        let state: i64 = row.get(2)?;
+        let state = match state {
+            0 => Some(State::Open),
+            1 => Some(State::Committed),
+            2 => Some(State::Released),
+            3 => Some(State::Expired),
+            _ => None,
+        };
+        match (customer.as_deref().and_then(customer_no), state) {
+            (Some(customer), Some(state)) => {
+                stored.reservations.insert(id, (customer, state));
+            }
+            _ => stored
+                .strange
+                .push(format!("reservation {id} of {customer:?}")),
+        }
+    }
+    Ok(())
+}
+
+fn seats(conn: &Connection, stored: &mut Stored) -> Result<()> {
+    let mut statement = conn.prepare(
+        "SELECT customers.id, feature, allocations.id FROM allocations
+         LEFT JOIN customers ON customers.no = customer_no",
+    )?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (customer, feature): (Option<String>, String) = (row.get(0)?, row.get(1)?);
+        let id: String = row.get(2)?;
+        match (customer.as_deref().and_then(customer_no), feature.as_str()) {
+            (Some(customer), "seats") => {
+                stored.seats.insert((customer, id));
+            }
+            _ => stored
+                .strange
+                .push(format!("allocation {id} of {customer:?}, {feature}")),
+        }
+    }
+    Ok(())
+}
