@@ -372,35 +372,8 @@ pub(super) fn explain(status: Status) -> Status {
     }
     let unread = text.strip_prefix("failed to decode Protobuf message: ");
     if let (Code::Internal, Some(unread)) = (status.code(), unread) {
-        let (field, rule) = undecodable(unread);
+        let (field, rule) = super::transport::undecodable(unread);
         return invalid(&field, &Rule::Other(rule)).status();
     }
     status
-}
-
-/// Splits what the decoder says, as in `CheckItem.feature_id: invalid string value`, into a path and what is wrong.
-fn undecodable(text: &str) -> (String, String) {
-    let mut path = Vec::new();
-    let mut rest = text;
-    while let Some((head, tail)) = rest.split_once(": ") {
-        let Some((_, field)) = head.split_once('.').filter(|_| !head.contains(' ')) else {
-            break;
-        };
-        path.push(field);
-        rest = tail;
-    }
-    (path.join("."), format!("cannot be read: {rest}"))
-}
-
-/// As [`explain`], for a response that carries nothing but a status.
-pub(super) fn explain_response<B: Default>(response: http::Response<B>) -> http::Response<B> {
-    if !response.headers().contains_key("grpc-status") {
-        return response;
-    }
-    match Status::from_header_map(response.headers()) {
-        Some(status) if matches!(status.code(), Code::OutOfRange | Code::Internal) => {
-            explain(status).into_http()
-        }
-        Some(_) | None => response,
-    }
 }
