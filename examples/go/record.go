@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	pb "bursar.example/client/gen/bursar/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	batchEvents = 500 // a message takes at most 1000
+	failuresMax = 10  // streams in a row that may end without progress
+)
+
+// recorded sums up what became of events.
+type recorded struct {
+	events, duplicates, rejected, streams int64
+	reasons                               map[string]int64
+}
+
+// record streams events until each has its final outcome, over as many streams as that takes. What a stream leaves
+// unacknowledged is sent again on the next one, with the same event ids: what the server has already is a duplicate.
+func record(ctx context.Context, client pb.MeteringServiceClient, events []*pb.UsageEvent) (recorded, error) {
+	sum := recorded{reasons: map[string]int64{}}
+	failures := 0
+	for sum.events < int64(len(events)) {
+		before := sum.events
+		sum.streams++
+		err := recordSome(ctx, client, events[before:], &sum)
+		if failures++; sum.events > before {
+			failures = 0
+		}
+		if err != nil && (!mayPass(err) || failures == failuresMax) {
+			return sum, fmt.Errorf("recorded %d of %d events: %w", sum.events, len(events), err)
+		}
+		if sum.events < int64(len(events)) {
+			time.Sleep(min(100*time.Millisecond<<failures, 5*time.Second))
+		}
+	}
+	return sum, nil
+}
+
+// recordSome sends events over one stream, never more than the credits beyond the last acknowledgement.
+func recordSome(ctx context.Context, client pb.MeteringServiceClient, events []*pb.UsageEvent, sum *recorded) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := client.RecordUsage(ctx)
+	if err != nil {
+		return err
+	}
+	var sent, acked int64
+	total := int64(len(events))
+	for acked < total {
+		answer, err := stream.Recv() // the server speaks first
+		if err != nil {
+			return err
+		}
+		sum.take(answer, acked)
+		acked = answer.AckedThrough
+		room := min(acked+int64(answer.Credits), total)
+		for !answer.Drain && sent < room {
+			end := min(sent+batchEvents, room)
+			batch := &pb.RecordUsageRequest{FirstSeq: sent + 1, Events: events[sent:end]}
+			if err := stream.Send(batch); err != nil {
+				break // the stream is over: Recv says why
+			}
+			sent = end
+		}
+	}
+	return stream.CloseSend()
+}
+
+func (sum *recorded) take(answer *pb.RecordUsageResponse, acked int64) {
+	sum.events += answer.AckedThrough - acked
+	sum.duplicates += answer.DuplicateCount
+	for _, reject := range answer.Rejects {
+		sum.rejected++
+		sum.reasons[reason(status.FromProto(reject.Status))]++
+	}
+}
+
+// mayPass says whether a new stream may get further.
+func mayPass(err error) bool {
+	code := status.Code(err)
+	return code == codes.Unavailable || code == codes.ResourceExhausted || errors.Is(err, io.EOF)
+}
+
+// reason returns the machine-readable reason of an error.
+func reason(of *status.Status) string {
+	for _, detail := range of.Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info.Reason
+		}
+	}
+	return of.Code().String()
+}
