@@ -77,10 +77,12 @@ def differences(shown, actual, path="$"):
 
 def missing_lines(shown, actual):
     """Says which line is not there, after those before it."""
-    lines = iter(actual.splitlines())
-    for line in filter(str.strip, shown.splitlines()):
-        pattern = ".*".join(re.escape(part.strip()) for part in line.split(ANY))
-        if not any(re.fullmatch(rf"\s*{pattern}\s*", candidate) for candidate in lines):
+    # Columns are as wide as their contents: how many blanks part two words says nothing.
+    plain = lambda text: [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    lines = iter(plain(actual))
+    for line in plain(shown):
+        pattern = ".*".join(re.escape(part) for part in line.split(ANY))
+        if not any(re.fullmatch(pattern, candidate) for candidate in lines):
             return [f"no line like {line!r}"]
     return []
 

@@ -153,6 +153,13 @@ impl History {
         }
     }
 
+    /// Returns how many events are said to be durable and how many calls were answered for good.
+    pub fn acked(&self) -> usize {
+        let events = self.events.values().filter(|sent| sent.acked().is_some());
+        let is_final = |call: &&Call| !call.answers.is_empty();
+        events.count() + self.calls.values().filter(is_final).count()
+    }
+
     /// Returns what was granted, by reservation id.
     pub fn granted(&self) -> BTreeMap<String, Granted> {
         let mut all = BTreeMap::new();

@@ -10,8 +10,9 @@ use bursar::grpc::pb::metering_service_client::MeteringServiceClient;
 use bursar::grpc::pb::operations_service_client::OperationsServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::checker::{Findings, Kind, compare_totals};
+use crate::checker::{Findings, Kind};
 use crate::clients::wire::timestamp;
+use crate::fold::compare_totals;
 use crate::history::History;
 use crate::world::{COLD, HOT, Meter, SECOND, customer_id};
 

@@ -7,6 +7,7 @@
 mod admission;
 mod checker;
 mod clients;
+mod fold;
 mod history;
 mod journal;
 mod live;
@@ -62,7 +63,11 @@ fn long_run(args: &[String]) -> Result<bool, Box<dyn std::error::Error + Send + 
         seed,
         schedule: Schedule::Mixed,
         fault: None,
-        least_acked: if rounds >= 30 { 110_000 } else { 0 },
+        least: if rounds >= 30 {
+            (120_000, 5_000)
+        } else {
+            (0, 0)
+        },
     })?;
     outcome.print();
     Ok(outcome.is_good())

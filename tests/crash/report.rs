@@ -1,14 +1,15 @@
 //! What a run came to, as people and scripts read it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bursar::failpoint;
 
 use crate::checker::{Findings, Kind};
-use crate::run::{Hit, Plan};
+use crate::run::{Hit, Plan, Schedule};
 
-/// Findings that are written out.
-const SHOWN: usize = 20;
+/// Findings of each kind that are written out.
+const SHOWN_OF_KIND: usize = 5;
 /// From so many rounds on a run must have done something.
 const LONG_RUN: usize = 30;
 const ACKED_MIN: usize = 100_000;
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub admitted: usize,
     pub denied: usize,
     pub hit: Hit,
+    /// Failpoints that the schedule was to reach.
+    pub wanted: usize,
     pub findings: Findings,
 }
 
@@ -36,6 +39,10 @@ impl Outcome {
             admitted: 0,
             denied: 0,
             hit: Hit::new(),
+            wanted: match plan.schedule {
+                Schedule::Mixed => failpoint::ALL.len().min(plan.rounds),
+                Schedule::At(_) | Schedule::Random => 0,
+            },
             findings: Findings::default(),
         }
     }
@@ -61,11 +68,7 @@ impl Outcome {
         );
         need("admitted", self.admitted, 1);
         need("denied", self.denied, 1);
-        need(
-            "failpoints",
-            self.hit.len(),
-            failpoint::ALL.len().min(self.rounds),
-        );
+        need("failpoints", self.hit.len(), self.wanted);
         idle
     }
 
@@ -76,11 +79,16 @@ impl Outcome {
 
     /// Prints what is wrong, and the last line.
     pub fn print(&self) {
-        for found in self.findings.0.iter().take(SHOWN) {
-            println!("{:?}: {}", found.kind, found.text);
+        let mut shown: BTreeMap<Kind, usize> = BTreeMap::new();
+        for found in &self.findings.0 {
+            let count = shown.entry(found.kind).or_default();
+            *count += 1;
+            if *count <= SHOWN_OF_KIND {
+                println!("{:?}: {}", found.kind, found.text);
+            }
         }
-        if self.findings.0.len() > SHOWN {
-            println!("and {} more", self.findings.0.len() - SHOWN);
+        for (kind, count) in shown {
+            println!("{kind:?}: {count} found in all");
         }
         for idle in self.idle() {
             println!("too little was tested: {idle}");

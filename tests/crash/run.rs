@@ -14,8 +14,9 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_distr::{Distribution as _, Exp};
 use rand_pcg::Pcg64;
 
-use crate::checker::{Findings, Kind, Times, check, totals_of};
+use crate::checker::{Findings, Kind, Times, check};
 use crate::clients::{self, Ground};
+use crate::fold::totals_of;
 use crate::history::History;
 use crate::report::Outcome;
 use crate::server::{Server, Setup, folder, write_catalog};
@@ -29,9 +30,9 @@ const LONGEST_ROUND: f64 = 2.0;
 /// How long a round waits for what it is about: a first answer, its failpoint.
 const ROUND_WAIT: Duration = Duration::from_secs(15);
 /// How long the last round may take to reach the number of acknowledgements wanted.
-const STEADY_WAIT: Duration = Duration::from_secs(180);
+const STEADY_WAIT: Duration = Duration::from_mins(3);
 /// How long clients may take to get the last answers.
-const END_WAIT: Duration = Duration::from_secs(60);
+const END_WAIT: Duration = Duration::from_mins(1);
 /// The windows of all customers step from this long before the run.
 const ANCHOR_BACK: i64 = 600 * SECOND;
 
@@ -56,8 +57,8 @@ pub struct Plan {
     pub seed: u64,
     pub schedule: Schedule,
     pub fault: Option<&'static str>,
-    /// Acknowledgements that are wanted before the end.
-    pub least_acked: usize,
+    /// Acknowledgements that are wanted before the end, and decisions of limits.
+    pub least: (usize, usize),
 }
 
 /// One round of the schedule.
@@ -65,7 +66,7 @@ struct Round {
     failpoint: Option<(&'static str, u64)>,
     /// How long to wait before the kill.
     wait: Duration,
-    /// Whether to kill without waiting for a first answer, so that the start itself is interrupted.
+    /// Whether to kill it while it starts.
     early: bool,
 }
 
@@ -84,7 +85,9 @@ impl Plan {
                     Schedule::Random => None,
                 };
                 let failpoint = name.map(|name| (name, rng.random_range(3..=25)));
+                let early = failpoint.is_none() && rng.random_ratio(1, 6);
                 let wait = match (self.schedule, failpoint) {
+                    _ if early => rng.random_range(0.0..0.15),
                     (Schedule::At(_), _) => 0.2,
                     (_, Some(_)) => rng.random_range(0.0..0.05),
                     (_, None) => between.sample(rng).min(LONGEST_ROUND),
@@ -92,7 +95,7 @@ impl Plan {
                 Round {
                     failpoint,
                     wait: Duration::from_secs_f64(wait),
-                    early: failpoint.is_none() && rng.random_ratio(1, 8),
+                    early,
                 }
             })
             .collect();
@@ -153,7 +156,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     }
     server.stop()?;
     (outcome.admitted, outcome.denied) = admission::tally(&history);
-    outcome.acked = ground.acked();
+    outcome.acked = history.acked();
     outcome.findings = found;
     Ok(outcome)
 }
@@ -173,7 +176,8 @@ fn work(
     let server = Server::start(setup, None)?;
     ground.serve_at(Some(server.addr));
     let watch = Stopwatch::start();
-    while ground.acked() < plan.least_acked && watch.elapsed() < STEADY_WAIT {
+    let is_short = || ground.acked() < plan.least.0 || ground.decided() < plan.least.1;
+    while is_short() && watch.elapsed() < STEADY_WAIT {
         server.wait(Duration::from_millis(50));
     }
     ground.end();
@@ -200,6 +204,17 @@ fn one_round(
 ) -> Result<()> {
     let watch = Stopwatch::start();
     let acked = ground.acked();
+    if round.early {
+        let server = Server::spawn(setup, None)?;
+        server.wait(round.wait);
+        server.kill()?;
+        println!(
+            "round {number}/{}: killed while it starts, after {} ms",
+            plan.rounds,
+            watch.elapsed().as_millis()
+        );
+        return Ok(());
+    }
     let server = Server::start(setup, round.failpoint)?;
     let started = watch.elapsed();
     ground.serve_at(Some(server.addr));
@@ -210,7 +225,6 @@ fn one_round(
             }
             format!("{name}, hit {count}")
         }
-        None if round.early => "at random, at once".to_owned(),
         None => {
             while ground.acked() == acked && watch.elapsed() < ROUND_WAIT {
                 server.wait(Duration::from_millis(5));

@@ -56,6 +56,21 @@ pub struct Server {
 impl Server {
     /// Starts it and waits until it serves. `failpoint` is where it stops for good: a name and the number of the hit.
     pub fn start(setup: &Setup, failpoint: Option<(&str, u64)>) -> io::Result<Self> {
+        let mut server = Self::spawn(setup, failpoint)?;
+        match server.said.recv_timeout(START_WAIT) {
+            Ok(Said::Serving(addr)) => server.addr = addr,
+            Ok(Said::Failpoint(_)) | Err(_) => {
+                return Err(io::Error::other(format!(
+                    "the server does not start:\n{}",
+                    server.log()
+                )));
+            }
+        }
+        Ok(server)
+    }
+
+    /// Starts it and does not wait for it.
+    pub fn spawn(setup: &Setup, failpoint: Option<(&str, u64)>) -> io::Result<Self> {
         let mut command = Command::new(&setup.binary);
         command
             .arg("serve")
@@ -96,22 +111,12 @@ impl Server {
                 kept.push_back(line);
             }
         });
-        let mut server = Self {
+        Ok(Self {
             child,
             said,
             last_lines,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-        };
-        match server.said.recv_timeout(START_WAIT) {
-            Ok(Said::Serving(addr)) => server.addr = addr,
-            Ok(Said::Failpoint(_)) | Err(_) => {
-                return Err(io::Error::other(format!(
-                    "the server does not start:\n{}",
-                    server.log()
-                )));
-            }
-        }
-        Ok(server)
+        })
     }
 
     /// Waits until the server stands at its failpoint; false when it does not within the time.
@@ -171,7 +176,9 @@ impl Server {
 
     fn log(&self) -> String {
         let lines = self.last_lines.lock().expect("nobody panics with it");
-        lines.iter().map(|line| format!("  | {line}\n")).collect()
+        lines
+            .iter()
+            .fold(String::new(), |text, line| text + "  | " + line + "\n")
     }
 }
 

@@ -74,7 +74,10 @@ fn the_configuration_table_is_that_of_serve() {
                 format!("`--{}`", argument.get_long().expect("each has a name")),
                 format!("`{}`", env.to_string_lossy()),
                 defaults.filter(|_| takes_value).collect(),
-                argument.get_help().map(ToString::to_string).unwrap_or_default(),
+                argument
+                    .get_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
             ]
         })
         .collect();
@@ -198,7 +201,13 @@ fn the_code_map_names_what_there_is() {
         let parts: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
         let folder = parts[..2].join("/");
         let module = parts[..parts.len().min(3)].join("/");
-        let whole = ["src/engine", "src/grpc", "src/http", "src/server", "src/cli"];
+        let whole = [
+            "src/engine",
+            "src/grpc",
+            "src/http",
+            "src/server",
+            "src/cli",
+        ];
         let is_known = named.contains(module.as_str())
             || module.ends_with("/mod.rs") && named.contains(folder.as_str())
             || whole.contains(&folder.as_str()) && named.contains(folder.as_str());

@@ -3,6 +3,7 @@
 
 mod calls;
 mod draw;
+mod job;
 mod stream;
 pub mod wire;
 
@@ -34,6 +35,8 @@ pub struct Ground {
     unanswered: Vec<AtomicUsize>,
     /// Events and calls with their final answer.
     acked: AtomicUsize,
+    /// Reservations that were granted, and whatever was denied.
+    decided: AtomicUsize,
     /// Set once nothing new is to be begun.
     is_ending: AtomicBool,
     /// Set once clients must give up.
@@ -53,6 +56,7 @@ impl Ground {
                 .map(|_| AtomicUsize::new(0))
                 .collect(),
             acked: AtomicUsize::new(0),
+            decided: AtomicUsize::new(0),
             is_ending: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             clock: Stopwatch::start(),
@@ -77,6 +81,10 @@ impl Ground {
 
     pub fn acked(&self) -> usize {
         self.acked.load(Ordering::Relaxed)
+    }
+
+    pub fn decided(&self) -> usize {
+        self.decided.load(Ordering::Relaxed)
     }
 
     /// Lets clients finish what they began.
@@ -183,5 +191,9 @@ impl Client {
 
     fn acked(&self, count: usize) {
         self.ground.acked.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn decided(&self, count: usize) {
+        self.ground.decided.fetch_add(count, Ordering::Relaxed);
     }
 }

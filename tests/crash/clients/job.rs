@@ -1,0 +1,259 @@
+//! Single calls: as they are drawn, logged, sent and answered.
+
+use bursar::grpc::pb;
+use bursar::grpc::pb::entitlement_service_client::EntitlementServiceClient;
+use bursar::grpc::pb::metering_service_client::MeteringServiceClient;
+use tokio::task::JoinSet;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use super::wire::{self, Event};
+use crate::journal::{Answer, Ask, EventAnswer, Line};
+use crate::world::{SECOND, customer_id};
+
+/// How long reservations live that are to be ended by us, and those that are left to expire.
+pub const LONG: i64 = 600 * SECOND;
+pub const SHORT: i64 = 2 * SECOND;
+
+/// One call.
+#[derive(Debug, Clone)]
+pub enum Job {
+    Batch(Vec<Event>),
+    Consume(Event),
+    Call {
+        customer: u32,
+        request: String,
+        ask: Ask,
+        /// The last event of a commit.
+        event: Option<Event>,
+        /// Whether it was answered before, so that it must change nothing.
+        is_repeat: bool,
+    },
+}
+
+impl Job {
+    pub fn call(customer: u32, request: String, ask: Ask) -> Self {
+        Self::Call {
+            customer,
+            request,
+            ask,
+            event: None,
+            is_repeat: false,
+        }
+    }
+}
+
+/// What it came to.
+pub enum Outcome {
+    Batch(Vec<Option<EventAnswer>>),
+    Event(EventAnswer),
+    Call(Answer),
+}
+
+/// Makes all calls of a group at once; `None`: no answer.
+pub async fn make(jobs: &[Job], channel: &Channel) -> Vec<Option<Outcome>> {
+    let mut calls = JoinSet::new();
+    for (place, job) in jobs.iter().cloned().enumerate() {
+        let channel = channel.clone();
+        calls.spawn(async move { (place, one(job, channel).await) });
+    }
+    let mut outcomes: Vec<Option<Outcome>> = Vec::new();
+    outcomes.resize_with(jobs.len(), || None);
+    while let Some(made) = calls.join_next().await {
+        let (place, outcome) = made.expect("a call does not panic");
+        outcomes[place] = outcome;
+    }
+    outcomes
+}
+
+async fn one(job: Job, channel: Channel) -> Option<Outcome> {
+    match job {
+        Job::Batch(events) => {
+            let events = events.iter().map(wire::event).collect();
+            let request = pb::RecordUsageBatchRequest { events };
+            let answer = MeteringServiceClient::new(channel)
+                .record_usage_batch(request)
+                .await;
+            let results = answer.ok()?.into_inner().results;
+            Some(Outcome::Batch(results.iter().map(wire::result).collect()))
+        }
+        Job::Consume(event) => {
+            let request = pb::ConsumeRequest {
+                event: Some(wire::event(&event)),
+                feature_id: "units".to_owned(),
+                verbose: false,
+            };
+            let answer = EntitlementServiceClient::new(channel)
+                .consume(request)
+                .await;
+            let answer = match answer {
+                Ok(answer) => match answer.into_inner().result {
+                    Some(result) => wire::result(&result)?,
+                    None => EventAnswer::Denied,
+                },
+                Err(status) => EventAnswer::Rejected(wire::failure(&status)?),
+            };
+            Some(Outcome::Event(answer))
+        }
+        Job::Call {
+            customer,
+            request,
+            ask,
+            event,
+            ..
+        } => {
+            let service = EntitlementServiceClient::new(channel);
+            match call(service, customer, request, ask, event).await {
+                Ok(answer) => Some(Outcome::Call(answer)),
+                Err(status) => {
+                    wire::failure(&status).map(|reason| Outcome::Call(Answer::Failed(reason)))
+                }
+            }
+        }
+    }
+}
+
+async fn call(
+    mut service: EntitlementServiceClient<Channel>,
+    customer: u32,
+    request_id: String,
+    ask: Ask,
+    event: Option<Event>,
+) -> Result<Answer, Status> {
+    let customer_id = customer_id(customer);
+    let done = Ok(Answer::Done);
+    match ask {
+        Ask::Reserve {
+            quantity,
+            least,
+            ttl,
+        } => {
+            let item = item("units", quantity, least);
+            reserve(service, request_id, customer_id, item, ttl).await
+        }
+        Ask::Start { ttl } => {
+            reserve(service, request_id, customer_id, item("jobs", 1, 1), ttl).await
+        }
+        Ask::Commit { reservation, .. } => {
+            let request = pb::CommitReservationRequest {
+                request_id,
+                customer_id,
+                reservation_id: reservation,
+                events: event.iter().map(wire::event).collect(),
+            };
+            service.commit_reservation(request).await.and(done)
+        }
+        Ask::Release { reservation } => {
+            let request = pb::ReleaseReservationRequest {
+                request_id,
+                customer_id,
+                reservation_id: reservation,
+            };
+            service.release_reservation(request).await.and(done)
+        }
+        Ask::Extend { reservation } => {
+            let request = pb::ExtendReservationRequest {
+                request_id,
+                customer_id,
+                reservation_id: reservation,
+                ttl: Some(seconds(LONG)),
+            };
+            service.extend_reservation(request).await.and(done)
+        }
+        Ask::Allocate { seat } => {
+            let request = pb::AllocateRequest {
+                request_id,
+                customer_id,
+                feature_id: "seats".to_owned(),
+                allocation_id: seat,
+                ..pb::AllocateRequest::default()
+            };
+            let answer = service.allocate(request).await?.into_inner();
+            let is_allowed = answer.decision.is_some_and(|decision| decision.allowed);
+            Ok(if is_allowed {
+                Answer::Done
+            } else {
+                Answer::Denied
+            })
+        }
+        Ask::Deallocate { seat } => {
+            let request = pb::DeallocateRequest {
+                request_id,
+                customer_id,
+                feature_id: "seats".to_owned(),
+                allocation_id: seat,
+            };
+            service.deallocate(request).await.and(done)
+        }
+    }
+}
+
+fn item(feature: &str, quantity: i64, least: i64) -> pb::ReserveItem {
+    pb::ReserveItem {
+        feature_id: feature.to_owned(),
+        quantity: Some(quantity),
+        min_quantity: Some(least),
+        ..pb::ReserveItem::default()
+    }
+}
+
+async fn reserve(
+    mut service: EntitlementServiceClient<Channel>,
+    request_id: String,
+    customer_id: String,
+    item: pb::ReserveItem,
+    ttl: i64,
+) -> Result<Answer, Status> {
+    let request = pb::ReserveRequest {
+        request_id,
+        customer_id,
+        items: vec![item],
+        ttl: Some(seconds(ttl)),
+        ..pb::ReserveRequest::default()
+    };
+    let answer = service.reserve(request).await?.into_inner();
+    Ok(match answer.reservation {
+        Some(held) => Answer::Reserved {
+            granted: answer.items.iter().map(|item| item.granted_quantity).sum(),
+            reserve_time: wire::micros(held.reserve_time.as_ref()),
+            reservation: held.reservation_id,
+        },
+        None => Answer::Denied,
+    })
+}
+
+fn seconds(micros: i64) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: micros / SECOND,
+        nanos: 0,
+    }
+}
+
+impl Job {
+    /// Returns the lines that say that it is about to be sent.
+    pub fn sent_at(&self, at: i64) -> Vec<Line> {
+        match self {
+            Self::Batch(events) => events.iter().map(|event| event.sent_at(at)).collect(),
+            Self::Consume(event) => vec![event.sent_at(at)],
+            Self::Call {
+                customer,
+                request,
+                ask,
+                event,
+                ..
+            } => {
+                let call = Line::Call {
+                    at,
+                    customer: *customer,
+                    request: request.clone(),
+                    ask: ask.clone(),
+                };
+                event
+                    .iter()
+                    .map(|event| event.sent_at(at))
+                    .chain([call])
+                    .collect()
+            }
+        }
+    }
+}

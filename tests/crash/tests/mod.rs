@@ -1,0 +1,72 @@
+//! Tests of the checker on histories made by hand, each with one fault planted, and short runs against the server.
+
+mod planted;
+mod runs;
+mod scene;
+
+/// A test and its name, for `cargo test NAME`.
+pub struct Test {
+    pub name: &'static str,
+    pub needs_faults: bool,
+    pub run: fn(),
+}
+
+const fn test(name: &'static str, run: fn()) -> Test {
+    Test {
+        name,
+        needs_faults: false,
+        run,
+    }
+}
+
+const fn short_run(name: &'static str, run: fn()) -> Test {
+    Test {
+        name,
+        needs_faults: true,
+        run,
+    }
+}
+
+pub const ALL: &[Test] = &[
+    test("what_is_right_is_found_right", planted::nothing_planted),
+    test("a_lost_event_is_found", planted::lost),
+    test("an_event_with_other_content_is_found", planted::altered),
+    test("an_event_stored_twice_is_found", planted::duplicated),
+    test("an_event_counted_twice_is_found", planted::counted_twice),
+    test("an_event_nobody_sent_is_found", planted::unexpected),
+    test("a_refused_event_that_is_stored_is_found", planted::refused),
+    test("two_contents_of_one_id_are_found", planted::two_contents),
+    test("a_wrong_counter_is_found", planted::wrong_counter),
+    test("a_wrong_reserved_sum_is_found", planted::wrong_reserved),
+    test("a_missing_counter_is_found", planted::missing_counter),
+    test("a_wrong_bucket_is_found", planted::wrong_bucket),
+    test("over_admission_is_found", planted::over_admitted),
+    test(
+        "over_admission_in_a_rolling_window_is_found",
+        planted::over_admitted_rolling,
+    ),
+    test(
+        "over_admission_of_jobs_and_seats_is_found",
+        planted::over_admitted_things,
+    ),
+    test("a_changed_answer_is_found", planted::changed_answer),
+    test(
+        "a_lost_reservation_and_seat_are_found",
+        planted::lost_things,
+    ),
+    test("a_missing_answer_is_found", planted::unanswered),
+    short_run("short_run", runs::good_run),
+    short_run("ack_before_commit_is_found", runs::ack_before_commit),
+    short_run(
+        "dedupe_outside_transaction_is_found",
+        runs::dedupe_outside_transaction,
+    ),
+    short_run(
+        "counter_outside_transaction_is_found",
+        runs::counter_outside_transaction,
+    ),
+    short_run(
+        "decision_outside_lock_is_found",
+        runs::decision_outside_lock,
+    ),
+];
