@@ -27,10 +27,10 @@ func main() {
 	customer := "go-" + strconv.FormatInt(time.Now().UnixNano(), 36)
 	args := append(os.Args[1:], []string{"localhost:50051", customer, "5000"}[min(len(os.Args)-1, 3):]...)
 	events := must(strconv.ParseInt(args[2], 10, 64))
-	config := must(os.ReadFile("../service_config.json"))
+	config := string(must(os.ReadFile("../service_config.json")))
 	connection := must(grpc.NewClient("dns:///"+args[0],
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultServiceConfig(string(config)), // timeouts, retries, waiting for a connection
+		grpc.WithDefaultServiceConfig(config), // timeouts, retries, waiting for a connection
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time: 30 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true})))
 	defer connection.Close()
@@ -57,14 +57,12 @@ type story struct {
 func (s story) create() {
 	client := pb.NewCustomerServiceClient(s.connection)
 	request := &pb.CreateCustomerRequest{
-		RequestId: s.customer + "-create",
-		Customer:  &pb.Customer{CustomerId: s.customer, DisplayName: "Example"},
-	}
+		RequestId: s.customer + "-create", Customer: &pb.Customer{CustomerId: s.customer, DisplayName: "Example"}}
 	first := must(client.CreateCustomer(s.ctx, request))
 	again := must(client.CreateCustomer(s.ctx, request))
 	log.Printf("created %s on plan %s", s.customer, first.Customer.PlanId)
 	expect("a repeat has the same answer", proto.Equal(first, again), true)
-	_, err = client.GetCustomer(s.ctx, &pb.GetCustomerRequest{CustomerId: s.customer + "-other"})
+	_, err := client.GetCustomer(s.ctx, &pb.GetCustomerRequest{CustomerId: s.customer + "-other"})
 	expect("reason of an unknown customer", reason(status.Convert(err)), "CUSTOMER_NOT_FOUND")
 }
 
@@ -124,8 +122,7 @@ func (s story) usage(meter string, value, count int64) {
 	expect("rows", len(answer.Rows), 1)
 	row := answer.Rows[0]
 	log.Printf("%s: %d in %d events", meter, row.Value, row.EventCount)
-	expect(meter, row.Value, value)
-	expect("events", row.EventCount, count)
+	expect(meter, [2]int64{row.Value, row.EventCount}, [2]int64{value, count})
 }
 
 func expect[T comparable](what string, actual, expected T) {

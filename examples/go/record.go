@@ -13,10 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-const (
-	batchEvents = 500 // a message takes at most 1000
-	failuresMax = 10  // streams in a row that may end without progress
-)
+// Events per message, which takes at most 1000, and streams in a row that may end without progress.
+const batchEvents, failuresMax = 500, 10
 
 // recorded sums up what became of events.
 type recorded struct {
