@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
+	"log"
+	"math/rand/v2"
 	"time"
 
 	pb "bursar.example/client/gen/bursar/v1"
@@ -13,34 +13,31 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-const (
-	batchEvents = 500 // a message takes at most 1000
-	failuresMax = 10  // streams in a row that may end without progress
-)
+// Events per message, which takes at most 1000, and streams in a row that may end without progress.
+const batchEvents, failuresMax = 500, 10
 
 // recorded sums up what became of events.
 type recorded struct {
-	events, duplicates, rejected, streams int64
-	reasons                               map[string]int64
+	acked, duplicates, resent, streams int64
+	rejected                           map[string]int64 // by reason
 }
 
 // record streams events until each has its final outcome, over as many streams as that takes. What a stream leaves
 // unacknowledged is sent again on the next one, with the same event ids: what the server has already is a duplicate.
 func record(ctx context.Context, client pb.MeteringServiceClient, events []*pb.UsageEvent) (recorded, error) {
-	sum := recorded{reasons: map[string]int64{}}
-	failures := 0
-	for sum.events < int64(len(events)) {
-		before := sum.events
+	sum := recorded{rejected: map[string]int64{}}
+	for failures := 0; sum.acked < int64(len(events)); {
+		before := sum.acked
 		sum.streams++
 		err := recordSome(ctx, client, events[before:], &sum)
-		if failures++; sum.events > before {
+		if failures++; sum.acked > before {
 			failures = 0
 		}
 		if err != nil && (!mayPass(err) || failures == failuresMax) {
-			return sum, fmt.Errorf("recorded %d of %d events: %w", sum.events, len(events), err)
-		}
-		if sum.events < int64(len(events)) {
-			time.Sleep(min(100*time.Millisecond<<failures, 5*time.Second))
+			return sum, fmt.Errorf("recorded %d of %d events: %w", sum.acked, len(events), err)
+		} else if err != nil {
+			pause := min(100*time.Millisecond<<failures, 10*time.Second)
+			time.Sleep(time.Duration((0.5 + rand.Float64()/2) * float64(pause)))
 		}
 	}
 	return sum, nil
@@ -56,13 +53,19 @@ func recordSome(ctx context.Context, client pb.MeteringServiceClient, events []*
 	}
 	var sent, acked int64
 	total := int64(len(events))
+	defer func() { sum.resent += sent - acked }()
 	for acked < total {
 		answer, err := stream.Recv() // the server speaks first
 		if err != nil {
 			return err
 		}
-		sum.take(answer, acked)
+		sum.acked += answer.AckedThrough - acked
+		sum.duplicates += answer.DuplicateCount
+		for _, reject := range answer.Rejects {
+			sum.rejected[reason(status.FromProto(reject.Status))]++
+		}
 		acked = answer.AckedThrough
+		log.Printf("acked %d", sum.acked)
 		room := min(acked+int64(answer.Credits), total)
 		for !answer.Drain && sent < room {
 			end := min(sent+batchEvents, room)
@@ -76,19 +79,10 @@ func recordSome(ctx context.Context, client pb.MeteringServiceClient, events []*
 	return stream.CloseSend()
 }
 
-func (sum *recorded) take(answer *pb.RecordUsageResponse, acked int64) {
-	sum.events += answer.AckedThrough - acked
-	sum.duplicates += answer.DuplicateCount
-	for _, reject := range answer.Rejects {
-		sum.rejected++
-		sum.reasons[reason(status.FromProto(reject.Status))]++
-	}
-}
-
 // mayPass says whether a new stream may get further.
 func mayPass(err error) bool {
 	code := status.Code(err)
-	return code == codes.Unavailable || code == codes.ResourceExhausted || errors.Is(err, io.EOF)
+	return code == codes.Unavailable || code == codes.ResourceExhausted && reason(status.Convert(err)) == "OVERLOADED"
 }
 
 // reason returns the machine-readable reason of an error.

@@ -34,7 +34,7 @@ def record(stub, events, progress=lambda acked: None):
     """Streams events until each has its final outcome, over as many streams as that takes.
 
     What a stream leaves unacknowledged is sent again on the next one, with the same event ids: what the server has
-    already is a duplicate. Returns how many were acknowledged, duplicates, rejected for each reason, and resent.
+    already is a duplicate. Returns counts: acked, duplicates, streams, resent, and rejects by their reason.
     """
     totals, failures = Counter(), 0
     while (before := totals["acked"]) < len(events):

@@ -13,7 +13,7 @@ import type { Status__Output } from "./gen/google/rpc/Status.js";
 const examples = new URL("../../", import.meta.url).pathname;
 const definition = loader.loadSync(
   ["customer", "entitlement", "metering"].map((name) => `bursar/v1/${name}_service.proto`),
-  { includeDirs: [`${examples}/../proto`], longs: String, enums: String, defaults: true, oneofs: true },
+  { includeDirs: [`${examples}../proto`], longs: String, enums: String, defaults: true, oneofs: true },
 );
 const { bursar } = grpc.loadPackageDefinition(definition) as unknown as Customer & Entitlement & Metering;
 
@@ -23,7 +23,7 @@ const info = loader.fromJSON({ nested: { ErrorInfo: { fields } } })["ErrorInfo"]
 
 // Timeouts and retries are in the service config; waiting for a connection this library takes from the metadata.
 const options = {
-  "grpc.service_config": readFileSync(`${examples}/service_config.json`, "utf8"),
+  "grpc.service_config": readFileSync(`${examples}service_config.json`, "utf8"),
   "grpc.keepalive_time_ms": 30_000,
   "grpc.keepalive_timeout_ms": 10_000,
   "grpc.keepalive_permit_without_calls": 1,
@@ -41,14 +41,15 @@ export function connect(address: string) {
   };
 }
 
+type Callback<Answer> = grpc.requestCallback<Answer>;
+type Unary<Request, Answer> = (request: Request, callback: Callback<Answer>) => unknown;
+type Waiting<Request, Answer> = (request: Request, metadata: grpc.Metadata, callback: Callback<Answer>) => unknown;
+
 // Makes a promise of a call with a callback.
-export function call<Request, Answer>(
-  client: grpc.Client,
-  method: (request: Request, metadata: grpc.Metadata, callback: (error: grpc.ServiceError | null, answer?: Answer) => void) => unknown,
-  request: Request,
-): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    method.call(client, request, waiting(), (error, answer) => (error ? reject(error) : resolve(answer!)));
+export function call<Request, Answer>(client: grpc.Client, method: Unary<Request, Answer>, request: Request) {
+  return new Promise<Answer>((resolve, reject) => {
+    const answered: Callback<Answer> = (error, answer) => (error ? reject(error) : resolve(answer!));
+    (method as unknown as Waiting<Request, Answer>).call(client, request, waiting(), answered);
   });
 }
 
