@@ -1,9 +1,9 @@
-//! CheckEntitlement through gRPC beside a bare echo of the same sizes and layout, and the decision alone.
+//! `CheckEntitlement` through gRPC beside a bare echo of the same sizes and layout, and the decision alone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bursar::clock::{AnchoredClock, wall_clock};
+use bursar::clock::{AnchoredClock, Stopwatch, wall_clock};
 use bursar::domain::catalog::parse_catalog;
 use bursar::domain::id::{CustomerId, FeatureId, RequestId};
 use bursar::domain::usage::Labels;
@@ -62,7 +62,7 @@ pub fn beside_echo(runtime: &Runtime, results: &mut Results) {
     let checks: Vec<_> = shuffled(customers)
         .map(|number| frame(&check(number).encode_to_vec()))
         .collect();
-    let echoes = checks.iter().enumerate().map(|(number, body)| {
+    let answers = checks.iter().enumerate().map(|(number, body)| {
         let message = EchoRequest {
             first: customer(number),
             second: "checked".to_owned(),
@@ -73,7 +73,7 @@ pub fn beside_echo(runtime: &Runtime, results: &mut Results) {
     });
     let echoes = Requests {
         path: echo::PATH,
-        bodies: echoes.collect(),
+        bodies: answers.collect(),
     };
     let (checks, echoes) = (
         Arc::new(Requests {
@@ -86,8 +86,8 @@ pub fn beside_echo(runtime: &Runtime, results: &mut Results) {
     for in_flight in [1, 64, 256] {
         let mut pairs = Vec::new();
         for _ in 0..ROUNDS {
-            let echoed = run(echo.address, &echoes, in_flight, time);
-            pairs.push((run(bursar.address, &checks, in_flight, time), echoed));
+            let bare = run(echo.address, &echoes, in_flight, time);
+            pairs.push((run(bursar.address, &checks, in_flight, time), bare));
         }
         note(results, in_flight, &pairs);
     }
@@ -99,7 +99,7 @@ fn note(results: &mut Results, in_flight: usize, pairs: &[(Load, Load)]) {
         of(|pair| pair.0.requests_per_second),
         of(|pair| pair.1.requests_per_second),
     );
-    let (p99, echo_p99) = (of(|pair| pair.0.p99_micros), of(|pair| pair.1.p99_micros));
+    let (tail, echo_tail) = (of(|pair| pair.0.p99_micros), of(|pair| pair.1.p99_micros));
     results.note(&format!("check_per_s_{in_flight}"), rate);
     results.note(&format!("echo_per_s_{in_flight}"), echo_rate);
     results.note(&format!("check_over_echo_{in_flight}"), rate / echo_rate);
@@ -111,9 +111,12 @@ fn note(results: &mut Results, in_flight: usize, pairs: &[(Load, Load)]) {
         &format!("echo_p50_us_{in_flight}"),
         of(|pair| pair.1.p50_micros),
     );
-    results.note(&format!("check_p99_us_{in_flight}"), p99);
-    results.note(&format!("echo_p99_us_{in_flight}"), echo_p99);
-    results.note(&format!("check_p99_over_echo_{in_flight}"), p99 / echo_p99);
+    results.note(&format!("check_p99_us_{in_flight}"), tail);
+    results.note(&format!("echo_p99_us_{in_flight}"), echo_tail);
+    results.note(
+        &format!("check_p99_over_echo_{in_flight}"),
+        tail / echo_tail,
+    );
 }
 
 /// Returns how many bytes an answer of the echo must carry to be as long as this.
@@ -163,7 +166,7 @@ pub fn decide(runtime: &Runtime, results: &mut Results) {
         dimensions: Labels::new(),
     };
     let rounds = (0..ROUNDS).map(|_| {
-        let started = Instant::now();
+        let started = Stopwatch::start();
         for id in &ids {
             let decision = engine.check_in_memory(id, None, &ask, CheckMode::default());
             assert!(decision.is_some_and(|decision| decision.allowed));

@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use bursar::clock::Stopwatch;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -80,7 +82,7 @@ fn sender(
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async move {
         let mut lanes = Vec::new();
-        let start = Instant::now();
+        let start = Stopwatch::start();
         for connection in 0..connections {
             let client = connect(server).await;
             for lane in 0..in_flight {
@@ -91,7 +93,7 @@ fn sender(
                     client,
                     requests,
                     place,
-                    start + time,
+                    (start, time),
                 )));
             }
         }
@@ -126,14 +128,14 @@ async fn lane_of(
     client: SendRequest<Bytes>,
     requests: Arc<Requests>,
     mut place: usize,
-    until: Instant,
+    (start, time): (Stopwatch, Duration),
 ) -> Histogram<u64> {
     let mut latencies = Histogram::<u64>::new(3).expect("three digits");
     let uri: Uri = format!("http://bursar{}", requests.path)
         .parse()
         .expect("a path");
-    while Instant::now() < until {
-        let started = Instant::now();
+    while start.elapsed() < time {
+        let started = Stopwatch::start();
         call(&client, &uri, requests.bodies[place].clone()).await;
         latencies
             .saturating_record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));

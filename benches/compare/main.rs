@@ -3,7 +3,6 @@
 //! `cargo bench` measures all, alternating, and takes the median of five; `-- --short` shows in a minute that it
 //! works, with figures that mean little. Names given as arguments choose parts: check, decide, record, reserve,
 //! memory. Results go to `target/bench/results-sqlite.json`.
-#![expect(clippy::disallowed_methods, reason = "measuring reads the time")]
 
 mod check;
 mod echo;

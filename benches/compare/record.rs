@@ -1,8 +1,8 @@
-//! RecordUsage, acknowledged after the durable commit, beside a bare insert loop of the same rows.
+//! `RecordUsage`, acknowledged after the durable commit, beside a bare insert loop of the same rows.
 
+use bursar::clock::Stopwatch;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Instant;
 
 use bursar::grpc::pb::{RecordUsageRequest, RecordUsageResponse, UsageEvent};
 use bytes::{Buf, Bytes, BytesMut};
@@ -97,7 +97,7 @@ fn insert(database: &Path, rows: &[Row]) -> f64 {
     )
     .expect("a schema");
     let customers: Vec<String> = (0..CUSTOMERS).map(customer).collect();
-    let started = Instant::now();
+    let started = Stopwatch::start();
     for chunk in rows.chunks(TRANSACTION) {
         let transaction = conn.transaction().expect("a transaction");
         let mut statement = transaction
@@ -126,7 +126,7 @@ fn insert(database: &Path, rows: &[Row]) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn per_second(count: usize, started: Instant) -> f64 {
+fn per_second(count: usize, started: Stopwatch) -> f64 {
     count as f64 / started.elapsed().as_secs_f64()
 }
 
@@ -141,7 +141,7 @@ fn record(runtime: &Runtime, server: SocketAddr, rows: &[Row]) -> f64 {
             &RecordUsageRequest { first_seq, events }.encode_to_vec(),
         ));
     }
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let sent = lanes
         .into_iter()
         .map(|frames| std::thread::spawn(move || stream(server, frames)));

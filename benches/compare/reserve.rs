@@ -1,8 +1,10 @@
-//! Pairs of Reserve and CommitReservation, on one limit that all share and on many.
+//! Pairs of `Reserve` and `CommitReservation`, on one limit that all share and on many.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use bursar::clock::Stopwatch;
 
 use bursar::grpc::pb::entitlement_service_client::EntitlementServiceClient;
 use bursar::grpc::pb::{CommitReservationRequest, ReserveItem, ReserveRequest, UsageEvent};
@@ -37,7 +39,7 @@ async fn round(server: &Server, customers: usize) -> f64 {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let time = Duration::from_millis(if crate::is_short() { 300 } else { 2_000 });
     let done = Arc::new(AtomicUsize::new(0));
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let mut channels = Vec::new();
     for _ in 0..4 {
         channels.push(server.channel().await);

@@ -75,15 +75,11 @@ impl Accounts {
             }
             let generation = cell.lock().generation;
             let Some(rows) = store.account(id, now).await? else {
-                let mut inner = cell.lock();
-                if inner.generation == generation && inner.account.is_none() {
-                    inner.absent = true;
-                    drop(inner);
+                if cell.note_absent(generation) {
                     drop(cell);
                     self.drop_if_empty(id);
                     return Ok(None);
                 }
-                drop(inner);
                 // It is being created: whoever finds it must wait until that is committed.
                 tokio::time::sleep(CREATION_PAUSE).await;
                 continue;

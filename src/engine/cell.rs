@@ -78,6 +78,14 @@ impl Cell {
         self.no() != 0 && self.inner.lock().account.is_some()
     }
 
+    /// Notes that the store knows no such customer, unless a batch touched it since; true when it did not.
+    pub(super) fn note_absent(&self, generation: u32) -> bool {
+        let mut inner = self.inner.lock();
+        let is_absent = inner.generation == generation && inner.account.is_none();
+        inner.absent |= is_absent;
+        is_absent
+    }
+
     /// Marks it as used, for the look for idle ones.
     pub(super) fn touch(&self) {
         if !self.used.load(Ordering::Relaxed) {

@@ -305,7 +305,7 @@ pub(super) fn store_one(
     cell: &Cell,
     meter: &Arc<Meter>,
 ) -> Result<RecordOutcome, Error> {
-    if let Some(stored) = step.event(probe, &key(&row)) {
+    if let Some(stored) = step.event(probe, &EventKey::of(&row)) {
         return repeated(&stored, &row).map(RecordOutcome::Duplicate);
     }
     let now = step.now();

@@ -59,7 +59,7 @@ impl Engine {
         call: ReserveCall,
     ) -> Result<ReserveAnswer, Error> {
         let (place, _) = self.find_or_create(&call.customer).await?;
-        let id = ReservationId::new(self.fresh_id().to_string()).map_err(|_| Error::Internal)?;
+        let id = ReservationId::new(Self::fresh_id().to_string()).map_err(|_| Error::Internal)?;
         let content = call.clone();
         let answer = self
             .submit_once(
@@ -84,7 +84,7 @@ impl Engine {
         clippy::disallowed_methods,
         reason = "ids of our own are drawn here, once for all"
     )]
-    pub(super) fn fresh_id(&self) -> Uuid {
+    pub(super) fn fresh_id() -> Uuid {
         Uuid::now_v7()
     }
 }

@@ -271,7 +271,7 @@ impl<const COMMIT: bool> Settle<COMMIT> {
     /// Checks every event before the first is recorded, so that all are or none.
     fn check_events(&self, step: &mut Step<'_, '_>) -> Result<(), Error> {
         for (nth, (row, _)) in self.rows.iter().enumerate() {
-            if let Some(stored) = step.event(nth, &record::key(row)) {
+            if let Some(stored) = step.event(nth, &EventKey::of(row)) {
                 record::repeated(&stored, row)?;
                 continue;
             }

@@ -218,19 +218,16 @@ fn one_round(
     let server = Server::start(setup, round.failpoint)?;
     let started = watch.elapsed();
     ground.serve_at(Some(server.addr));
-    let what = match round.failpoint {
-        Some((name, count)) => {
-            if server.wait_for_failpoint(name, ROUND_WAIT) {
-                outcome.hit.insert(name);
-            }
-            format!("{name}, hit {count}")
+    let what = if let Some((name, count)) = round.failpoint {
+        if server.wait_for_failpoint(name, ROUND_WAIT) {
+            outcome.hit.insert(name);
         }
-        None => {
-            while ground.acked() == acked && watch.elapsed() < ROUND_WAIT {
-                server.wait(Duration::from_millis(5));
-            }
-            "at random".to_owned()
+        format!("{name}, hit {count}")
+    } else {
+        while ground.acked() == acked && watch.elapsed() < ROUND_WAIT {
+            server.wait(Duration::from_millis(5));
         }
+        "at random".to_owned()
     };
     server.wait(round.wait);
     let unanswered = ground.unanswered();

@@ -1,4 +1,13 @@
 //! The integration tests, in one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::assigning_clones,
+    clippy::unnecessary_wraps,
+    clippy::items_after_statements,
+    clippy::needless_pass_by_value,
+    clippy::duration_suboptimal_units,
+    reason = "a test says what it expects where it reads best, and fails where that does not hold"
+)]
 
 mod admin;
 mod docs;

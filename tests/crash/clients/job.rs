@@ -160,22 +160,7 @@ async fn call(
             };
             service.extend_reservation(request).await.and(done)
         }
-        Ask::Allocate { seat } => {
-            let request = pb::AllocateRequest {
-                request_id,
-                customer_id,
-                feature_id: "seats".to_owned(),
-                allocation_id: seat,
-                ..pb::AllocateRequest::default()
-            };
-            let answer = service.allocate(request).await?.into_inner();
-            let is_allowed = answer.decision.is_some_and(|decision| decision.allowed);
-            Ok(if is_allowed {
-                Answer::Done
-            } else {
-                Answer::Denied
-            })
-        }
+        Ask::Allocate { seat } => allocate(service, request_id, customer_id, seat).await,
         Ask::Deallocate { seat } => {
             let request = pb::DeallocateRequest {
                 request_id,
@@ -186,6 +171,28 @@ async fn call(
             service.deallocate(request).await.and(done)
         }
     }
+}
+
+async fn allocate(
+    mut service: EntitlementServiceClient<Channel>,
+    request_id: String,
+    customer_id: String,
+    seat: String,
+) -> Result<Answer, Status> {
+    let request = pb::AllocateRequest {
+        request_id,
+        customer_id,
+        feature_id: "seats".to_owned(),
+        allocation_id: seat,
+        ..pb::AllocateRequest::default()
+    };
+    let answer = service.allocate(request).await?.into_inner();
+    let is_allowed = answer.decision.is_some_and(|decision| decision.allowed);
+    Ok(if is_allowed {
+        Answer::Done
+    } else {
+        Answer::Denied
+    })
 }
 
 fn item(feature: &str, quantity: i64, least: i64) -> pb::ReserveItem {

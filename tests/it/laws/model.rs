@@ -334,7 +334,7 @@ impl Model {
         let open = held.open && now < held.expire;
         let expired = held.open && now >= held.expire;
         let released = customer.released.contains(&id);
-        if !open && !expired && !(released && !commit) {
+        if !(open || expired || released && !commit) {
             return Expected::Settled(false);
         }
         let reused = events.iter().any(|(id, event)| {

@@ -25,8 +25,10 @@ fn events(customer: &CustomerId, batch: usize, count: usize) -> Vec<UsageEvent> 
     (0..count).map(event).collect()
 }
 
+/// Events of one call.
+const PER_CALL: usize = 100;
+
 async fn flood<B: Backend>() {
-    const PER_CALL: usize = 100;
     let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
     let (store, epoch) = B::open(&home, &clock);
     let limits = Limits {

@@ -213,7 +213,7 @@ impl<B: Backend> System<B> {
             Step::Extend(who, id, ttl) => {
                 let named = reservation_id(*who, *id, &self.made);
                 let extend =
-                    engine.extend("test", self.fresh(), customer(*who), named, seconds(*ttl));
+                    engine.extend("test", Self::fresh(), customer(*who), named, seconds(*ttl));
                 Expected::Extended(self.runtime.block_on(extend).is_ok())
             }
             Step::Wait(span) => {
@@ -232,7 +232,7 @@ impl<B: Backend> System<B> {
         }
     }
 
-    fn fresh(&self) -> RequestId {
+    fn fresh() -> RequestId {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
         RequestId::new(format!("r{}", NEXT.fetch_add(1, Ordering::Relaxed))).unwrap()
@@ -273,7 +273,7 @@ impl<B: Backend> System<B> {
     }
 
     fn settle(&mut self, who: u8, id: u16, commit: bool, events: &[(u16, Event)]) -> Expected {
-        let (engine, request) = (self.engine(), self.fresh());
+        let (engine, request) = (self.engine(), Self::fresh());
         let named = reservation_id(who, id, &self.made);
         let settled = if commit {
             let events = events

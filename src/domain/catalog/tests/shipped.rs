@@ -10,14 +10,9 @@ const AEGIS: &str = include_str!("../../../../catalogs/aegis.toml");
 const AIAS: &str = include_str!("../../../../catalogs/aias.toml");
 
 #[test]
-fn shipped_catalogs_survive_json() {
+fn shipped_catalogs_differ_from_themselves_in_nothing() {
     for toml in [DEFAULT, AIMS, AEGIS, AIAS] {
         let catalog = parse(toml);
-        let json = serde_json::to_string(&catalog).expect("catalogs are plain data");
-        assert_eq!(
-            serde_json::from_str::<Catalog>(&json).expect("it was just written"),
-            catalog
-        );
         assert_eq!(diff(&catalog, &catalog), []);
     }
 }

@@ -1,15 +1,15 @@
-//! Decisions on one account, by example and by property.
+//! Decisions on one account, by example; the property stands beside.
+
+mod property;
+mod reservations;
 
 use std::sync::Arc;
-
-use proptest::prelude::*;
 
 use super::*;
 use crate::domain::catalog::{Catalog, Interval, parse_catalog};
 use crate::domain::decision::{Reason, Warning};
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::quantity::Milli;
-use crate::domain::reservation::ReservationState;
 use crate::domain::rights::{Owner, Tracked, needed};
 use crate::domain::time::Span;
 use crate::domain::usage::Labels;
@@ -252,130 +252,6 @@ fn causes_come_in_order() {
 }
 
 #[test]
-fn items_are_reserved_all_or_none() {
-    let mut account = account("basic");
-    let now = start();
-    let before = account.counters.clone();
-    let denied = reserve(
-        &mut account,
-        "r1",
-        &[("tokens", 30, 30), ("tokens", 11, 11), ("jobs", 1, 1)],
-        now,
-    );
-    assert!(denied.reservation.is_none());
-    assert_eq!(denied.decisions[1].reason, Reason::LimitExceeded);
-    let clean = |counters: &[Counter]| counters.iter().map(|c| c.reserved).collect::<Vec<_>>();
-    assert_eq!(
-        clean(&account.counters),
-        clean(&before),
-        "nothing stays held"
-    );
-    let partly = reserve(
-        &mut account,
-        "r2",
-        &[("tokens", 100, 10), ("jobs", 2, 1)],
-        now,
-    );
-    assert_eq!(partly.decisions[0].granted, 40);
-    assert_eq!(
-        check(&account, "jobs", 1, now).reason,
-        Reason::ConcurrencyLimitExceeded
-    );
-    let twice = reserve(&mut account, "r3", &[("jobs", 1, 1)], now);
-    assert!(twice.reservation.is_none());
-}
-
-#[test]
-fn two_items_of_one_concurrency_feature_count_together() {
-    let mut account = account("basic");
-    let both = reserve(
-        &mut account,
-        "r1",
-        &[("jobs", 1, 1), ("jobs", 2, 2)],
-        start(),
-    );
-    assert!(both.reservation.is_none(), "three slots of two");
-    let both = reserve(
-        &mut account,
-        "r2",
-        &[("jobs", 1, 1), ("jobs", 1, 1)],
-        start(),
-    );
-    assert!(both.reservation.is_some());
-}
-
-#[test]
-fn a_holder_that_stops_renewing_frees_what_it_held() {
-    let mut account = account("basic");
-    let now = start();
-    reserve(
-        &mut account,
-        "r1",
-        &[("tokens", 40, 40), ("jobs", 2, 2)],
-        now,
-    );
-    assert!(!check(&account, "jobs", 1, now).allowed);
-    let later = now.plus(Span::from_secs(60));
-    assert!(
-        check(&account, "jobs", 1, later).allowed,
-        "checks do not wait for the sweep"
-    );
-    assert!(check(&account, "tokens", 40, later).allowed);
-    let mut effects = Effects::default();
-    account.expire(later, &mut effects).unwrap();
-    assert_eq!(effects.ended[0].state, ReservationState::Expired);
-    assert!(
-        account
-            .counters
-            .iter()
-            .all(|counter| counter.reserved == Milli::ZERO)
-    );
-}
-
-#[test]
-fn usage_moves_from_reserved_to_used_and_the_rest_is_freed() {
-    let mut account = account("basic");
-    let now = start();
-    let id = ReservationId::new("r1").unwrap();
-    reserve(&mut account, "r1", &[("tokens", 30, 30)], now);
-    let mut effects = Effects::default();
-    let meter = MeterId::new("tokens").unwrap();
-    assert!(
-        !account
-            .use_up(&id, &meter, Milli(20_000), &mut effects)
-            .unwrap()
-    );
-    record(&mut account, 20, now, now);
-    let decision = check(&account, "tokens", 0, now);
-    assert_eq!(
-        (decision.used, decision.reserved),
-        (Milli(20_000), Milli(10_000))
-    );
-    assert!(
-        account
-            .use_up(&id, &meter, Milli(11_000), &mut effects)
-            .unwrap(),
-        "one beyond"
-    );
-    record(&mut account, 11, now, now);
-    account
-        .end(&id, Ended::Committed, now, &mut effects)
-        .unwrap()
-        .unwrap();
-    let decision = check(&account, "tokens", 0, now);
-    assert_eq!(
-        (decision.used, decision.reserved),
-        (Milli(31_000), Milli(0))
-    );
-    assert_eq!(
-        account
-            .end(&id, Ended::Released, now, &mut effects)
-            .unwrap(),
-        Err(NotOpen)
-    );
-}
-
-#[test]
 fn late_and_early_usage_counts_in_its_own_window() {
     let mut account = account("basic");
     let day = Span::from_days(1);
@@ -467,97 +343,4 @@ fn the_smallest_plan_that_would_allow_is_named() {
         smallest_plan(&catalog(), &account, &ask(5000), start()),
         None
     );
-}
-
-/// One step of a random history.
-#[derive(Debug, Clone)]
-enum Act {
-    Reserve(i64, i64),
-    Use(usize, i64),
-    End(usize, bool),
-    Record(i64, i64),
-    Wait(u32),
-}
-
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let act = prop_oneof![
-        (1..60_i64, 0..60_i64).prop_map(|(want, least)| Act::Reserve(want, least.min(want).max(1))),
-        (0..8_usize, 0..40_i64).prop_map(|(which, units)| Act::Use(which, units)),
-        (0..8_usize, any::<bool>()).prop_map(|(which, commit)| Act::End(which, commit)),
-        (0..20_i64, 0..90_000_i64).prop_map(|(units, back)| Act::Record(units, back)),
-        (0..4000_u32).prop_map(Act::Wait),
-    ];
-    proptest::collection::vec(act, 1..80)
-}
-
-proptest! {
-    /// L3: what raises `reserved` leaves `used + reserved` within every limit; and reserved is the fold of what
-    /// open reservations hold.
-    #[test]
-    fn reservations_never_exceed_a_limit(acts in acts()) {
-        let mut account = account("basic");
-        let mut now = start();
-        let mut made = 0;
-        let mut open: Vec<ReservationId> = Vec::new();
-        for act in acts {
-            account.advance(now);
-            let mut effects = Effects::default();
-            account.expire(now, &mut effects).unwrap();
-            match act {
-                Act::Reserve(want, least) => {
-                    made += 1;
-                    let id = format!("r{made}");
-                    let reserved = reserve(&mut account, &id, &[("tokens", want, least)], now);
-                    if let Some(reservation) = reserved.reservation {
-                        open.push(reservation.id);
-                        for (slot, amount) in [(0, 100_000), (1, 40_000)] {
-                            let counter = &account.counters[slot];
-                            let taken = counter.used(now).0 + counter.reserved.0;
-                            prop_assert!(taken <= amount, "slot {slot}: {taken} of {amount}");
-                        }
-                    }
-                }
-                Act::Use(which, units) => {
-                    if let Some(id) = open.get(which).cloned()
-                        && let Some(held) = account.open_reservation(&id, now)
-                    {
-                        let at = held.reserve_time;
-                        let meter = MeterId::new("tokens").unwrap();
-                        account.use_up(&id, &meter, Milli(units * 1000), &mut effects).unwrap();
-                        record(&mut account, units, at, now);
-                    }
-                }
-                Act::End(which, commit) => {
-                    if which < open.len() {
-                        let id = open.remove(which);
-                        let how = if commit { Ended::Committed } else { Ended::Released };
-                        let _ = account.end(&id, how, now, &mut effects).unwrap();
-                    }
-                }
-                Act::Record(units, back) => {
-                    let at = now.minus(Span::from_micros_clamped(back * 1_000_000));
-                    record(&mut account, units, at, now);
-                }
-                Act::Wait(seconds) => now = now.plus(Span::from_secs(seconds)),
-            }
-            for (slot, counter) in account.counters.iter().enumerate() {
-                let held: i64 = account
-                    .reservations
-                    .values()
-                    .flat_map(|reservation| &reservation.items)
-                    .filter_map(|item| match &item.hold {
-                        crate::domain::reservation::ItemHold::Quota { reserved, windows, .. } => {
-                            let spec = &account.rights.tracked[slot];
-                            let here = windows
-                                .iter()
-                                .any(|held| held.spec == *spec && held.start == counter.start());
-                            here.then_some(reserved.0)
-                        }
-                        _ => None,
-                    })
-                    .sum();
-                prop_assert_eq!(held, counter.reserved.0);
-            }
-        }
-    }
 }
