@@ -87,7 +87,7 @@ impl Plan {
                 let failpoint = name.map(|name| (name, rng.random_range(3..=25)));
                 let early = failpoint.is_none() && rng.random_ratio(1, 6);
                 let wait = match (self.schedule, failpoint) {
-                    _ if early => rng.random_range(0.0..0.15),
+                    _ if early => rng.random_range(0.0..0.04),
                     (Schedule::At(_), _) => 0.2,
                     (_, Some(_)) => rng.random_range(0.0..0.05),
                     (_, None) => between.sample(rng).min(LONGEST_ROUND),
@@ -218,19 +218,16 @@ fn one_round(
     let server = Server::start(setup, round.failpoint)?;
     let started = watch.elapsed();
     ground.serve_at(Some(server.addr));
-    let what = match round.failpoint {
-        Some((name, count)) => {
-            if server.wait_for_failpoint(name, ROUND_WAIT) {
-                outcome.hit.insert(name);
-            }
-            format!("{name}, hit {count}")
+    let what = if let Some((name, count)) = round.failpoint {
+        if server.wait_for_failpoint(name, ROUND_WAIT) {
+            outcome.hit.insert(name);
         }
-        None => {
-            while ground.acked() == acked && watch.elapsed() < ROUND_WAIT {
-                server.wait(Duration::from_millis(5));
-            }
-            "at random".to_owned()
+        format!("{name}, hit {count}")
+    } else {
+        while ground.acked() == acked && watch.elapsed() < ROUND_WAIT {
+            server.wait(Duration::from_millis(5));
         }
+        "at random".to_owned()
     };
     server.wait(round.wait);
     let unanswered = ground.unanswered();
