@@ -6,10 +6,10 @@ ROUNDS ?= 30
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash tour
+.PHONY: help run test check bench crash tour examples
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve on this machine, built for speed.
 	cargo run --release --locked -- serve
@@ -28,3 +28,6 @@ crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=3
 
 tour: ## Run the README's calls against a real server and check every answer.
 	@scripts/tour
+
+examples: ## Build the example clients and run them against a server that is restarted under them.
+	@scripts/examples

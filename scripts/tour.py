@@ -16,15 +16,14 @@ little later; `NAME=path.to.field` keeps a value of the output, as $NAME of the 
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
+
+from server import Server
 
 ANY = "…"
-START_SECONDS = 30
 RETRY_SECONDS = 5
 BLOCK_SECONDS = 60
 GRPC, HTTP = "localhost:50051", "localhost:8080"
@@ -77,10 +76,12 @@ def differences(shown, actual, path="$"):
 
 def missing_lines(shown, actual):
     """Says which line is not there, after those before it."""
-    lines = iter(actual.splitlines())
-    for line in filter(str.strip, shown.splitlines()):
-        pattern = ".*".join(re.escape(part.strip()) for part in line.split(ANY))
-        if not any(re.fullmatch(rf"\s*{pattern}\s*", candidate) for candidate in lines):
+    # Columns are as wide as their contents: how many blanks part two words says nothing.
+    plain = lambda text: [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    lines = iter(plain(actual))
+    for line in plain(shown):
+        pattern = ".*".join(re.escape(part) for part in line.split(ANY))
+        if not any(re.fullmatch(pattern, candidate) for candidate in lines):
             return [f"no line like {line!r}"]
     return []
 
@@ -136,29 +137,6 @@ def attempt(words, shell, kind, shown, places, environment):
         time.sleep(0.2)
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def wait_until_ready(server, http, log):
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://{http}/readyz", timeout=1) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.1)
-    with open(log, encoding="utf-8") as text:
-        sys.exit(f"tour: the server does not start:\n{text.read()}")
-
-
 def tour(readme, places, environment):
     """Runs every block; returns how many there were and how many were wrong."""
     with open(readme, encoding="utf-8") as file:
@@ -202,21 +180,10 @@ def main():
     check_itself()
     bursar = os.path.abspath(sys.argv[1])
     readme = sys.argv[2] if len(sys.argv) > 2 else "README.md"
-    grpc, http = (f"127.0.0.1:{port}" for port in free_ports(2))
-    with tempfile.TemporaryDirectory(prefix="bursar-tour-") as folder:
-        log = f"{folder}/log"
-        command = [bursar, "serve", "--grpc-addr", grpc, "--http-addr", http]
-        command += ["--database", f"{folder}/bursar.db"]
-        environment = dict(os.environ, BURSAR_SERVER=grpc, TOUR=folder)
+    with tempfile.TemporaryDirectory(prefix="bursar-tour-") as folder, Server(bursar, folder) as server:
+        environment = dict(os.environ, BURSAR_SERVER=server.grpc, TOUR=folder)
         environment["PATH"] = f"{os.path.dirname(bursar)}:{environment['PATH']}"
-        with open(log, "w", encoding="utf-8") as output:
-            server = subprocess.Popen(command, stdout=output, stderr=output)
-        try:
-            wait_until_ready(server, http, log)
-            count, bad = tour(readme, {GRPC: grpc, HTTP: http}, environment)
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
+        count, bad = tour(readme, {GRPC: server.grpc, HTTP: server.http}, environment)
     print(f"\ntour: {count} blocks, {bad} wrong")
     sys.exit(1 if bad or not count else 0)
 

@@ -67,7 +67,7 @@ pub struct Config {
         value_parser = clap::value_parser!(u32).range(36..=36_500))]
     pub keep_events_days: u32,
 
-    /// Events of one RecordUsage stream that may wait for their acknowledgement: its credits.
+    /// Events of one `RecordUsage` stream that may wait for their acknowledgement: its credits.
     #[arg(long, env = "BURSAR_STREAM_WINDOW", value_name = "EVENTS", default_value_t = 32_768,
         value_parser = RangedU64ValueParser::<usize>::new().range(1_000..=1_000_000))]
     pub stream_window: usize,

@@ -10,7 +10,7 @@ mod serve;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
@@ -63,6 +63,12 @@ enum LogFormat {
     Text,
     /// One JSON object per line.
     Json,
+}
+
+/// Returns the command line, for documents that are held equal to it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs what the arguments of this process ask for.

@@ -2,6 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
@@ -13,6 +14,8 @@ use crate::domain::id::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::storage::Store;
 
+/// How long to wait before looking again for a customer whose creation is not committed yet.
+const CREATION_PAUSE: Duration = Duration::from_millis(1);
 /// How many loads may run at once; also what joins loads of one customer.
 const STRIPES: usize = 64;
 
@@ -60,31 +63,30 @@ impl Accounts {
     ) -> Result<Option<Arc<Cell>>, Error> {
         if let Some(cell) = self.get(id.as_str()) {
             cell.touch();
-            if cell.lock().account.is_some() {
+            if cell.is_loaded() {
                 return Ok(Some(cell));
             }
         }
         let _turn = self.stripe(id).lock().await;
         let cell = self.place(id);
         loop {
-            let generation = {
-                let inner = cell.lock();
-                if inner.account.is_some() {
-                    drop(inner);
-                    return Ok(Some(cell));
-                }
-                inner.generation
-            };
+            if cell.is_loaded() {
+                return Ok(Some(cell));
+            }
+            let generation = cell.lock().generation;
             let Some(rows) = store.account(id, now).await? else {
                 let mut inner = cell.lock();
-                if inner.generation != generation || inner.account.is_some() {
-                    continue;
+                if inner.generation == generation && inner.account.is_none() {
+                    inner.absent = true;
+                    drop(inner);
+                    drop(cell);
+                    self.drop_if_empty(id);
+                    return Ok(None);
                 }
-                inner.absent = true;
                 drop(inner);
-                drop(cell);
-                self.drop_if_empty(id);
-                return Ok(None);
+                // It is being created: whoever finds it must wait until that is committed.
+                tokio::time::sleep(CREATION_PAUSE).await;
+                continue;
             };
             let catalogs = loader.catalogs_for(&rows, store).await?;
             let mut inner = cell.lock();

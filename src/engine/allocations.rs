@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
-use super::error::{Error, Thing};
+use super::error::{Bounded, Error, Thing};
 use super::load::Loader;
 use super::mutation::{Applied, Mutation};
 use super::profiles::check_live;
@@ -145,7 +145,7 @@ impl Allocate {
             .is_some_and(|held| held.len() >= ALLOCATIONS_MAX && !held.contains_key(&self.call.id));
         if is_full {
             return Err(Error::TooMany {
-                kind: Thing::Allocation,
+                things: Bounded::Allocations,
                 most: ALLOCATIONS_MAX,
             });
         }

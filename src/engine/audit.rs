@@ -205,7 +205,9 @@ impl Building<'_> {
                 reserved: Milli::ZERO,
             });
         };
-        held.keys().for_each(|start| add(*start, Milli::ZERO));
+        for start in held.keys() {
+            add(*start, Milli::ZERO);
+        }
         let is_of = |sub: &Option<SubaccountId>, other: &Arc<CounterSpec>| {
             *sub == one.subaccount && *other == spec
         };

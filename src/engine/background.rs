@@ -161,11 +161,8 @@ impl Engine {
             let gone = accounts.evict_idle();
             tracing::debug!(gone, "idle customers let go");
         }
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a gauge is a float, and memory holds far fewer than 2^52 customers"
-        )]
-        self.shared.gauges.customers.set(accounts.len() as f64);
+        let held = u32::try_from(accounts.len()).unwrap_or(u32::MAX);
+        self.shared.gauges.customers.set(held);
     }
 
     async fn follow(&self, clock: &AnchoredClock) {

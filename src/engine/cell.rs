@@ -70,7 +70,12 @@ impl Cell {
     /// Whether the account is in memory with all its counters.
     pub(super) fn is_ready(&self) -> bool {
         let inner = self.inner.lock();
-        inner.account.is_some() && !inner.untracked
+        inner.account.is_some() && !inner.untracked && self.no() != 0
+    }
+
+    /// Whether the account is in memory. One whose creation is not committed yet has no number and is not.
+    pub(super) fn is_loaded(&self) -> bool {
+        self.no() != 0 && self.inner.lock().account.is_some()
     }
 
     /// Marks it as used, for the look for idle ones.

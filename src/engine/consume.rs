@@ -121,7 +121,7 @@ impl Mutation for Consume {
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Consumed>, Error> {
         let now = step.now();
         let cell = &self.cells[0];
-        if step.probed(0).is_some() || step.stored_in_batch(&self.row).is_some() {
+        if step.event(0, &record::key(&self.row)).is_some() {
             let outcome = record::store_one(step, 0, self.row.clone(), cell, &self.meter)?;
             let mut decision = Decision::allowed(now);
             decision.granted = self.row.event.quantity;

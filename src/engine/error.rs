@@ -87,10 +87,10 @@ pub enum Error {
         id: String,
     },
     /// A number that is bounded per customer is reached.
-    #[error("the customer has {most} of this kind already: {kind}")]
+    #[error("the customer has {most} {things} already")]
     TooMany {
         /// Of what.
-        kind: Thing,
+        things: Bounded,
         /// The bound.
         most: usize,
     },
@@ -144,6 +144,27 @@ pub enum Rule {
     /// Not a page token of this list.
     #[error("is not a page token of this list")]
     PageToken,
+}
+
+/// What a customer may have only so many of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bounded {
+    /// Parts below it.
+    Subaccounts,
+    /// Rights that differ from its plan's.
+    Overrides,
+    /// Things that exist, of one feature.
+    Allocations,
+}
+
+impl std::fmt::Display for Bounded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Subaccounts => "subaccounts",
+            Self::Overrides => "overrides",
+            Self::Allocations => "allocations",
+        })
+    }
 }
 
 /// A kind of thing that can be missing or exist.

@@ -76,7 +76,7 @@ pub use self::consume::{ConsumeAsk, Consumed};
 pub use self::customers::Profile;
 pub use self::denials::{DenialSample, Denied};
 pub use self::entitlements::{Entitled, EntitledAsk};
-pub use self::error::{Error, Rule, Thing};
+pub use self::error::{Bounded, Error, Rule, Thing};
 pub use self::overrides::{OverrideCall, OverrideQuery};
 pub use self::prepare::Prepared;
 pub use self::profiles::ProfileChange;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Engine;
 use super::allocations::feature_of;
 use super::cell::Cell;
-use super::error::{Error, Rule, Thing};
+use super::error::{Bounded, Error, Rule, Thing};
 use super::load::Loader;
 use super::mutation::{Applied, Mutation};
 use super::profiles::check_live;
@@ -218,7 +218,7 @@ impl Set {
         }
         if self.after(account, now).len() > OVERRIDES_MAX {
             return Err(Error::TooMany {
-                kind: Thing::Override,
+                things: Bounded::Overrides,
                 most: OVERRIDES_MAX,
             });
         }

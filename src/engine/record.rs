@@ -305,11 +305,8 @@ pub(super) fn store_one(
     cell: &Cell,
     meter: &Arc<Meter>,
 ) -> Result<RecordOutcome, Error> {
-    if let Some(stored) = step.probed(probe) {
-        return repeated(&stored.row, &row).map(RecordOutcome::Duplicate);
-    }
-    if let Some(stored) = step.stored_in_batch(&row) {
-        return repeated(stored, &row).map(RecordOutcome::Duplicate);
+    if let Some(stored) = step.event(probe, &key(&row)) {
+        return repeated(&stored, &row).map(RecordOutcome::Duplicate);
     }
     let now = step.now();
     let mut opened = None;

@@ -271,9 +271,8 @@ impl<const COMMIT: bool> Settle<COMMIT> {
     /// Checks every event before the first is recorded, so that all are or none.
     fn check_events(&self, step: &mut Step<'_, '_>) -> Result<(), Error> {
         for (nth, (row, _)) in self.rows.iter().enumerate() {
-            let stored = step.probed(nth).map(|stored| stored.row);
-            if let Some(stored) = stored.as_ref().or_else(|| step.stored_in_batch(row)) {
-                record::repeated(stored, row)?;
+            if let Some(stored) = step.event(nth, &record::key(row)) {
+                record::repeated(&stored, row)?;
                 continue;
             }
             let twice = self.rows[..nth].iter().any(|(other, _)| {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::cell::Cell;
-use super::error::{Error, Thing};
+use super::error::{Bounded, Error, Thing};
 use super::load::Loader;
 use super::mutation::{Applied, Mutation};
 use super::profiles::check_live;
@@ -195,7 +195,7 @@ impl Create {
         };
         let ever = account.subaccounts.len();
         let too_many = |most| Error::TooMany {
-            kind: Thing::Subaccount,
+            things: Bounded::Subaccounts,
             most,
         };
         if ever >= SUBACCOUNTS_EVER_MAX {

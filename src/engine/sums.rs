@@ -111,7 +111,7 @@ impl RollupSums {
             self.join()?;
         }
         self.shifts
-            .sort_unstable_by(|a, b| (a.customer, a.hour).cmp(&(b.customer, b.hour)));
+            .sort_unstable_by_key(|shift| (shift.customer, shift.hour));
         Ok(self.shifts)
     }
 

@@ -150,7 +150,7 @@ fn check(ask: &UsageAsk, meter: &Meter) -> Result<(), Error> {
         field,
         rule: Rule::DimensionUndeclared,
     };
-    let declared = |key: &Box<str>| meter.dimensions.contains(key);
+    let declared = |key: &str| meter.dimensions.iter().any(|name| **name == *key);
     if let Some(index) = ask.group_by.iter().position(|key| !declared(key)) {
         return Err(undeclared(format!("group_by[{index}]")));
     }

@@ -14,6 +14,7 @@ pub mod pb;
 pub mod services;
 mod status;
 pub mod subscription;
+mod transport;
 
 use tonic::{Response, Status};
 

@@ -27,8 +27,9 @@ use super::pb::entitlement_service_server::EntitlementServiceServer;
 use super::pb::metering_service_server::MeteringServiceServer;
 use super::pb::operations_service_server::OperationsServiceServer;
 use super::pb::subscription_service_server::SubscriptionServiceServer;
-use super::status::{MESSAGE_BYTES_MAX, explain_response};
+use super::status::MESSAGE_BYTES_MAX;
 use super::subscription::Subscriptions;
+use super::transport::explain_response;
 use crate::engine::Engine;
 
 /// What services are made of.

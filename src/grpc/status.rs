@@ -15,7 +15,7 @@ use crate::domain::catalog::CatalogFault;
 use crate::domain::quantity::QUANTITY_MAX;
 use crate::domain::time::Span;
 use crate::domain::usage::DIMENSIONS_MAX;
-use crate::engine::{Error, Rule, Thing};
+use crate::engine::{Bounded, Error, Rule, Thing};
 use crate::storage::StoreError;
 
 /// The domain of every `ErrorInfo`.
@@ -177,7 +177,7 @@ fn fault(error: &Error) -> Fault {
             Fault::new(Code::FailedPrecondition, reason, text, &metadata)
                 .precondition("DELETED", id)
         }
-        Error::TooMany { kind, most } => too_many(*kind, *most, text),
+        Error::TooMany { things, most } => too_many(*things, *most, text),
         Error::Overflow(_) => {
             Fault::new(Code::OutOfRange, ErrorReason::QuantityOverflow, text, &[])
         }
@@ -190,23 +190,15 @@ fn fault(error: &Error) -> Fault {
     }
 }
 
-fn too_many(kind: Thing, most: usize, text: String) -> Fault {
-    let reason = match kind {
-        Thing::Override => ErrorReason::TooManyOverrides,
-        Thing::Allocation => ErrorReason::TooManyAllocations,
-        // Nothing else is bounded by number.
-        Thing::Subaccount
-        | Thing::Customer
-        | Thing::Meter
-        | Thing::Feature
-        | Thing::Plan
-        | Thing::Reservation
-        | Thing::Event
-        | Thing::CatalogVersion => ErrorReason::TooManySubaccounts,
+fn too_many(things: Bounded, most: usize, text: String) -> Fault {
+    let reason = match things {
+        Bounded::Subaccounts => ErrorReason::TooManySubaccounts,
+        Bounded::Overrides => ErrorReason::TooManyOverrides,
+        Bounded::Allocations => ErrorReason::TooManyAllocations,
     };
     let metadata = [("limit", most.to_string())];
-    Fault::new(Code::FailedPrecondition, reason, text, &metadata)
-        .precondition("COUNT", &kind.to_string())
+    let subject = things.to_string();
+    Fault::new(Code::FailedPrecondition, reason, text, &metadata).precondition("COUNT", &subject)
 }
 
 fn invalid(field: &str, rule: &Rule) -> Fault {
@@ -380,35 +372,8 @@ pub(super) fn explain(status: Status) -> Status {
     }
     let unread = text.strip_prefix("failed to decode Protobuf message: ");
     if let (Code::Internal, Some(unread)) = (status.code(), unread) {
-        let (field, rule) = undecodable(unread);
+        let (field, rule) = super::transport::undecodable(unread);
         return invalid(&field, &Rule::Other(rule)).status();
     }
     status
-}
-
-/// Splits what the decoder says, as in `CheckItem.feature_id: invalid string value`, into a path and what is wrong.
-fn undecodable(text: &str) -> (String, String) {
-    let mut path = Vec::new();
-    let mut rest = text;
-    while let Some((head, tail)) = rest.split_once(": ") {
-        let Some((_, field)) = head.split_once('.').filter(|_| !head.contains(' ')) else {
-            break;
-        };
-        path.push(field);
-        rest = tail;
-    }
-    (path.join("."), format!("cannot be read: {rest}"))
-}
-
-/// As [`explain`], for a response that carries nothing but a status.
-pub(super) fn explain_response<B: Default>(response: http::Response<B>) -> http::Response<B> {
-    if !response.headers().contains_key("grpc-status") {
-        return response;
-    }
-    match Status::from_header_map(response.headers()) {
-        Some(status) if matches!(status.code(), Code::OutOfRange | Code::Internal) => {
-            explain(status).into_http()
-        }
-        Some(_) | None => response,
-    }
 }

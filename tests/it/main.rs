@@ -1,6 +1,7 @@
 //! The integration tests, in one binary.
 
 mod admin;
+mod docs;
 mod edge;
 mod harness;
 mod laws;

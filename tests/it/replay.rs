@@ -76,6 +76,16 @@ fn a_trace_counts_in_full_and_a_repeat_changes_nothing() {
     run(async {
         complete(&send(&server, &plan).await, &plan, false);
         complete(&send(&server, &plan).await, &plan, true);
+        server.stop().await;
+    });
+}
+
+#[test]
+fn replays_are_told_apart() {
+    let server = server(Kind::Memory);
+    let plan = plan(sample());
+    run(async {
+        complete(&send(&server, &plan).await, &plan, false);
         // The same rows at other times are other events under ids that are taken.
         let moved = Plan {
             end_time: plan.end_time.minus(Span::from_hours(48)),
@@ -94,8 +104,8 @@ fn a_trace_counts_in_full_and_a_repeat_changes_nothing() {
             ..plan.clone()
         };
         complete(&send(&server, &other).await, &other, false);
+        server.stop().await;
     });
-    server.stop().await;
 }
 
 #[test]
@@ -112,8 +122,8 @@ fn reserving_first_counts_the_same() {
             assert!(first.tally.beyond_reservation > 0, "{first}");
             assert!(!first.tally.reserves.is_empty());
             complete(&send(&server, &plan).await, &plan, true);
+            server.stop().await;
         });
-        server.stop().await;
     }
 }
 
@@ -132,8 +142,8 @@ fn a_speed_keeps_the_distance_between_requests() {
             report.tally.elapsed.as_micros() >= least.unsigned_abs().into(),
             "{report}"
         );
+        server.stop().await;
     });
-    server.stop().await;
 }
 
 #[test]
@@ -144,6 +154,6 @@ fn a_meter_that_the_catalog_lacks_is_told_before_anything_is_sent() {
         let refused = replay(channel, plan(sample()), &ProgressBar::hidden()).await;
         let message = refused.expect_err("there is no such meter").to_string();
         assert!(message.contains("no meter context_tokens"), "{message}");
+        server.stop().await;
     });
-    server.stop().await;
 }

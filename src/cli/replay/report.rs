@@ -1,7 +1,6 @@
 //! What a replay ends with.
 
 use std::fmt::{self, Display};
-use std::time::Duration;
 
 use super::script::Script;
 use super::tally::{Delays, Tally};
@@ -118,11 +117,12 @@ impl Display for Report {
 }
 
 fn write_delays(f: &mut fmt::Formatter<'_>, name: &str, delays: &Delays) -> fmt::Result {
-    write!(f, "{name:10} ")?;
-    for (label, permille) in [("p50", 500), ("p90", 900), ("p99", 990), ("max", 1_000)] {
-        write!(f, " {label} {}  ", millis(delays.at_permille(permille)))?;
-    }
-    writeln!(f)
+    let marks = [("p50", 500), ("p90", 900), ("p99", 990), ("max", 1_000)];
+    let marks = marks.map(|(mark, permille)| {
+        let millis = delays.at_permille(permille).as_secs_f64() * 1_000.0;
+        format!("{mark} {millis:.1} ms")
+    });
+    writeln!(f, "{name:10}  {}", marks.join("   "))
 }
 
 fn write_reasons<'a>(
@@ -139,10 +139,6 @@ fn write_reasons<'a>(
         listed.join(", ")
     };
     writeln!(f, "{name:10}  {listed}")
-}
-
-fn millis(delay: Duration) -> String {
-    format!("{:.1} ms", delay.as_secs_f64() * 1_000.0)
 }
 
 /// Writes a share in percent with one decimal, rounded down, so that 100.0 means all.

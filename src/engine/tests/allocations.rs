@@ -1,4 +1,4 @@
-use super::setting::{Setting, cause, customer, feature, request, subaccount};
+use super::setting::{Setting, cause, customer, feature, plan, request, seat, subaccount};
 use crate::domain::catalog::EntitlementSpec;
 use crate::domain::decision::Reason;
 use crate::domain::id::AllocationId;
@@ -12,12 +12,12 @@ fn id(text: &str) -> AllocationId {
 #[tokio::test]
 async fn the_same_id_counts_once_and_no_room_is_a_denial() {
     let setting = Setting::new().await;
-    let first = setting.allocate(setting.seat("ann")).await.unwrap();
+    let first = setting.allocate(seat("ann")).await.unwrap();
     assert_eq!(first.decision.used.units_up(), 1);
-    let again = setting.allocate(setting.seat("ann")).await.unwrap();
+    let again = setting.allocate(seat("ann")).await.unwrap();
     assert!(again.decision.allowed);
     assert_eq!(again.allocation, first.allocation);
-    let denied = setting.allocate(setting.seat("bob")).await.unwrap();
+    let denied = setting.allocate(seat("bob")).await.unwrap();
     assert_eq!(denied.decision.reason, Reason::AllocationLimitExceeded);
     assert_eq!(denied.allocation, None);
     let plan = denied.decision.upgrade_plan.unwrap();
@@ -29,7 +29,7 @@ async fn the_same_id_counts_once_and_no_room_is_a_denial() {
 async fn a_request_is_done_once_and_a_refused_one_may_be_asked_again() {
     let setting = Setting::new().await;
     let engine = &setting.engine;
-    let allocate = |request, seat| engine.allocate("t", request, setting.seat(seat));
+    let allocate = |request, id: &str| engine.allocate("t", request, seat(id));
     let first = allocate(request("a"), "ann").await.unwrap();
     let denied = allocate(request("b"), "bob").await.unwrap();
     assert!(!denied.decision.allowed);
@@ -64,7 +64,7 @@ async fn only_allocation_features_of_known_parts_are_allocated() {
         ("seats", Some("s9"), "acme", "no subaccount"),
         ("seats", None, "nobody", "no customer"),
     ] {
-        let mut call = setting.seat("ann");
+        let mut call = seat("ann");
         call.customer = customer(who);
         call.feature = feature(of);
         call.subaccount = sub.map(subaccount);
@@ -79,16 +79,9 @@ async fn only_allocation_features_of_known_parts_are_allocated() {
 #[tokio::test]
 async fn lowering_the_number_takes_nothing_away() {
     let setting = Setting::new().await;
-    setting.assign(setting.plan("carry")).await.unwrap();
-    for seat in ["a", "b", "c"] {
-        assert!(
-            setting
-                .allocate(setting.seat(seat))
-                .await
-                .unwrap()
-                .decision
-                .allowed
-        );
+    setting.assign(plan("carry")).await.unwrap();
+    for id in ["a", "b", "c"] {
+        assert!(setting.allocate(seat(id)).await.unwrap().decision.allowed);
     }
     let call = OverrideCall {
         customer: customer("acme"),
@@ -105,22 +98,8 @@ async fn lowering_the_number_takes_nothing_away() {
         .unwrap();
     let seen = setting.look("seats", None).await;
     assert_eq!((seen.limit, seen.used.units_up()), (Some(2), 3));
-    assert!(
-        setting
-            .allocate(setting.seat("a"))
-            .await
-            .unwrap()
-            .decision
-            .allowed
-    );
-    assert!(
-        !setting
-            .allocate(setting.seat("d"))
-            .await
-            .unwrap()
-            .decision
-            .allowed
-    );
+    assert!(setting.allocate(seat("a")).await.unwrap().decision.allowed);
+    assert!(!setting.allocate(seat("d")).await.unwrap().decision.allowed);
     let query = AllocationQuery {
         customer: customer("acme"),
         feature: None,

@@ -1,4 +1,4 @@
-use super::setting::{CATALOG, Setting, cause, request};
+use super::setting::{CATALOG, Setting, cause, plan, request};
 use crate::engine::CatalogCall;
 
 fn call(toml: &str, expected_version: Option<i64>) -> CatalogCall {
@@ -42,10 +42,10 @@ async fn a_new_default_plan_reaches_customers_without_a_subscription() {
 #[tokio::test]
 async fn an_assigned_plan_stays_on_its_version() {
     let setting = Setting::new().await;
-    setting.assign(setting.plan("free")).await.unwrap();
+    setting.assign(plan("free")).await.unwrap();
     setting.apply(&with_free("70")).await.unwrap();
     assert_eq!(setting.look("tokens", None).await.limit, Some(100));
-    let standing = setting.assign(setting.plan("free")).await.unwrap();
+    let standing = setting.assign(plan("free")).await.unwrap();
     assert_eq!(standing.catalog_version, 2);
     assert_eq!(setting.look("tokens", None).await.limit, Some(70));
 }

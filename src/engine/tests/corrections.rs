@@ -107,14 +107,14 @@ async fn a_repeated_call_gets_the_first_answer() {
     setting
         .recorded(vec![setting.event("a", "tokens", 1, 0)])
         .await;
-    let (request, ask) = (setting.fresh(), setting.void_ask(&["a"]));
+    let (request, ask) = (setting.fresh(), Setting::void_ask(&["a"]));
     let first = setting.engine.void("t", request.clone(), ask.clone()).await;
     let again = setting.engine.void("t", request.clone(), ask).await;
     assert_eq!(first.unwrap(), again.unwrap());
-    let other = setting.void_ask(&["b"]);
+    let other = Setting::void_ask(&["b"]);
     let refused = setting.engine.void("t", request, other).await;
     assert_eq!(cause(refused), "request reused");
-    let twice = setting.void_ask(&["a", "a"]);
+    let twice = Setting::void_ask(&["a", "a"]);
     let refused = setting.engine.void("t", setting.fresh(), twice).await;
     assert_eq!(cause(refused), "invalid event_ids[1]");
 }
@@ -178,12 +178,12 @@ async fn a_batch_voids_what_it_recorded_and_nothing_that_comes_after() {
     let (first, second) = (prepare("a").await, prepare("b").await);
     let (recorded, voided) = tokio::join!(
         engine.record(first),
-        engine.void("t", setting.fresh(), setting.void_ask(&["a"])),
+        engine.void("t", setting.fresh(), Setting::void_ask(&["a"])),
     );
     assert!(matches!(recorded.unwrap()[0], RecordOutcome::Recorded(_)));
     assert_eq!(voided.unwrap().results[0].status, VoidStatus::Voided);
     let (voided, recorded) = tokio::join!(
-        engine.void("t", setting.fresh(), setting.void_ask(&["b"])),
+        engine.void("t", setting.fresh(), Setting::void_ask(&["b"])),
         engine.record(second),
     );
     assert!(matches!(recorded.unwrap()[0], RecordOutcome::Recorded(_)));

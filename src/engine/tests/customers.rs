@@ -1,4 +1,4 @@
-use super::setting::{Setting, cause, customer, labels, request, start};
+use super::setting::{Setting, cause, customer, labels, plan, request, start};
 use crate::domain::decision::Reason;
 use crate::domain::time::Span;
 use crate::engine::{Profile, ProfileChange};
@@ -131,7 +131,7 @@ async fn a_deleted_customer_takes_nothing_any_more() {
 async fn customers_are_found_by_the_plan_in_force() {
     let setting = Setting::new().await;
     setting.create("bolt").await;
-    setting.assign(setting.plan("carry")).await.unwrap();
+    setting.assign(plan("carry")).await.unwrap();
     for (plan, expected) in [("carry", "acme"), ("free", "bolt")] {
         let plan = crate::domain::id::PlanId::new(plan).unwrap();
         let query = CustomerQuery {

@@ -57,8 +57,8 @@ async fn used(engine: &Engine, of: &str) -> Milli {
         verbose: true,
         ..CheckMode::default()
     };
-    let made = engine.check(&customer(of), None, &[ask], mode).await;
-    made.unwrap().remove(0).used
+    let answer = engine.check(&customer(of), None, &[ask], mode).await;
+    answer.unwrap().remove(0).used
 }
 
 #[tokio::test]

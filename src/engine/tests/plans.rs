@@ -1,14 +1,14 @@
-use super::setting::{CATALOG, Setting, customer, feature, start, stored_catalog};
+use super::setting::{CATALOG, Setting, customer, feature, plan, start, stored_catalog};
 use crate::domain::catalog::{EntitlementSpec, Interval, MeteredSpec};
 use crate::domain::subscription::SubscriptionStatus;
 use crate::domain::time::Span;
 use crate::domain::window::Window;
 use crate::engine::{OverrideCall, PlanCall};
 
-fn at_start(setting: &Setting, plan: &str) -> PlanCall {
+fn at_start(id: &str) -> PlanCall {
     PlanCall {
         anchor: Some(start()),
-        ..setting.plan(plan)
+        ..plan(id)
     }
 }
 
@@ -26,13 +26,13 @@ async fn running_windows_count_as_the_new_plan_says() {
         ("carry", "unlimited", (None, 80)),
     ] {
         let setting = Setting::new().await;
-        setting.assign(at_start(&setting, from)).await.unwrap();
+        setting.assign(at_start(from)).await.unwrap();
         setting.pass(2, 0);
         setting.used(80).await;
         setting
             .clock
             .advance(Span::from_micros_clamped(898_560_000_000));
-        setting.assign(setting.plan(to)).await.unwrap();
+        setting.assign(plan(to)).await.unwrap();
         assert_eq!(setting.month().await, expected, "{from} to {to}");
         setting.used(7).await;
         let used = setting.month().await.1;
@@ -52,23 +52,23 @@ async fn running_windows_count_as_the_new_plan_says() {
 #[tokio::test]
 async fn several_changes_in_one_window_each_have_their_part() {
     let setting = Setting::new().await;
-    setting.assign(at_start(&setting, "free")).await.unwrap();
+    setting.assign(at_start("free")).await.unwrap();
     setting
         .clock
         .advance(Span::from_micros_clamped(1_071_360_000_000));
-    setting.assign(setting.plan("prorate")).await.unwrap();
+    setting.assign(plan("prorate")).await.unwrap();
     assert_eq!(setting.month().await, (Some(40 + 1800), 0));
     setting.used(10).await;
     setting
         .clock
         .advance(Span::from_micros_clamped(803_520_000_000));
     // 40 % at 100, 30 % at 3000, and the rest by carry: the amount applies to all of it.
-    setting.assign(setting.plan("carry")).await.unwrap();
+    setting.assign(plan("carry")).await.unwrap();
     assert_eq!(setting.month().await, (Some(1000), 10));
-    setting.assign(setting.plan("prorate")).await.unwrap();
+    setting.assign(plan("prorate")).await.unwrap();
     assert_eq!(setting.month().await, (Some(700 + 900), 10));
     // The same plan again changes nothing, neither does another status.
-    let mut late = setting.plan("prorate");
+    let mut late = plan("prorate");
     late.status = Some(SubscriptionStatus::PastDue);
     setting.assign(late).await.unwrap();
     assert_eq!(setting.month().await, (Some(700 + 900), 10));
@@ -77,10 +77,10 @@ async fn several_changes_in_one_window_each_have_their_part() {
 #[tokio::test]
 async fn what_an_override_decides_is_not_changed_by_a_plan() {
     let setting = Setting::new().await;
-    setting.assign(at_start(&setting, "free")).await.unwrap();
+    setting.assign(at_start("free")).await.unwrap();
     setting.used(60).await;
     setting.pass(10, 0);
-    setting.assign(setting.plan("prorate")).await.unwrap();
+    setting.assign(plan("prorate")).await.unwrap();
     let (prorated, _) = setting.month().await;
     assert_ne!(prorated, Some(3000));
     let mut limits = Vec::new();
@@ -108,14 +108,14 @@ async fn what_an_override_decides_is_not_changed_by_a_plan() {
         .await
         .unwrap();
     assert_eq!(setting.month().await, (Some(1000), 60));
-    setting.assign(setting.plan("reset")).await.unwrap();
+    setting.assign(plan("reset")).await.unwrap();
     assert_eq!(setting.month().await, (Some(1000), 60));
 }
 
 #[tokio::test]
 async fn another_anchor_lays_out_every_window_anew() {
     let setting = Setting::new().await;
-    setting.assign(at_start(&setting, "carry")).await.unwrap();
+    setting.assign(at_start("carry")).await.unwrap();
     setting.pass(40, 6);
     let hours = [830, 700, 500, 300, 100, 50, 30, 20, 12, 9, 5, 1, 0];
     let held = setting
@@ -134,7 +134,7 @@ async fn another_anchor_lays_out_every_window_anew() {
     let anchor = setting.engine.now().minus(Span::from_hours(10));
     let moved = PlanCall {
         anchor: Some(anchor),
-        ..setting.plan("carry")
+        ..plan("carry")
     };
     let standing = setting.assign(moved).await.unwrap();
     assert_eq!(standing.anchor.start, anchor);
@@ -176,7 +176,7 @@ async fn another_anchor_lays_out_every_window_anew() {
 #[tokio::test]
 async fn reservations_that_ended_hold_nothing_after_the_anchor_moved() {
     let setting = Setting::new().await;
-    setting.assign(at_start(&setting, "carry")).await.unwrap();
+    setting.assign(at_start("carry")).await.unwrap();
     assert!(setting.hold(20, None).await);
     setting.used(5).await;
     // Its time is over, and the change is what finds it.
@@ -184,14 +184,14 @@ async fn reservations_that_ended_hold_nothing_after_the_anchor_moved() {
     setting
         .assign(PlanCall {
             anchor: Some(setting.engine.now()),
-            ..setting.plan("carry")
+            ..plan("carry")
         })
         .await
         .unwrap();
     setting.counters_are_right().await;
     // Back to the windows before, which hold what they should.
     assert!(setting.hold(20, None).await);
-    setting.assign(at_start(&setting, "carry")).await.unwrap();
+    setting.assign(at_start("carry")).await.unwrap();
     let seen = setting.look("tokens", None).await;
     let month = seen
         .limits
@@ -204,13 +204,13 @@ async fn reservations_that_ended_hold_nothing_after_the_anchor_moved() {
 #[tokio::test]
 async fn another_interval_moves_only_billing_periods() {
     let setting = Setting::new().await;
-    setting.assign(at_start(&setting, "carry")).await.unwrap();
+    setting.assign(at_start("carry")).await.unwrap();
     setting.used(10).await;
     setting.pass(5, 0);
     assert!(setting.hold(20, None).await);
     let yearly = PlanCall {
         interval: Some(Interval::Year),
-        ..setting.plan("carry")
+        ..plan("carry")
     };
     let standing = setting.assign(yearly).await.unwrap();
     assert_eq!(standing.period.end, start().plus(Span::from_days(365)));

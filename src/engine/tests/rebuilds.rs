@@ -29,7 +29,9 @@ impl Setting {
             row.used = match row.used {
                 Use::Fixed(used) => Use::Fixed(Milli(used.0 + 9_000)),
                 Use::Rolling(Ring(mut ring)) => {
-                    ring.iter_mut().for_each(|entry| entry.1.0 -= 500);
+                    for entry in &mut ring {
+                        entry.1.0 -= 500;
+                    }
                     Use::Rolling(Ring(ring))
                 }
             };

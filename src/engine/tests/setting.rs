@@ -118,6 +118,30 @@ pub fn stored_catalog(toml: &str, version: i64) -> StoredCatalog {
     }
 }
 
+/// A call to give `acme` a plan.
+pub fn plan(id: &str) -> PlanCall {
+    PlanCall {
+        customer: customer("acme"),
+        plan: PlanId::new(id).unwrap(),
+        interval: None,
+        status: None,
+        trial_end: None,
+        grace_end: None,
+        anchor: None,
+    }
+}
+
+/// A call to give `acme` a seat.
+pub fn seat(id: &str) -> AllocateCall {
+    AllocateCall {
+        customer: customer("acme"),
+        feature: feature("seats"),
+        id: AllocationId::new(id).unwrap(),
+        subaccount: None,
+        metadata: Labels::new(),
+    }
+}
+
 impl Setting {
     /// Starts with the catalog as version 1 and the customer `acme`.
     pub async fn new() -> Self {
@@ -238,30 +262,8 @@ impl Setting {
         made.await.unwrap().remove(0)
     }
 
-    pub fn plan(&self, id: &str) -> PlanCall {
-        PlanCall {
-            customer: customer("acme"),
-            plan: PlanId::new(id).unwrap(),
-            interval: None,
-            status: None,
-            trial_end: None,
-            grace_end: None,
-            anchor: None,
-        }
-    }
-
     pub async fn assign(&self, call: PlanCall) -> Result<PlanStanding, Error> {
         self.engine.assign_plan("t", self.fresh(), call).await
-    }
-
-    pub fn seat(&self, id: &str) -> AllocateCall {
-        AllocateCall {
-            customer: customer("acme"),
-            feature: feature("seats"),
-            id: AllocationId::new(id).unwrap(),
-            subaccount: None,
-            metadata: Labels::new(),
-        }
     }
 
     pub async fn allocate(&self, call: AllocateCall) -> Result<AllocateAnswer, Error> {

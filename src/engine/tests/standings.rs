@@ -1,4 +1,4 @@
-use super::setting::{Setting, cause, customer, request, start};
+use super::setting::{Setting, cause, customer, plan, request, start};
 use crate::domain::catalog::Interval;
 use crate::domain::decision::Reason;
 use crate::domain::subscription::SubscriptionStatus;
@@ -17,13 +17,13 @@ async fn a_first_plan_starts_its_windows_and_a_canceled_one_ends_them() {
     assert_eq!(none.plan.unwrap().as_str(), "free");
     setting.used(10).await;
     setting.pass(3, 0);
-    let first = setting.assign(setting.plan("carry")).await.unwrap();
+    let first = setting.assign(plan("carry")).await.unwrap();
     assert_eq!(first.anchor.start, setting.engine.now());
     assert_eq!(setting.month().await, (Some(1000), 0));
     setting.pass(1, 0);
-    let second = setting.assign(setting.plan("prorate")).await.unwrap();
+    let second = setting.assign(plan("prorate")).await.unwrap();
     assert_eq!(second.anchor, first.anchor, "the running one is kept");
-    let mut cancel = setting.plan("prorate");
+    let mut cancel = plan("prorate");
     cancel.status = Some(SubscriptionStatus::Canceled);
     let ended = setting.assign(cancel).await.unwrap();
     assert_eq!(ended.plan.unwrap().as_str(), "free");
@@ -45,7 +45,7 @@ async fn trials_grace_and_commitments_run_from_the_assignment() {
     let paid = |status| PlanCall {
         interval: Some(Interval::Year),
         status: Some(status),
-        ..setting.plan("paid")
+        ..plan("paid")
     };
     setting.pass(1, 0);
     let trial = setting
@@ -78,7 +78,7 @@ async fn what_does_not_fit_is_refused_and_a_request_is_done_once() {
     let soon = Some(start().plus(Span::from_days(1)));
     let yearly = || PlanCall {
         interval: Some(Interval::Year),
-        ..setting.plan("paid")
+        ..plan("paid")
     };
     let with = |status, trial_end, plan: PlanCall| PlanCall {
         status,
@@ -94,14 +94,11 @@ async fn what_does_not_fit_is_refused_and_a_request_is_done_once() {
     far.anchor = Some(start().plus(Span::from_days(36)));
     let cases = [
         (nobody, "no customer"),
-        (setting.plan("nothing"), "no plan"),
-        (setting.plan("paid"), "invalid interval"),
+        (plan("nothing"), "no plan"),
+        (plan("paid"), "invalid interval"),
         (with(None, soon, yearly()), "invalid trial_end"),
         (graced, "invalid grace_end"),
-        (
-            with(trial, None, setting.plan("carry")),
-            "invalid trial_end",
-        ),
+        (with(trial, None, plan("carry")), "invalid trial_end"),
         (with(trial, Some(start()), yearly()), "invalid trial_end"),
         (far, "invalid billing_anchor"),
     ];
@@ -122,7 +119,7 @@ async fn what_does_not_fit_is_refused_and_a_request_is_done_once() {
     let first = assign(yearly()).await.unwrap();
     setting.pass(0, 1);
     assert_eq!(assign(yearly()).await.unwrap(), first);
-    assert_eq!(cause(assign(setting.plan("carry")).await), "request reused");
+    assert_eq!(cause(assign(plan("carry")).await), "request reused");
     let unknown = setting.engine.get_subscription(&customer("nobody")).await;
     assert_eq!(cause(unknown), "no customer");
 }

@@ -1,4 +1,4 @@
-use super::setting::{Setting, cause, customer, feature, labels, request, subaccount};
+use super::setting::{Setting, cause, customer, feature, labels, plan, request, subaccount};
 use crate::domain::catalog::EntitlementSpec;
 use crate::domain::decision::Reason;
 use crate::domain::usage::Labels;
@@ -96,7 +96,7 @@ async fn an_update_changes_what_it_names() {
 async fn a_new_subaccount_has_the_limits_of_the_plan_and_loses_all_when_deleted() {
     let setting = Setting::new().await;
     let (engine, acme, s1) = (&setting.engine, customer("acme"), subaccount("s1"));
-    setting.assign(setting.plan("carry")).await.unwrap();
+    setting.assign(plan("carry")).await.unwrap();
     let create = engine.create_subaccount("t", setting.fresh(), &acme, s1.clone(), profile("blue"));
     create.await.unwrap();
     setting

@@ -79,7 +79,7 @@ impl Setting {
         }
     }
 
-    pub fn void_ask(&self, ids: &[&str]) -> VoidAsk {
+    pub fn void_ask(ids: &[&str]) -> VoidAsk {
         VoidAsk {
             customer: customer("acme"),
             what: VoidWhat::Ids(ids.iter().map(|id| event_id(id)).collect()),
@@ -89,7 +89,7 @@ impl Setting {
     }
 
     pub async fn void(&self, ids: &[&str]) -> VoidAnswer {
-        let ask = self.void_ask(ids);
+        let ask = Self::void_ask(ids);
         self.engine.void("t", self.fresh(), ask).await.unwrap()
     }
 

@@ -208,14 +208,12 @@ pub(super) fn span(
         .checked_mul(MICROS)
         .and_then(|micros| micros.checked_add(i64::from(length.nanos) / 1000));
     let within = |micros: &i64| (min.as_micros()..=max.as_micros()).contains(micros);
-    match micros.filter(within) {
-        Some(micros) => Ok(Span::from_micros_clamped(micros)),
-        None => {
-            let (min, max) = (min.as_micros() / MICROS, max.as_micros() / MICROS);
-            let rule = format!("must be {min} s to {max} s");
-            Err(Error::invalid(field, rule))
-        }
+    if let Some(micros) = micros.filter(within) {
+        return Ok(Span::from_micros_clamped(micros));
     }
+    let (min, max) = (min.as_micros() / MICROS, max.as_micros() / MICROS);
+    let rule = format!("must be {min} s to {max} s");
+    Err(Error::invalid(field, rule))
 }
 
 /// Writes a length of time.
@@ -235,7 +233,7 @@ pub(super) fn units(
     least: i64,
 ) -> Result<i64, Error> {
     let units = given.unwrap_or(default);
-    if units > QUANTITY_MAX || units < -QUANTITY_MAX {
+    if !(-QUANTITY_MAX..=QUANTITY_MAX).contains(&units) {
         return Err(invalid(field, Rule::QuantityRange));
     }
     if units < least {

@@ -52,15 +52,18 @@ fn granularity(given: pb::UsageGranularity) -> Granularity {
 }
 
 fn row(total: UsageTotal, group_by: &[Box<str>]) -> pb::UsageRow {
-    let mut group = total.group;
-    let value_of = |key: &Box<str>| {
-        let value = group.remove(key).unwrap_or_default();
-        (key.to_string(), value.into())
-    };
+    let mut stated = total.group;
+    let names = group_by.iter();
+    let group = names
+        .map(|name| {
+            let value = stated.remove(name).unwrap_or_default();
+            (name.to_string(), value.into())
+        })
+        .collect();
     pb::UsageRow {
         start_time: Some(to_timestamp(total.range.start)),
         end_time: Some(to_timestamp(total.range.end)),
-        group: group_by.iter().map(value_of).collect(),
+        group,
         value: total.value.units_down(),
         value_milli: total.value.0,
         event_count: total.events,

@@ -27,9 +27,9 @@ struct Stream {
 impl Stream {
     /// Opens a stream and reads the greeting.
     async fn open(server: &TestServer) -> Self {
-        let (send, sent) = mpsc::channel(64);
+        let (send, batches) = mpsc::channel(64);
         let mut client = server.metering().await;
-        let answers = client.record_usage(ReceiverStream::new(sent)).await;
+        let answers = client.record_usage(ReceiverStream::new(batches)).await;
         let mut stream = Self {
             send,
             answers: answers.unwrap().into_inner(),
