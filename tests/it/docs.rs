@@ -216,6 +216,23 @@ fn the_code_map_names_what_there_is() {
 }
 
 #[test]
+fn every_make_target_is_shown() {
+    let shown = read("README.md");
+    let shown = section(&shown, "## Development");
+    for line in read("Makefile").lines() {
+        let Some((target, text)) = line.split_once(": ## ") else {
+            continue;
+        };
+        let is_shown = |line: &str| {
+            let rest = line.strip_prefix("make ");
+            let words = rest.and_then(|rest| rest.split_once(' '));
+            words.is_some_and(|(name, said)| name == target && said.trim() == text)
+        };
+        assert!(shown.lines().any(is_shown), "make {target} is not shown");
+    }
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut documents = files("docs");
     documents.extend(["README.md", "ARCHITECTURE.md"].map(PathBuf::from));
