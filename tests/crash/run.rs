@@ -87,7 +87,7 @@ impl Plan {
                 let failpoint = name.map(|name| (name, rng.random_range(3..=25)));
                 let early = failpoint.is_none() && rng.random_ratio(1, 6);
                 let wait = match (self.schedule, failpoint) {
-                    _ if early => rng.random_range(0.0..0.15),
+                    _ if early => rng.random_range(0.0..0.04),
                     (Schedule::At(_), _) => 0.2,
                     (_, Some(_)) => rng.random_range(0.0..0.05),
                     (_, None) => between.sample(rng).min(LONGEST_ROUND),
