@@ -73,7 +73,6 @@ impl PlanCall {
             .subscription
             .as_deref()
             .filter(|held| held.status != SubscriptionStatus::Canceled);
-        let anchor = self.anchor.or(running.map(|held| held.anchor));
         let same = running.filter(|held| held.plan == self.plan);
         let status = self.status.unwrap_or(SubscriptionStatus::Active);
         Ok(Subscription {
@@ -81,7 +80,8 @@ impl PlanCall {
             catalog_version: catalog.version,
             status,
             interval,
-            anchor: anchor.unwrap_or(now),
+            // The one that holds goes on: a change of plan keeps what was used.
+            anchor: self.anchor.unwrap_or(account.anchor.start),
             trial_end: self.trial_end(plan, status, now)?,
             grace_end: self.grace_end(status, now)?,
             start_time: same.map_or(now, |held| held.start_time),

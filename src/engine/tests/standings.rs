@@ -6,7 +6,7 @@ use crate::domain::time::Span;
 use crate::engine::{PlanCall, SubscriptionQuery};
 
 #[tokio::test]
-async fn a_first_plan_starts_its_windows_and_a_canceled_one_ends_them() {
+async fn a_first_plan_keeps_what_was_used_and_a_given_anchor_starts_anew() {
     let setting = Setting::new().await;
     let none = setting
         .engine
@@ -18,6 +18,11 @@ async fn a_first_plan_starts_its_windows_and_a_canceled_one_ends_them() {
     setting.used(10).await;
     setting.pass(3, 0);
     let first = setting.assign(plan("carry")).await.unwrap();
+    assert_eq!(first.anchor.start, start(), "the customer's goes on");
+    assert_eq!(setting.month().await, (Some(1000), 10));
+    let mut moved = plan("carry");
+    moved.anchor = Some(setting.engine.now());
+    let first = setting.assign(moved).await.unwrap();
     assert_eq!(first.anchor.start, setting.engine.now());
     assert_eq!(setting.month().await, (Some(1000), 0));
     setting.pass(1, 0);
