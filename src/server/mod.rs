@@ -1,7 +1,7 @@
 //! A whole server: store, engine, gRPC and HTTP, from start to drain.
 //!
 //! Storage, engine and background work share one runtime of two workers; gRPC is served by threads with a runtime each
-//! ([`edge`]); HTTP has a thread of its own, so that it answers however busy the others are.
+//! (`edge.rs`); HTTP has a thread of its own, so that it answers however busy the others are.
 
 mod connection;
 mod edge;
