@@ -38,7 +38,7 @@ pub(super) struct Deciding<'f> {
     refused: HashSet<(CustomerNo, EventId)>,
     /// Where events stand in the changes.
     added: HashMap<EventKey, usize>,
-    /// How many chunks of plain events belong to mutations that are decided.
+    /// How many chunks of plain events belong to mutations that are decided or being decided.
     chunks_decided: usize,
     /// The chunks of the plain events that the store inserted; made when first asked for.
     inserted: Option<HashMap<(CustomerNo, &'f EventId), usize>>,
@@ -100,11 +100,11 @@ impl<'f> Deciding<'f> {
 
     /// Runs one mutation.
     pub(super) fn run(&mut self, write: &mut dyn Write, place: Place) {
-        let chunk = place.chunk;
-        write.run(&mut Step { batch: self, place });
-        if let Some(chunk) = chunk {
+        // A mutation counts its own plain events before it looks at what it probed.
+        if let Some(chunk) = place.chunk {
             self.chunks_decided = chunk + 1;
         }
+        write.run(&mut Step { batch: self, place });
     }
 
     /// Whether an event that a probe found is there for the mutation that is decided: it was stored before, or an
