@@ -52,11 +52,11 @@ pub fn run(server: SocketAddr, requests: &Arc<Requests>, in_flight: usize, time:
             std::thread::spawn(move || sender(server, &requests, mine, each, thread, time))
         })
         .collect();
-    let mut total = Histogram::<u64>::new(3).expect("three digits");
+    let mut total = latencies();
     let mut elapsed = Duration::ZERO;
     for sender in senders {
-        let (latencies, took) = sender.join().expect("the sender ends");
-        total.add(latencies).expect("the same bounds");
+        let (measured, took) = sender.join().expect("the sender ends");
+        total.add(measured).expect("the same bounds");
         elapsed = elapsed.max(took);
     }
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -97,7 +97,7 @@ fn sender(
                 )));
             }
         }
-        let mut all = Histogram::<u64>::new(3).expect("three digits");
+        let mut all = latencies();
         for lane in lanes {
             all.add(lane.await.expect("the lane ends"))
                 .expect("the same bounds");
@@ -130,18 +130,17 @@ async fn lane_of(
     mut place: usize,
     (start, time): (Stopwatch, Duration),
 ) -> Histogram<u64> {
-    let mut latencies = Histogram::<u64>::new(3).expect("three digits");
+    let mut taken = latencies();
     let uri: Uri = format!("http://bursar{}", requests.path)
         .parse()
         .expect("a path");
     while start.elapsed() < time {
         let started = Stopwatch::start();
         call(&client, &uri, requests.bodies[place].clone()).await;
-        latencies
-            .saturating_record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        taken.saturating_record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
         place = (place + 7) % requests.bodies.len();
     }
-    latencies
+    taken
 }
 
 async fn call(client: &SendRequest<Bytes>, uri: &Uri, body: Bytes) {
@@ -165,4 +164,9 @@ async fn call(client: &SendRequest<Bytes>, uri: &Uri, body: Bytes) {
         trailers.get("grpc-status").map(http::HeaderValue::as_bytes),
         Some(&b"0"[..])
     );
+}
+
+/// An empty record of latencies, of up to a minute in nanoseconds.
+fn latencies() -> Histogram<u64> {
+    Histogram::new_with_max(60_000_000_000, 3).expect("three digits")
 }

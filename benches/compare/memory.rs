@@ -24,10 +24,10 @@ pub fn per_customer(runtime: &Runtime, results: &mut Results) {
     // What is used once, such as page caches and connections, is not what a customer costs.
     let first = customers / 50;
     runtime.block_on(touch(&server, 0, first));
-    runtime.block_on(tokio::time::sleep(Duration::from_secs(2)));
+    runtime.block_on(async { tokio::time::sleep(Duration::from_secs(2)).await });
     let before = server.resident_bytes();
     runtime.block_on(touch(&server, first, customers));
-    runtime.block_on(tokio::time::sleep(Duration::from_secs(2)));
+    runtime.block_on(async { tokio::time::sleep(Duration::from_secs(2)).await });
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
     let each = (server.resident_bytes() - before) / (customers - first) as f64;
     results.note("bytes_per_customer", each);
