@@ -7,7 +7,8 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::rates::Rates;
 use crate::domain::account::Account;
-use crate::domain::id::CustomerId;
+use crate::domain::id::{CustomerId, ReservationId};
+use crate::domain::reservation::Reservation;
 use crate::domain::time::Timestamp;
 use crate::storage::CustomerNo;
 
@@ -84,6 +85,12 @@ impl Cell {
         let is_absent = inner.generation == generation && inner.account.is_none();
         inner.absent |= is_absent;
         is_absent
+    }
+
+    /// Returns a reservation that memory holds: every one in the open state.
+    pub(super) fn reservation(&self, id: &ReservationId) -> Option<Reservation> {
+        let inner = self.inner.lock();
+        inner.account.as_ref()?.reservations.get(id).cloned()
     }
 
     /// Marks it as used, for the look for idle ones.

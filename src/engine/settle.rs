@@ -69,7 +69,7 @@ impl Engine {
                 prepare::weigh(event, &catalog, now).map_err(|e| at(e, index))?;
             rows.push((prepare::row(event.clone(), &cell, weighted, now), meter));
         }
-        let known = self.reservation(&customer, &id).await?;
+        let known = self.known(&cell, &customer, &id).await?;
         let settle = Settle::<true> {
             cells: [cell],
             id: id.clone(),
@@ -91,7 +91,7 @@ impl Engine {
         id: ReservationId,
     ) -> Result<Reservation, Error> {
         let cell = self.customer(&customer).await?;
-        let known = self.reservation(&customer, &id).await?;
+        let known = self.known(&cell, &customer, &id).await?;
         let content = (&customer, &id);
         let settle = Settle::<false> {
             cells: [cell],
@@ -100,6 +100,20 @@ impl Engine {
             known,
         };
         Ok(self.submit_once(caller, request, &content, settle).await?.0)
+    }
+
+    /// Returns a reservation as it stands: mostly it is open and so in memory, else as it is stored.
+    async fn known(
+        &self,
+        cell: &Cell,
+        customer: &CustomerId,
+        id: &ReservationId,
+    ) -> Result<Reservation, Error> {
+        let held = cell.reservation(id);
+        match held {
+            Some(open) => Ok(open),
+            None => self.reservation(customer, id).await,
+        }
     }
 
     /// Returns a reservation as stored, whatever became of it.
