@@ -136,19 +136,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_port_is_free_or_taken_by_somebody_else() {
-        let holder = TcpListener::bind("127.0.0.1:0").expect("some port is free");
+        let holder = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+        let holder = holder.expect("some port is free");
         let address = holder.local_addr().expect("it listens");
-        // Whoever holds it hangs up on everybody.
-        let hang_up = std::thread::spawn(move || {
-            for _ in 0..2 {
-                drop(holder.accept());
+        // Whoever holds it hangs up on everybody, however often they try.
+        let hang_up = tokio::spawn(async move {
+            loop {
+                drop(holder.accept().await);
             }
         });
         assert_eq!(examine_grpc(address).await.verdict, Verdict::Fail);
         assert_eq!(examine_http(address).await.verdict, Verdict::Fail);
-        let unblock = std::net::TcpStream::connect(address);
-        hang_up.join().expect("it only hangs up");
-        drop(unblock);
+        hang_up.abort();
         assert_eq!(
             free("p", "127.0.0.1:1".parse().expect("fixed")).verdict,
             Verdict::Ok
