@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::Engine;
 use super::cell::Cell;
 use super::error::{Error, Thing};
@@ -58,7 +60,7 @@ impl Engine {
         customer: CustomerId,
         id: ReservationId,
         events: Vec<UsageEvent>,
-    ) -> Result<(Reservation, Vec<(bool, Recorded)>), Error> {
+    ) -> Result<Settled, Error> {
         let now = self.now();
         let catalog = self.catalog().catalog;
         let cell = self.customer(&customer).await?;
@@ -69,14 +71,8 @@ impl Engine {
                 prepare::weigh(event, &catalog, now).map_err(|e| at(e, index))?;
             rows.push((prepare::row(event.clone(), &cell, weighted, now), meter));
         }
-        let known = self.known(&cell, &customer, &id).await?;
-        let settle = Settle::<true> {
-            cells: [cell],
-            id: id.clone(),
-            rows,
-            known,
-        };
-        self.submit_once(caller, request, &content, settle).await
+        self.settle::<_, true>(caller, request, &content, cell, &id, rows)
+            .await
     }
 
     /// Gives a reservation back.
@@ -91,29 +87,42 @@ impl Engine {
         id: ReservationId,
     ) -> Result<Reservation, Error> {
         let cell = self.customer(&customer).await?;
-        let known = self.known(&cell, &customer, &id).await?;
         let content = (&customer, &id);
-        let settle = Settle::<false> {
-            cells: [cell],
-            id: id.clone(),
-            rows: Vec::new(),
-            known,
-        };
-        Ok(self.submit_once(caller, request, &content, settle).await?.0)
+        let (ended, _) = self
+            .settle::<_, false>(caller, request, &content, cell, &id, Vec::new())
+            .await?;
+        Ok(ended)
     }
 
-    /// Returns a reservation as it stands: mostly it is open and so in memory, else as it is stored.
-    async fn known(
+    /// Settles on the reservation as memory holds it, as mostly it is open; when it is not there, or another call
+    /// has ended it meanwhile, as it is stored.
+    async fn settle<C: Serialize, const COMMIT: bool>(
         &self,
-        cell: &Cell,
-        customer: &CustomerId,
+        caller: &str,
+        request: RequestId,
+        content: &C,
+        cell: Arc<Cell>,
         id: &ReservationId,
-    ) -> Result<Reservation, Error> {
-        let held = cell.reservation(id);
-        match held {
-            Some(open) => Ok(open),
-            None => self.reservation(customer, id).await,
+        rows: Vec<(EventRow, Arc<Meter>)>,
+    ) -> Result<Settled, Error> {
+        let customer = cell.id.clone();
+        let mut settle = Settle::<COMMIT> {
+            id: id.clone(),
+            rows,
+            known: match cell.reservation(id) {
+                Some(open) => open,
+                None => self.reservation(&customer, id).await?,
+            },
+            cells: [cell],
+        };
+        let first = settle.clone();
+        let answer = self.submit_once(caller, request.clone(), content, first);
+        if let Some(settled) = answer.await? {
+            return Ok(settled);
         }
+        settle.known = self.reservation(&customer, id).await?;
+        let answer = self.submit_once(caller, request, content, settle).await?;
+        answer.ok_or(Error::Internal)
     }
 
     /// Returns a reservation as stored, whatever became of it.
@@ -195,12 +204,16 @@ impl Mutation for Extend {
     }
 }
 
+/// The reservation as it ended, and what became of each event, with whether it was a repeat.
+type Settled = (Reservation, Vec<(bool, Recorded)>);
+
 /// Ends a reservation: commits it with the last of its events, or releases it.
+#[derive(Clone)]
 struct Settle<const COMMIT: bool> {
     cells: [Arc<Cell>; 1],
     id: ReservationId,
     rows: Vec<(EventRow, Arc<Meter>)>,
-    /// The reservation as it was stored when the call came.
+    /// The reservation as it was when the call came.
     known: Reservation,
 }
 
@@ -210,7 +223,8 @@ impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
     } else {
         "ReleaseReservation"
     };
-    type Answer = (Reservation, Vec<(bool, Recorded)>);
+    /// `None`: what was known of it is out of date.
+    type Answer = Option<Settled>;
 
     fn cells(&self) -> &[Arc<Cell>] {
         &self.cells
@@ -223,9 +237,13 @@ impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Self::Answer>, Error> {
         let now = step.now();
         let id = self.id.clone();
-        let open = step.with(&self.cells[0], |account, _| {
-            account.open_reservation(&id, now).is_some()
+        let (held, open) = step.with(&self.cells[0], |account, _| {
+            let open = account.open_reservation(&id, now).is_some();
+            (account.reservations.contains_key(&id), open)
         })?;
+        if !held && self.known.state == ReservationState::Open {
+            return Ok(Applied::Refused(None));
+        }
         if !open {
             let repeat = !COMMIT
                 && matches!(
@@ -265,7 +283,7 @@ impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
                 ended.state = ReservationState::Expired;
                 ended.end_time = Some(ended.expire_time);
             }
-            return Ok(Applied::Done((ended, recorded)));
+            return Ok(Applied::Done(Some((ended, recorded))));
         }
         let how = if COMMIT {
             Ended::Committed
@@ -276,7 +294,7 @@ impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
             account.end(&id, how, now, effects)
         })??;
         ended
-            .map(|ended| Applied::Done((ended, recorded)))
+            .map(|ended| Applied::Done(Some((ended, recorded))))
             .map_err(|NotOpen| closed(&self.known))
     }
 }

@@ -10,6 +10,7 @@ mod plans;
 mod rebuilds;
 mod reports;
 mod setting;
+mod settling;
 mod standings;
 mod subaccounts;
 mod upkeep;

@@ -126,10 +126,15 @@ pub(super) fn reservations(
         }
         None => (i64::MAX, String::new()),
     };
+    // Written out, so that one by its id is found by the key.
+    let by_id = match query.id {
+        Some(_) => "id = ?4",
+        None => "?4 IS NULL",
+    };
     let mut statement = reading.conn.prepare_cached(&format!(
         "SELECT {RESERVATION} FROM reservations
          WHERE customer_no = ?1 AND reserve_time <= ?2 AND (reserve_time < ?2 OR id > ?3)
-           AND (?4 IS NULL OR id = ?4) AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR holder = ?6)
+           AND {by_id} AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR holder = ?6)
            AND (?7 IS NULL OR subaccount = ?7)
          ORDER BY reserve_time DESC, id"
     ))?;
