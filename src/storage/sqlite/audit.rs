@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::account::{counters, open_reservations, read};
-use super::columns::{corrupt, json};
+use super::columns::{corrupt, equals, json};
 use super::names::Reading;
 use super::scan::visit;
 use crate::domain::counter::CounterSpec;
@@ -48,9 +48,10 @@ type LineDues<'a> = (&'a Line, &'a mut BTreeMap<Timestamp, Due>);
 /// Compares one slice of customers, by id.
 pub(super) fn page(reading: Reading<'_>, query: &AuditQuery) -> Result<AuditPage, StoreError> {
     let limit = query.limit.max(1);
-    let mut statement = reading.conn.prepare_cached(
-        "SELECT id FROM customers WHERE id > ?1 AND (?2 IS NULL OR id = ?2) ORDER BY id LIMIT ?3",
-    )?;
+    let mut statement = reading.conn.prepare_cached(&format!(
+        "SELECT id FROM customers WHERE id > ?1 AND {} ORDER BY id LIMIT ?3",
+        equals("id", "?2", query.customer.is_some())
+    ))?;
     let mut rows = statement.query((
         query.after.as_deref().unwrap_or(""),
         query.customer.as_ref().map(CustomerId::as_str),

@@ -13,6 +13,16 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::Labels;
 use crate::storage::{EventKind, StoreError};
 
+/// The condition that a column equals a parameter where that is given. It is written out, as one that holds for
+/// both cases would keep what is asked for by its key from being found by it.
+pub(super) fn equals(column: &str, parameter: &str, is_given: bool) -> String {
+    if is_given {
+        format!("{column} = {parameter}")
+    } else {
+        format!("{parameter} IS NULL")
+    }
+}
+
 /// Returns the error for a value that makes no sense.
 pub(super) fn corrupt(table: &'static str, detail: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt {

@@ -3,7 +3,7 @@
 use rusqlite::OptionalExtension;
 
 use super::account::{RESERVATION, reservation};
-use super::columns::{corrupt, read_json, read_time, read_token, state_column, token};
+use super::columns::{corrupt, equals, read_json, read_time, read_token, state_column, token};
 use super::names::Reading;
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
@@ -80,12 +80,9 @@ pub(super) fn customers(
         Some(text) => read_token(text)?,
         None => String::new(),
     };
-    let mut statement = reading.conn.prepare_cached(
-        "SELECT body, subscription FROM customers
-         WHERE id > ?1 AND (?2 IS NULL OR id = ?2) AND (?3 OR deleted = 0)
-           AND (NOT ?4 OR subscription IS NOT NULL)
-         ORDER BY id",
-    )?;
+    let mut statement = reading
+        .conn
+        .prepare_cached(&customers_sql(query.id.is_some()))?;
     let mut rows = statement.query((
         after,
         query.id.as_ref().map(CustomerId::as_str),
@@ -109,6 +106,25 @@ pub(super) fn customers(
     Ok(filling.page(|(customer, _)| token(&customer.id)))
 }
 
+fn customers_sql(by_id: bool) -> String {
+    format!(
+        "SELECT body, subscription FROM customers
+         WHERE id > ?1 AND {} AND (?3 OR deleted = 0) AND (NOT ?4 OR subscription IS NOT NULL)
+         ORDER BY id",
+        equals("id", "?2", by_id)
+    )
+}
+
+fn reservations_sql(by_id: bool) -> String {
+    format!(
+        "SELECT {RESERVATION} FROM reservations
+         WHERE customer_no = ?1 AND reserve_time <= ?2 AND (reserve_time < ?2 OR id > ?3) AND {}
+           AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR holder = ?6) AND (?7 IS NULL OR subaccount = ?7)
+         ORDER BY reserve_time DESC, id",
+        equals("id", "?4", by_id)
+    )
+}
+
 /// Lists reservations of a customer, newest first.
 pub(super) fn reservations(
     reading: Reading<'_>,
@@ -126,18 +142,9 @@ pub(super) fn reservations(
         }
         None => (i64::MAX, String::new()),
     };
-    // Written out, so that one by its id is found by the key.
-    let by_id = match query.id {
-        Some(_) => "id = ?4",
-        None => "?4 IS NULL",
-    };
-    let mut statement = reading.conn.prepare_cached(&format!(
-        "SELECT {RESERVATION} FROM reservations
-         WHERE customer_no = ?1 AND reserve_time <= ?2 AND (reserve_time < ?2 OR id > ?3)
-           AND {by_id} AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR holder = ?6)
-           AND (?7 IS NULL OR subaccount = ?7)
-         ORDER BY reserve_time DESC, id"
-    ))?;
+    let mut statement = reading
+        .conn
+        .prepare_cached(&reservations_sql(query.id.is_some()))?;
     let mut rows = statement.query((
         customer,
         at,
@@ -172,11 +179,11 @@ pub(super) fn allocations(
         }
         None => (String::new(), String::new()),
     };
-    let mut statement = reading.conn.prepare_cached(
+    let mut statement = reading.conn.prepare_cached(&format!(
         "SELECT body FROM allocations
-         WHERE customer_no = ?1 AND (feature, id) > (?2, ?3) AND (?4 IS NULL OR feature = ?4)
-         ORDER BY feature, id",
-    )?;
+         WHERE customer_no = ?1 AND (feature, id) > (?2, ?3) AND {} ORDER BY feature, id",
+        equals("feature", "?4", query.feature.is_some())
+    ))?;
     let mut rows = statement.query((
         customer,
         feature,
@@ -260,4 +267,30 @@ pub(super) fn denials(
         }
     }
     Ok(filling.page(|denial| token(&(denial.minute, &denial.feature, &denial.reason))))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::storage::sqlite::open::MIGRATIONS;
+
+    #[test]
+    fn what_is_asked_for_by_its_id_is_found_by_the_key() {
+        let conn = Connection::open_in_memory().unwrap();
+        for (_, _, text) in MIGRATIONS {
+            conn.execute_batch(text).unwrap();
+        }
+        for (sql, column) in [
+            (customers_sql(true), "id"),
+            (reservations_sql(true), "customer_no=? AND id"),
+        ] {
+            let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut steps = explain.raw_query();
+            let plan: String = steps.next().unwrap().unwrap().get(3).unwrap();
+            assert!(plan.starts_with("SEARCH"), "{plan}");
+            assert!(plan.ends_with(&format!("({column}=?)")), "{plan}");
+        }
+    }
 }
