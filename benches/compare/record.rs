@@ -181,6 +181,7 @@ fn stream(server: SocketAddr, frames: Vec<Bytes>) -> i64 {
         let socket = tokio::net::TcpStream::connect(server)
             .await
             .expect("the server listens");
+        socket.set_nodelay(true).expect("a socket option");
         let (client, connection) = h2::client::handshake(socket).await.expect("HTTP/2");
         tokio::spawn(connection);
         let request = http::Request::post("http://bursar/bursar.v1.MeteringService/RecordUsage")

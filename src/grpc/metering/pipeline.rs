@@ -11,7 +11,7 @@ use crate::engine::{Engine, Error, Prepared, RecordOutcome};
 /// Most parts on their way.
 const PARTS_MAX: usize = 64;
 /// Most bytes on their way, roughly; what comes beyond waits in the client.
-const BYTES_MAX: usize = 16 * 1024 * 1024;
+const BYTES_MAX: usize = 32 * 1024 * 1024;
 
 type Outcomes = Result<Vec<RecordOutcome>, Error>;
 type Recording = Pin<Box<dyn Future<Output = Outcomes> + Send>>;
@@ -71,19 +71,25 @@ impl Pipeline {
     }
 
     /// Returns the outcome of the oldest part once it is known; where there was an error nothing can be said of that
-    /// part. Never ends while nothing is on its way. May be dropped and called again at any time.
-    pub(super) async fn next(
-        &mut self,
-        engine: &Engine,
-    ) -> (i64, Result<Vec<RecordOutcome>, Error>) {
+    /// part. `None`: none is known yet, and there may be room for another part. Never ends while nothing is on its
+    /// way. May be dropped and called again at any time.
+    pub(super) async fn next(&mut self, engine: &Engine) -> Option<(i64, Outcomes)> {
         poll_fn(|context| self.poll(engine, context)).await
     }
 
-    fn poll(&mut self, engine: &Engine, context: &mut Context<'_>) -> Poll<(i64, Outcomes)> {
+    fn poll(
+        &mut self,
+        engine: &Engine,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<(i64, Outcomes)>> {
+        let mut is_prepared = false;
         if let Some((part, mut preparing)) = self.preparing.take() {
             match preparing.as_mut().poll(context) {
                 Poll::Pending => self.preparing = Some((part, preparing)),
-                Poll::Ready(prepared) => self.running.push_back(run(engine, part, prepared)),
+                Poll::Ready(prepared) => {
+                    self.running.push_back(run(engine, part, prepared));
+                    is_prepared = true;
+                }
             }
         }
         // In order: the first look at a recording is what hands it to the engine.
@@ -94,24 +100,20 @@ impl Pipeline {
                 running.outcomes = Some(outcomes);
             }
         }
-        if self
-            .running
-            .front()
-            .is_none_or(|first| first.outcomes.is_none())
-        {
-            return Poll::Pending;
+        let is_first_known = |first: &mut Running| first.outcomes.is_some();
+        match self.running.pop_front_if(is_first_known) {
+            Some(Running {
+                part,
+                outcomes: Some(outcomes),
+                ..
+            }) => {
+                self.bytes = self.bytes.saturating_sub(part.bytes);
+                let outcomes = outcomes.map(|outcomes| merge(outcomes, part.unreadable));
+                Poll::Ready(Some((part.first_seq, outcomes)))
+            }
+            Some(_) | None if is_prepared => Poll::Ready(None),
+            Some(_) | None => Poll::Pending,
         }
-        let Some(Running {
-            part,
-            outcomes: Some(outcomes),
-            ..
-        }) = self.running.pop_front()
-        else {
-            return Poll::Pending;
-        };
-        self.bytes = self.bytes.saturating_sub(part.bytes);
-        let outcomes = outcomes.map(|outcomes| merge(outcomes, part.unreadable));
-        Poll::Ready((part.first_seq, outcomes))
     }
 }
 

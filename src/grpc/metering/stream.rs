@@ -97,8 +97,10 @@ impl Session {
             tokio::select! {
                 biased;
                 () = &mut drained, if !self.is_draining => self.drain(),
-                (first_seq, outcomes) = self.pipeline.next(&self.engine), if !self.pipeline.is_empty() => {
-                    self.settle(first_seq, outcomes);
+                known = self.pipeline.next(&self.engine), if !self.pipeline.is_empty() => {
+                    if let Some((first_seq, outcomes)) = known {
+                        self.settle(first_seq, outcomes);
+                    }
                 }
                 room = answers.reserve(), if self.has_news() => match room {
                     Ok(room) => room.send(Ok(self.news())),

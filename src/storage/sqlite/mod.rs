@@ -6,6 +6,7 @@
 mod account;
 mod audit;
 mod changes;
+mod checkpoint;
 mod columns;
 mod counters;
 mod diagnose;
@@ -38,6 +39,7 @@ use async_trait::async_trait;
 pub use diagnose::{Diagnosis, diagnose};
 pub use open::Opened;
 
+use self::checkpoint::Checkpointer;
 use self::names::Names;
 use self::readers::Readers;
 use self::writer::{Ask, WriterHandle};
@@ -65,7 +67,7 @@ pub struct Options {
     pub reader_cache_kib: u32,
     /// Connections that read at the same time; 1 to 64.
     pub readers: usize,
-    /// Pages in the write-ahead log from which on they are moved into the file, after the answer to a commit; at
+    /// Pages that wait in the write-ahead log from which on they are moved into the file, beside the commits; at
     /// least 1.
     pub checkpoint_pages: i64,
     /// SQLite's `journal_mode`; anything but `wal` is weak.
@@ -115,12 +117,8 @@ impl SqliteStore {
         })?;
         let names = Arc::new(Names::default());
         names.tell(open::latest(&conn)?);
-        let writer = WriterHandle::start(
-            conn,
-            Arc::clone(&names),
-            opened_at,
-            options.checkpoint_pages,
-        )?;
+        let checkpointer = Checkpointer::start(path, &options)?;
+        let writer = WriterHandle::start(conn, Arc::clone(&names), opened_at, checkpointer)?;
         let readers = Arc::new(Readers::new(path, options, names, opened_at));
         let store = Self {
             writer,

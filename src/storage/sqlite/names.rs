@@ -127,6 +127,8 @@ pub(super) struct Numbers {
     specs: HashMap<Arc<CounterSpec>, i64, foldhash::fast::RandomState>,
     meters: HashMap<MeterId, i64, foldhash::fast::RandomState>,
     customers: HashMap<CustomerId, CustomerNo, foldhash::fast::RandomState>,
+    /// The customer asked for last: rows mostly come in runs of one.
+    customer: Option<(CustomerId, CustomerNo)>,
 }
 
 impl Numbers {
@@ -134,6 +136,7 @@ impl Numbers {
         self.specs.clear();
         self.meters.clear();
         self.customers.clear();
+        self.customer = None;
     }
 
     /// Returns the number of a spec, giving it one when it has none.
@@ -179,13 +182,22 @@ impl Numbers {
         reading: Reading<'_>,
         id: &CustomerId,
     ) -> Result<CustomerNo, StoreError> {
-        if let Some(no) = self.customers.get(id) {
+        if let Some((last, no)) = &self.customer
+            && last == id
+        {
             return Ok(*no);
         }
-        let no = reading
-            .customer_no(id)?
-            .ok_or_else(|| StoreError::Constraint(format!("there is no customer {id}")))?;
-        self.learn(id, no);
+        let no = match self.customers.get(id) {
+            Some(no) => *no,
+            None => {
+                let stored = reading.customer_no(id)?;
+                let missing = || StoreError::Constraint(format!("there is no customer {id}"));
+                let no = stored.ok_or_else(missing)?;
+                self.learn(id, no);
+                no
+            }
+        };
+        self.customer = Some((id.clone(), no));
         Ok(no)
     }
 

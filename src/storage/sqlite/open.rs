@@ -94,6 +94,15 @@ pub(super) fn writer(path: &Path, options: &Options) -> Result<Connection, Store
     Ok(conn)
 }
 
+/// Opens a connection that moves pages from the log into the file, and flushes both as the writer does.
+pub(super) fn checkpointer(path: &Path) -> Result<Connection, StoreError> {
+    let conn = Connection::open(path)?;
+    conn.execute_batch(&format!(
+        "PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;"
+    ))?;
+    Ok(conn)
+}
+
 /// Opens a connection that only reads.
 pub(super) fn reader(path: &Path, options: &Options) -> Result<Connection, StoreError> {
     let conn = Connection::open_with_flags(

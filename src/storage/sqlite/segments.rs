@@ -10,7 +10,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::storage::{CustomerNo, EventKind, StoreError};
 
 /// Events from which on a segment takes no further commit.
-const EVENTS_MAX: i64 = 50_000;
+const EVENTS_MAX: i64 = 16_384;
 /// How long a segment takes commits.
 const OPEN_MAX: Span = Span::from_secs(60);
 

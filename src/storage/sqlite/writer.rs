@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use tokio::sync::oneshot;
 
+use super::checkpoint::Checkpointer;
 use super::error::end_on_failed_flush;
 use super::insert::ForgetfulKeys;
 use super::marks::Link;
@@ -46,7 +47,7 @@ impl WriterHandle {
         conn: Connection,
         names: Arc<Names>,
         opened_at: i64,
-        checkpoint_pages: i64,
+        checkpointer: Checkpointer,
     ) -> Result<Self, StoreError> {
         let last_hash: Option<Vec<u8>> = conn
             .query_row(
@@ -59,7 +60,7 @@ impl WriterHandle {
             conn,
             names,
             opened_at,
-            checkpoint_pages,
+            checkpointer,
             numbers: Numbers::default(),
             combinations: Combinations::default(),
             segment: None,
@@ -103,7 +104,7 @@ struct Writer {
     conn: Connection,
     names: Arc<Names>,
     opened_at: i64,
-    checkpoint_pages: i64,
+    checkpointer: Checkpointer,
     numbers: Numbers,
     combinations: Combinations,
     segment: Option<Segment>,
@@ -138,7 +139,7 @@ impl Writer {
                     drop(reply.send(self.conn.execute_batch(&sql).map_err(Into::into)));
                 }
             }
-            self.checkpoint();
+            self.checkpointer.after_commit(&self.conn);
         }
     }
 
@@ -304,25 +305,6 @@ impl Writer {
         })?;
         self.names.tell(now);
         Ok(more)
-    }
-
-    /// Moves pages from the log into the file when there are enough, after the answer and not within a commit.
-    fn checkpoint(&self) {
-        let pages = |mode: &str| -> rusqlite::Result<i64> {
-            self.conn
-                .prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?
-                .query_row([], |row| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?))
-        };
-        let done = pages("NOOP").and_then(|waiting| {
-            if waiting < self.checkpoint_pages {
-                return Ok(waiting);
-            }
-            pages("PASSIVE")
-        });
-        if let Err(error) = done {
-            end_on_failed_flush(&error);
-            tracing::warn!(%error, "a checkpoint failed and is tried again after the next commit");
-        }
     }
 }
 
