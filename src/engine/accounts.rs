@@ -18,6 +18,8 @@ use crate::storage::Store;
 const CREATION_PAUSE: Duration = Duration::from_millis(1);
 /// How many loads may run at once; also what joins loads of one customer.
 const STRIPES: usize = 64;
+/// Parts of the map, each with a lock: so many that threads seldom touch the same.
+const SHARDS: usize = 1024;
 
 /// The customers in memory.
 pub(super) struct Accounts {
@@ -28,7 +30,7 @@ pub(super) struct Accounts {
 impl Accounts {
     pub(super) fn new() -> Self {
         Self {
-            cells: DashMap::with_hasher(RandomState::default()),
+            cells: DashMap::with_hasher_and_shard_amount(RandomState::default(), SHARDS),
             stripes: (0..STRIPES)
                 .map(|_| tokio::sync::Mutex::default())
                 .collect(),

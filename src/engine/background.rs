@@ -51,7 +51,7 @@ impl Default for Chores {
             evict: Duration::from_secs(30),
             customers_kept: 100_000,
             clock: Duration::from_mins(1),
-            trim: Duration::from_mins(1),
+            trim: Duration::from_mins(10),
             trim_pause: Duration::from_millis(100),
             keep_events: Span::from_days(400),
             probe: Duration::from_secs(1),

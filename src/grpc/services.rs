@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
@@ -47,9 +48,12 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>>
 
 macro_rules! services {
     ($($field:ident: $server:ident<$service:ty> = $new:expr;)*) => {
-        /// Every service. Requests go straight to theirs; health and reflection, which are rare, by a router.
+        /// Every service. Requests go straight to theirs; health and reflection, which are rare, by a router. It is
+        /// cloned for each request, so what it holds stands behind one pointer.
         #[derive(Clone)]
-        pub struct Services {
+        pub struct Services(Arc<Held>);
+
+        struct Held {
             $($field: $server<$service>,)*
             rest: Routes,
         }
@@ -65,16 +69,16 @@ macro_rules! services {
                     .add_service(reflection().build_v1()?)
                     .add_service(reflection().build_v1alpha()?);
                 $(let $field = $server::new($new(parts)).max_decoding_message_size(MESSAGE_BYTES_MAX);)*
-                Ok(Self { $($field,)* rest })
+                Ok(Self(Arc::new(Held { $($field,)* rest })))
             }
 
-            fn route(&mut self, request: Request<Body>) -> Answering {
+            fn route(&self, request: Request<Body>) -> Answering {
                 let path = request.uri().path();
                 let service = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
                 $(if service.is_some_and(|(name, _)| name == $server::<$service>::NAME) {
-                    return self.$field.call(request);
+                    return self.0.$field.clone().call(request);
                 })*
-                let answer = self.rest.call(request);
+                let answer = self.0.rest.clone().call(request);
                 Box::pin(answer)
             }
         }

@@ -125,3 +125,73 @@ fn run(engine: &Engine, part: Part, prepared: Result<Prepared, Error>) -> Runnin
         outcomes: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::{AnchoredClock, wall_clock};
+    use crate::domain::catalog::parse_catalog;
+    use crate::domain::id::{CustomerId, EventId, MeterId};
+    use crate::domain::usage::{Labels, UsageEvent};
+    use crate::engine::Limits;
+    use crate::storage::StoredCatalog;
+    use crate::storage::memory::MemoryStore;
+
+    fn event(seq: i64) -> UsageEvent {
+        UsageEvent {
+            event_id: EventId::new(format!("e{seq}")).unwrap(),
+            customer_id: CustomerId::new("acme").unwrap(),
+            subaccount_id: None,
+            meter_id: MeterId::new("tokens").unwrap(),
+            quantity: 1,
+            event_time: None,
+            dimensions: Labels::new(),
+            metadata: Labels::new(),
+            reservation_id: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_are_taken_while_others_are_being_recorded() {
+        let catalog = r#"
+            default_plan = "free"
+            auto_create_customers = { per_minute = 60 }
+            meters.tokens = { aggregation = "sum", unit = "token" }
+            plans.free = {}
+        "#;
+        let stored = StoredCatalog {
+            catalog: Arc::new(parse_catalog(catalog).unwrap()),
+            source: catalog.into(),
+            apply_time: wall_clock(),
+        };
+        let store = Arc::new(MemoryStore::new(Arc::new(wall_clock)));
+        let clock = Arc::new(AnchoredClock::new(wall_clock()));
+        let (engine, _) = Engine::start(store, clock, stored, Limits::default(), 1);
+        engine.prepare(vec![event(0)]).await.unwrap();
+
+        let mut pipeline = Pipeline::default();
+        for first_seq in 1..=5 {
+            assert!(pipeline.has_room());
+            let (unreadable, bytes) = (Vec::new(), 100);
+            let part = Part {
+                first_seq,
+                unreadable,
+                bytes,
+            };
+            pipeline.start(&engine, part, vec![event(first_seq)]);
+            // The committer, on this thread, has had no turn: none can be known.
+            assert!(pipeline.next(&engine).await.is_none());
+        }
+        for first_seq in 1..=5 {
+            let (seq, outcomes) = pipeline.next(&engine).await.expect("one is known");
+            assert_eq!(seq, first_seq);
+            assert!(matches!(
+                outcomes.unwrap()[..],
+                [RecordOutcome::Recorded(_)]
+            ));
+        }
+        assert!(pipeline.is_empty());
+    }
+}

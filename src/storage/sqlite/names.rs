@@ -187,15 +187,14 @@ impl Numbers {
         {
             return Ok(*no);
         }
-        let no = match self.customers.get(id) {
-            Some(no) => *no,
-            None => {
-                let stored = reading.customer_no(id)?;
-                let missing = || StoreError::Constraint(format!("there is no customer {id}"));
-                let no = stored.ok_or_else(missing)?;
-                self.learn(id, no);
-                no
-            }
+        let no = if let Some(no) = self.customers.get(id) {
+            *no
+        } else {
+            let stored = reading.customer_no(id)?;
+            let no = stored
+                .ok_or_else(|| StoreError::Constraint(format!("there is no customer {id}")))?;
+            self.learn(id, no);
+            no
         };
         self.customer = Some((id.clone(), no));
         Ok(no)

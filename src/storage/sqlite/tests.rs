@@ -338,3 +338,25 @@ fn shipped_catalogs_survive_the_columns_they_are_stored_in() {
         assert_eq!(read, catalog);
     }
 }
+
+#[tokio::test]
+async fn the_log_stays_short_while_commits_never_pause() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bursar.db");
+    let options = Options {
+        checkpoint_pages: 8,
+        ..Options::default()
+    };
+    let (store, _) = SqliteStore::open(&path, options).unwrap();
+    for nth in 0..300 {
+        let sql = format!(
+            "REPLACE INTO store VALUES ('test-{}', zeroblob(8000))",
+            nth % 10
+        );
+        execute(&store, &sql).await.unwrap();
+    }
+    // It is never cut, only started over: what one length and the commit that goes beyond it take.
+    let log = std::fs::metadata(directory.path().join("bursar.db-wal")).unwrap();
+    let pages = log.len() / 4096;
+    assert!((8..=8 * 16 + 100).contains(&pages), "{pages} pages");
+}
