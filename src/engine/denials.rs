@@ -32,9 +32,12 @@ pub struct DenialSample {
 
 type Key = (CustomerId, FeatureId, Reason, i64);
 
+/// How many denials, and the last of them.
+type Waiting = HashMap<Key, (i64, DenialSample)>;
+
 /// Denials that wait to be written.
 #[derive(Default)]
-pub(super) struct DenialLog(Mutex<HashMap<Key, (i64, DenialSample)>>);
+pub(super) struct DenialLog(Mutex<Waiting>);
 
 impl Shared {
     /// Notes a denial.
@@ -72,23 +75,39 @@ impl Shared {
         if waiting.is_empty() {
             return;
         }
-        let denials = waiting
-            .into_iter()
-            .filter_map(|((customer, feature, reason, minute), (count, sample))| {
-                Some(Denial {
-                    customer,
-                    feature,
-                    reason: reason.as_str().into(),
-                    minute: Timestamp::from_micros_clamped(minute),
-                    count,
-                    sample: serde_json::to_string(&sample).ok()?.into(),
-                })
-            })
-            .collect();
+        let denials = waiting.iter().filter_map(row).collect();
         if let Err(error) = self.store.log_denials(denials).await {
-            tracing::warn!(%error, "denials could not be logged");
+            tracing::warn!(%error, "denials could not be logged yet");
+            self.keep_denials(waiting);
         }
     }
+
+    /// Takes back denials that could not be written, as far as there is room beside those that came since.
+    fn keep_denials(&self, unwritten: Waiting) {
+        let mut waiting = self.denials.0.lock();
+        for (key, (count, sample)) in unwritten {
+            if let Some(entry) = waiting.get_mut(&key) {
+                entry.0 += count;
+            } else if waiting.len() < WAITING_MAX {
+                waiting.insert(key, (count, sample));
+            } else {
+                let count = u64::try_from(count).unwrap_or(0);
+                self.gauges.denials_dropped.increment(count);
+            }
+        }
+    }
+}
+
+fn row(waiting: (&Key, &(i64, DenialSample))) -> Option<Denial> {
+    let ((customer, feature, reason, minute), (count, sample)) = waiting;
+    Some(Denial {
+        customer: customer.clone(),
+        feature: feature.clone(),
+        reason: reason.as_str().into(),
+        minute: Timestamp::from_micros_clamped(*minute),
+        count: *count,
+        sample: serde_json::to_string(sample).ok()?.into(),
+    })
 }
 
 /// Denials of one minute.

@@ -155,6 +155,8 @@ pub enum Bounded {
     Overrides,
     /// Things that exist, of one feature.
     Allocations,
+    /// What is set aside and not settled.
+    Reservations,
 }
 
 impl std::fmt::Display for Bounded {
@@ -163,6 +165,7 @@ impl std::fmt::Display for Bounded {
             Self::Subaccounts => "subaccounts",
             Self::Overrides => "overrides",
             Self::Allocations => "allocations",
+            Self::Reservations => "reservations",
         })
     }
 }

@@ -21,7 +21,8 @@ pub struct Prepared {
     pub(super) plain_meters: Vec<Arc<Meter>>,
     /// Events that name a reservation: when they count depends on it.
     pub(super) reserved: Vec<(EventRow, Arc<Meter>)>,
-    pub(super) created: bool,
+    /// Positions of events for which their customer was created.
+    pub(super) created: Vec<usize>,
 }
 
 /// Outcome or place of one event.
@@ -59,7 +60,7 @@ impl Engine {
             cells: Vec::with_capacity(events.len()),
             plain_meters: Vec::with_capacity(events.len()),
             reserved: Vec::new(),
-            created: false,
+            created: Vec::new(),
         };
         let mut reserved_cells = Vec::new();
         for event in events {
@@ -77,7 +78,7 @@ impl Engine {
             let cell = match found {
                 Ok((cell, created)) => {
                     if created {
-                        prepared.created = true;
+                        prepared.created.push(prepared.slots.len());
                         // What is received without a time happened after its customer began, not in the window before.
                         now = self.now();
                     }

@@ -95,7 +95,7 @@ impl Engine {
         let mut reserved = reserved_outcomes.into_iter();
         let mut outcomes = Vec::with_capacity(slots.len());
         for slot in slots {
-            let mut outcome = match slot {
+            let outcome = match slot {
                 Slot::Rejected(error) => RecordOutcome::Rejected(error),
                 Slot::Plain => plain
                     .next()
@@ -104,10 +104,12 @@ impl Engine {
                     .next()
                     .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
             };
-            if let (RecordOutcome::Recorded(recorded), true) = (&mut outcome, created) {
+            outcomes.push(outcome);
+        }
+        for position in created {
+            if let Some(RecordOutcome::Recorded(recorded)) = outcomes.get_mut(position) {
                 recorded.customer_created = true;
             }
-            outcomes.push(outcome);
         }
         self.shared.gauges.count_outcomes(&outcomes);
         Ok(outcomes)

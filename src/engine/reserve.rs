@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::cell::{Cell, Inner};
-use super::error::Error;
+use super::error::{Bounded, Error};
 use super::mutation::{Applied, Mutation};
 use super::step::Step;
 use super::{Engine, Shared};
 use crate::domain::account::{Account, Ask, Effects, ReserveAsk, ReserveItem};
 use crate::domain::catalog::{EntitlementSpec, RateSpec};
+use crate::domain::customer::RESERVATIONS_MAX;
 use crate::domain::decision::{Decision, Reason};
 use crate::domain::id::{CustomerId, FeatureId, RequestId, ReservationId, SubaccountId};
 use crate::domain::reservation::Reservation;
@@ -140,6 +141,13 @@ impl Mutation for Reserve {
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<ReserveAnswer>, Error> {
         let now = step.now();
+        let open = step.with(&self.cells[0], |account, _| account.reservations.len())?;
+        if open >= RESERVATIONS_MAX {
+            return Err(Error::TooMany {
+                things: Bounded::Reservations,
+                most: RESERVATIONS_MAX,
+            });
+        }
         self.ask.expire_time = now.plus(self.ttl);
         let (ask, verbose, shared) = (&self.ask, self.verbose, &self.shared);
         let stale = self.stale.as_mut();

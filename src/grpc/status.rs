@@ -195,6 +195,7 @@ fn too_many(things: Bounded, most: usize, text: String) -> Fault {
         Bounded::Subaccounts => ErrorReason::TooManySubaccounts,
         Bounded::Overrides => ErrorReason::TooManyOverrides,
         Bounded::Allocations => ErrorReason::TooManyAllocations,
+        Bounded::Reservations => ErrorReason::TooManyReservations,
     };
     let metadata = [("limit", most.to_string())];
     let subject = things.to_string();

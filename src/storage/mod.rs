@@ -11,6 +11,7 @@ pub mod memory;
 mod query;
 mod rows;
 pub mod sqlite;
+mod summary;
 
 use async_trait::async_trait;
 

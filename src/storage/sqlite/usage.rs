@@ -1,36 +1,25 @@
 //! Usage over time: whole hours from rollups, cut hours from events.
 
-use std::collections::BTreeMap;
-
 use super::columns::{read_labels, read_time};
 use super::names::Reading;
 use super::rollups::OVERFLOW;
 use super::scan::visit;
 use crate::domain::catalog::Filter;
 use crate::domain::id::SubaccountId;
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::Milli;
 use crate::domain::rollup::Rollup;
-use crate::domain::time::{Span, Timestamp};
-use crate::domain::usage::Labels;
+use crate::domain::time::Timestamp;
 use crate::domain::window::TimeRange;
+use crate::storage::summary::{Piece, Summary, pieces};
 use crate::storage::{CustomerNo, EventKind, StoreError, UsageQuery, UsageRow};
 
-/// Sums of one step under one group.
-#[derive(Default)]
-struct Group {
-    rollup: Rollup,
-    /// Events by value of the meter's `unique_by`.
-    values: BTreeMap<Box<str>, i64>,
-}
-
-/// Sums of one step.
+/// One step that is being read.
 struct Step<'a> {
     reading: Reading<'a>,
     query: &'a UsageQuery,
     customer: CustomerNo,
     meter: i64,
-    groups: BTreeMap<Labels, Group>,
-    overflowed: bool,
+    summary: Summary<'a>,
 }
 
 /// Summarises usage by step and group.
@@ -48,31 +37,20 @@ pub(super) fn read(reading: Reading<'_>, query: &UsageQuery) -> Result<Vec<Usage
             query,
             customer,
             meter,
-            groups: BTreeMap::new(),
-            overflowed: false,
+            summary: Summary::new(query),
         };
-        step.fill(*range)?;
-        step.finish(index, &mut rows);
+        for piece in pieces(*range) {
+            match piece {
+                Piece::Events(range) => step.events(range)?,
+                Piece::Hours(first, last) => step.hours(first, last)?,
+            }
+        }
+        step.summary.finish(index, &mut rows);
     }
     Ok(rows)
 }
 
 impl Step<'_> {
-    fn fill(&mut self, range: TimeRange) -> Result<(), StoreError> {
-        let last = Rollup::hour_of(range.end);
-        let first = match Rollup::hour_of(range.start) {
-            start if start == range.start => start,
-            cut => cut.plus(Span::from_hours(1)),
-        };
-        if first >= last {
-            return self.events(range);
-        }
-        let (start, end) = (range.start, range.end);
-        self.events(TimeRange { start, end: first })?;
-        self.hours(first, last)?;
-        self.events(TimeRange { start: last, end })
-    }
-
     fn hours(&mut self, first: Timestamp, last: Timestamp) -> Result<(), StoreError> {
         let mut statement = self.reading.conn.prepare_cached(
             "SELECT dimensions, count, sum, max, latest_time, latest FROM rollups
@@ -100,17 +78,14 @@ impl Step<'_> {
                 max: row.get::<_, Option<i64>>(3)?.map(Milli),
                 latest,
             };
-            self.overflowed |= dimensions == OVERFLOW;
+            self.summary.overflowed |= dimensions == OVERFLOW;
             let stated = Some(&*dimensions).filter(|text| !text.is_empty() && *text != OVERFLOW);
-            self.add(&read_labels("rollups", stated)?, rollup)?;
+            self.summary.add(&read_labels("rollups", stated)?, rollup)?;
         }
         Ok(())
     }
 
     fn events(&mut self, range: TimeRange) -> Result<(), StoreError> {
-        if range.start >= range.end {
-            return Ok(());
-        }
         let (reading, customer, meter) = (self.reading, self.customer, self.meter);
         let part = self.query.subaccount.as_ref();
         visit(reading, customer, range, &mut |seen| {
@@ -126,50 +101,7 @@ impl Step<'_> {
                 rollup.max = None;
                 rollup.latest = None;
             }
-            self.add(&seen.dimensions()?, rollup)
+            self.summary.add(&seen.dimensions()?, rollup)
         })
-    }
-
-    fn add(&mut self, dimensions: &Labels, rollup: Rollup) -> Result<(), StoreError> {
-        let query = self.query;
-        let passes = query
-            .filter
-            .iter()
-            .all(|(key, value)| dimensions.get(key) == Some(value));
-        if !passes {
-            return Ok(());
-        }
-        let stated = query
-            .group_by
-            .iter()
-            .filter_map(|key| dimensions.get_key_value(key));
-        let key: Labels = stated
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        let group = self.groups.entry(key).or_default();
-        group.rollup = group.rollup.merge(rollup).map_err(|Overflow| {
-            StoreError::Constraint("a usage sum leaves the range of 64 bits".to_owned())
-        })?;
-        let unique = query.meter.unique_by.as_ref();
-        if let Some(value) = unique.and_then(|key| dimensions.get(key)) {
-            *group.values.entry(value.clone()).or_default() += rollup.count;
-        }
-        Ok(())
-    }
-
-    fn finish(self, step: usize, rows: &mut Vec<UsageRow>) {
-        for (group, sums) in self.groups {
-            if sums.rollup.count == 0 && sums.rollup.sum == Milli::ZERO {
-                continue;
-            }
-            let unique = sums.values.values().filter(|count| **count > 0).count();
-            rows.push(UsageRow {
-                step,
-                group,
-                rollup: sums.rollup,
-                unique: i64::try_from(unique).unwrap_or(i64::MAX),
-                overflowed: self.overflowed,
-            });
-        }
     }
 }
