@@ -3,5 +3,6 @@
 mod calls;
 mod faults;
 mod operation;
+mod outage;
 mod stream;
 mod usage;

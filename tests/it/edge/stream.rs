@@ -9,24 +9,25 @@ use tonic::{Status, Streaming};
 
 use crate::harness::{Kind, TestServer, event, run, seen, seen_inside};
 
-fn batch(first_seq: i64, events: Vec<pb::UsageEvent>) -> RecordUsageRequest {
+pub fn batch(first_seq: i64, events: Vec<pb::UsageEvent>) -> RecordUsageRequest {
     RecordUsageRequest { first_seq, events }
 }
 
-fn events(first: i64, count: i64) -> Vec<pb::UsageEvent> {
+pub fn events(first: i64, count: i64) -> Vec<pb::UsageEvent> {
     (first..first + count)
         .map(|seq| event("acme", format!("e-{seq}"), 1))
         .collect()
 }
 
-struct Stream {
+/// One open stream.
+pub struct Stream {
     send: mpsc::Sender<RecordUsageRequest>,
     answers: Streaming<RecordUsageResponse>,
 }
 
 impl Stream {
     /// Opens a stream and reads the greeting.
-    async fn open(server: &TestServer) -> Self {
+    pub async fn open(server: &TestServer) -> Self {
         let (send, batches) = mpsc::channel(64);
         let mut client = server.metering().await;
         let answers = client.record_usage(ReceiverStream::new(batches)).await;
@@ -40,11 +41,11 @@ impl Stream {
         stream
     }
 
-    async fn send(&self, batch: RecordUsageRequest) {
+    pub async fn send(&self, batch: RecordUsageRequest) {
         self.send.send(batch).await.unwrap();
     }
 
-    async fn next(&mut self) -> Result<RecordUsageResponse, Status> {
+    pub async fn next(&mut self) -> Result<RecordUsageResponse, Status> {
         self.answers
             .message()
             .await
@@ -52,7 +53,7 @@ impl Stream {
     }
 
     /// Reads answers until an event is acknowledged; returns rejects and duplicates on the way.
-    async fn until(&mut self, seq: i64) -> (Vec<pb::UsageReject>, i64) {
+    pub async fn until(&mut self, seq: i64) -> (Vec<pb::UsageReject>, i64) {
         let (mut rejects, mut duplicates, mut acked) = (Vec::new(), 0, 0);
         while acked < seq {
             let answer = self.next().await.unwrap();
@@ -69,7 +70,7 @@ impl Stream {
     }
 
     /// Reads until the stream ends and returns why, and how far it got.
-    async fn end(&mut self) -> (Option<Status>, i64) {
+    pub async fn end(&mut self) -> (Option<Status>, i64) {
         let mut acked = 0;
         loop {
             match self.answers.message().await {

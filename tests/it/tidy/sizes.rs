@@ -7,8 +7,11 @@ const FUNCTION_LINES: usize = 70;
 
 /// What is too long and may not grow: path, function (none for the whole file), lines. An entry that is no
 /// longer needed is a finding.
-pub const LONGER: &[(&str, &str, usize)] =
-    &[("src/domain/window/tests.rs", "windows_step_from_the_anchor", 93)];
+pub const LONGER: &[(&str, &str, usize)] = &[(
+    "src/domain/window/tests.rs",
+    "windows_step_from_the_anchor",
+    93,
+)];
 
 /// Finds files and functions that have grown too long, and entries of `longer` that are not needed.
 pub fn check(path: &str, source: &Source, longer: &[(&str, &str, usize)]) -> Vec<String> {
