@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
+
 use crate::domain::time::{Span, Timestamp};
 
 /// Tells the time.
@@ -21,12 +23,21 @@ pub struct AnchoredClock {
     /// No earlier instant is told: where the clock stood when it was last moved back. Written then only, so that
     /// threads which ask for the time share what they read.
     floor: AtomicI64,
+    /// How far ahead the database was said to be when that was last too far to be followed at once, and how often
+    /// readings agreed on it.
+    ahead: Mutex<(i64, u32)>,
 }
 
-/// How far the database's clock may be ahead of ours before it is taken for a fault and not followed.
+/// How far the database's clock may be off before a single reading is taken for a fault and not followed.
 pub const JUMP_MAX: Span = Span::from_minutes(1);
 /// How long a thread may take from reading the clock to telling what it read, while another moves the clock back.
-const MOVE_MAX: Span = Span::from_millis(1);
+const MOVE_MAX: Span = Span::from_millis(100);
+/// What is not worth moving for: databases tell whole milliseconds, and asking takes time.
+const NOISE: Span = Span::from_millis(20);
+/// How many readings in a row must agree that the clock stands far behind before it is moved on.
+const AGREEING: u32 = 3;
+/// How far readings may be apart and still agree.
+const APART_MAX: Span = Span::from_secs(5);
 
 impl AnchoredClock {
     /// Starts from the database's time.
@@ -37,14 +48,22 @@ impl AnchoredClock {
             start: Instant::now(),
             base: AtomicI64::new(database_now.as_micros()),
             floor: AtomicI64::new(database_now.as_micros()),
+            ahead: Mutex::default(),
         }
     }
 
     /// Follows the database's time; false when it is further off than [`JUMP_MAX`] and was not followed.
+    ///
+    /// A clock that stands far behind, as after a machine slept, is moved on when readings in a row say so. One that
+    /// is far ahead stays: it cannot go back, and standing still for so long would hold up whatever waits for time to
+    /// pass.
     pub fn follow(&self, database_now: Timestamp) -> bool {
         let off = database_now.as_micros() - self.running();
-        if off.abs() > JUMP_MAX.as_micros() {
+        if off.abs() > JUMP_MAX.as_micros() && !self.is_confirmed(off) {
             return false;
+        }
+        if off.abs() < NOISE.as_micros() {
+            return true;
         }
         if off < 0 {
             // Waits until the time told before is reached again.
@@ -53,6 +72,18 @@ impl AnchoredClock {
         }
         self.base.fetch_add(off, Ordering::Release);
         true
+    }
+
+    /// Whether readings in a row agree that the database is so far ahead.
+    fn is_confirmed(&self, off: i64) -> bool {
+        let mut ahead = self.ahead.lock();
+        let agrees = (off - ahead.0).abs() <= APART_MAX.as_micros();
+        *ahead = (off, if agrees { ahead.1 + 1 } else { 1 });
+        let is_confirmed = off > 0 && ahead.1 >= AGREEING;
+        if is_confirmed {
+            *ahead = (0, 0);
+        }
+        is_confirmed
     }
 
     /// Returns the database's time, which may have been moved back, in microseconds. It is read before the floor:
@@ -132,14 +163,32 @@ mod tests {
         let start = wall_clock();
         let clock = AnchoredClock::new(start);
         let before = clock.now();
-        assert!(clock.follow(before.minus(Span::from_secs(30))));
-        let held = clock.now();
-        assert!(held >= before && held.since(before) < Span::from_secs(1));
-        let ahead = before.plus(Span::from_secs(30));
+        let back = before.minus(Span::from_secs(30));
+        for _ in 0..3 {
+            // Told again while it waits, it does not go back again.
+            assert!(clock.follow(back));
+            let held = clock.now();
+            assert!(held >= before && held.since(before) < Span::from_secs(1));
+        }
+        let ahead = back.plus(Span::from_secs(59));
         assert!(clock.follow(ahead) && clock.now() >= ahead);
+    }
+
+    #[test]
+    fn a_clock_far_behind_moves_on_when_readings_agree_and_one_far_ahead_stays() {
+        let clock = AnchoredClock::new(wall_clock());
+        let minutes = |count| Span::from_minutes(count);
+        let later = clock.now().plus(minutes(10));
+        assert!(!clock.follow(later));
         assert!(
-            !clock.follow(ahead.plus(Span::from_minutes(2))),
-            "a fault is not followed"
+            !clock.follow(clock.now().plus(minutes(50))),
+            "it does not agree"
         );
+        assert!(!clock.follow(later) && !clock.follow(later));
+        assert!(clock.follow(later) && clock.now() >= later);
+        for _ in 0..5 {
+            assert!(!clock.follow(later.minus(minutes(10))));
+        }
+        assert!(clock.now() >= later);
     }
 }

@@ -10,8 +10,8 @@ use foldhash::fast::RandomState;
 use super::cell::Cell;
 use super::error::Error;
 use super::load::Loader;
+use crate::clock::Clock;
 use crate::domain::id::CustomerId;
-use crate::domain::time::Timestamp;
 use crate::storage::Store;
 
 /// How long to wait before looking again for a customer whose creation is not committed yet.
@@ -61,7 +61,7 @@ impl Accounts {
         id: &CustomerId,
         store: &dyn Store,
         loader: &Loader,
-        now: Timestamp,
+        clock: &dyn Clock,
     ) -> Result<Option<Arc<Cell>>, Error> {
         if let Some(cell) = self.get(id.as_str()) {
             cell.touch();
@@ -76,7 +76,7 @@ impl Accounts {
                 return Ok(Some(cell));
             }
             let generation = cell.lock().generation;
-            let Some(rows) = store.account(id, now).await? else {
+            let Some(rows) = store.account(id, clock.now()).await? else {
                 if cell.note_absent(generation) {
                     drop(cell);
                     self.drop_if_empty(id);
@@ -91,6 +91,8 @@ impl Accounts {
             // A batch that touched the account since has seen more than this reading.
             if inner.generation == generation && inner.account.is_none() {
                 cell.set_no(rows.no);
+                // Not before any batch that the reading has seen.
+                let now = clock.now();
                 let (account, untracked) = loader.account(rows, &catalogs, now);
                 inner.account = Some(account);
                 inner.untracked = untracked;

@@ -15,7 +15,7 @@ use super::step::Step;
 use super::void::{self, VoidStatus};
 use crate::domain::catalog::Meter;
 use crate::domain::id::{CustomerId, EventId, RequestId};
-use crate::domain::quantity::Overflow;
+use crate::domain::quantity::{Milli, Overflow};
 use crate::domain::usage::{Labels, UsageEvent};
 use crate::storage::{EventKey, EventRow};
 
@@ -66,7 +66,10 @@ impl Engine {
         let now = self.now();
         let cell = self.customer(&ask.customer).await?;
         let catalog = self.catalog().catalog;
-        let (weighted, meter) = prepare::weigh(&ask.replacement, &catalog, now).map_err(below)?;
+        let (weighted, meter) = match prepare::weigh(&ask.replacement, &catalog, now) {
+            Ok((weighted, meter)) => (weighted, Ok(meter)),
+            Err(error) => (Milli::ZERO, Err(below(error))),
+        };
         let amend = Amend {
             row: prepare::row(ask.replacement.clone(), &cell, weighted, now),
             cells: [cell],
@@ -93,7 +96,9 @@ struct Amend {
     cells: [Arc<Cell>; 1],
     id: EventId,
     row: EventRow,
-    meter: Arc<Meter>,
+    /// The replacement's meter, or what is wrong with the replacement. That is told only when the call is not the
+    /// repeat of one that went well, since when the catalog may have changed.
+    meter: Result<Arc<Meter>, Error>,
     notes: Labels,
 }
 
@@ -154,19 +159,19 @@ impl Mutation for Amend {
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Amended>, Error> {
-        let cell = &self.cells[0];
+        let (cell, meter) = (&self.cells[0], self.meter.clone()?);
         step.with(cell, |account, _| check_live(account))??;
         let original = self.original(step)?;
         let mut row = self.row.clone();
         if row.event.event_time.is_none() {
             row.event.event_time = Some(original.event_time);
             row.event_time = original.event_time;
-            row.count_time = original.event_time;
+            row.count_time = original.count_time;
         }
         self.check(&row, step)?;
         void::take_back(step, cell, &original, &self.notes)?;
         // The original is counted off: only taking the batch back leaves nothing behind.
-        let outcome = record::store_one(step, 2, row, cell, &self.meter).map_err(|_| Overflow)?;
+        let outcome = record::store_one(step, 2, row, cell, &meter).map_err(|_| Overflow)?;
         let (recorded, duplicate) = match outcome {
             RecordOutcome::Recorded(recorded) => (recorded, false),
             RecordOutcome::Duplicate(recorded) => (recorded, true),

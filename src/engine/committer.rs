@@ -109,15 +109,17 @@ impl Committer {
                 .flat_map(|write| write.cells())
                 .cloned()
                 .collect();
-            self.make_ready(cells).await;
+            let failed = self.make_ready(cells).await;
+            writes = finish_failed(writes, &failed);
         }
         tracing::error!(writes = writes.len(), "mutations cannot be made ready");
         finish(writes, &Err(Error::Internal));
     }
 
-    /// Loads what mutations need and memory does not hold, and sees to it that its counters are kept.
-    async fn make_ready(&mut self, cells: Vec<Arc<Cell>>) {
-        let mut untracked = Vec::new();
+    /// Loads what mutations need and memory does not hold, and sees to it that its counters are kept. Returns those
+    /// that cannot be loaded.
+    async fn make_ready(&mut self, cells: Vec<Arc<Cell>>) -> Vec<(Arc<Cell>, Error)> {
+        let (mut untracked, mut failed) = (Vec::new(), Vec::new());
         for cell in cells {
             match self.shared.load(&cell.id).await {
                 Ok(Some(cell)) => {
@@ -128,6 +130,7 @@ impl Committer {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::warn!(customer.id = %cell.id, %error, "account cannot be loaded");
+                    failed.push((cell, error));
                 }
             }
         }
@@ -135,6 +138,7 @@ impl Committer {
             let (track, _) = Pending::new(Track::new(cell));
             Box::pin(self.commit_once(vec![Box::new(track)])).await;
         }
+        failed
     }
 
     /// Commits one batch; returns what must be tried again.
@@ -318,6 +322,22 @@ fn forget(touched: &[Arc<Cell>]) {
     for cell in touched {
         cell.lock().forget();
     }
+}
+
+/// Answers those that need what cannot be loaded, and returns the others.
+fn finish_failed(writes: Writes, failed: &[(Arc<Cell>, Error)]) -> Writes {
+    let mut others = Writes::new();
+    for mut write in writes {
+        let lost = failed.iter().find(|(cell, _)| {
+            let mut needed = write.cells().iter();
+            needed.any(|other| Arc::ptr_eq(cell, other))
+        });
+        match lost {
+            Some((_, error)) => write.finish(Err(error.clone())),
+            None => others.push(write),
+        }
+    }
+    others
 }
 
 fn finish(writes: Writes, outcome: &Result<(), Error>) {

@@ -81,6 +81,7 @@ impl Engine {
             meter,
             feature: ask.feature.clone(),
             verbose: ask.verbose,
+            is_paid: false,
             shared: Arc::clone(&self.shared),
         };
         let mut consumed = self.submit(consume).await?;
@@ -103,6 +104,8 @@ struct Consume {
     meter: Arc<Meter>,
     feature: FeatureId,
     verbose: bool,
+    /// Whether its rate tokens were taken: a batch that is tried again does not take them twice.
+    is_paid: bool,
     shared: Arc<Shared>,
 }
 
@@ -130,8 +133,12 @@ impl Mutation for Consume {
                 outcome: Some(outcome),
             }));
         }
+        // It counts where it is decided, whatever time it states: else a clock that is slow would find room for ever in
+        // a window that nothing is counted in.
+        self.row.count_time = now;
         let (row, verbose, feature, shared) =
             (&self.row, self.verbose, &self.feature, &self.shared);
+        let is_paid = &mut self.is_paid;
         let decision = step.with_inner(cell, |inner, _| {
             let Inner {
                 account: Some(account),
@@ -150,9 +157,12 @@ impl Mutation for Consume {
                 verbose,
             };
             let mut decision = account.check(&ask, now);
-            if let (Some(rate), true) = (account.rate_of(feature), decision.allowed) {
+            if let (Some(rate), true, false) =
+                (account.rate_of(feature), decision.allowed, *is_paid)
+            {
                 let tokens = rate_tokens(account, feature, row.event.quantity);
                 take(rates, feature, rate, tokens, shared, &mut decision);
+                *is_paid = decision.allowed;
             }
             if !decision.allowed {
                 shared.suggest_plan(account, &ask, &mut decision);

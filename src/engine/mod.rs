@@ -48,7 +48,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use self::accounts::Accounts;
 use self::cell::Cell;
@@ -136,7 +136,7 @@ pub(crate) struct Shared {
     accounts: Accounts,
     limits: Limits,
     /// Permits for events that wait or are in a batch.
-    events: Semaphore,
+    events: Arc<Semaphore>,
     outage: Outage,
     gauges: Gauges,
     denials: DenialLog,
@@ -167,7 +167,7 @@ impl Engine {
             clock,
             loader: Loader::new(catalog),
             accounts: Accounts::new(),
-            events: Semaphore::new(limits.queue_events),
+            events: Arc::new(Semaphore::new(limits.queue_events)),
             limits,
             outage: Outage::default(),
             gauges: Gauges::new(),
@@ -240,6 +240,19 @@ impl Engine {
         Ok(Some(cell))
     }
 
+    /// Takes room for events among those that wait; they hold it until they are answered, whoever asked for them is
+    /// there still or not.
+    fn room(&self, events: usize) -> Result<OwnedSemaphorePermit, Error> {
+        let wanted = u32::try_from(events).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.shared.events).try_acquire_many_owned(wanted);
+        room.map_err(|_| {
+            self.shared.gauges.overloads.increment(1);
+            Error::Overloaded {
+                retry_after: OVERLOAD_WAIT,
+            }
+        })
+    }
+
     /// Hands a mutation to the committer and waits for its answer; refused when too much is waiting.
     async fn submit<M: Mutation>(&self, mutation: M) -> Result<M::Answer, Error> {
         let (pending, answer) = Pending::new(mutation);
@@ -283,13 +296,12 @@ impl Engine {
 impl Shared {
     /// Returns a customer with its account in memory; `None`: there is none.
     async fn load(&self, id: &CustomerId) -> Result<Option<Arc<Cell>>, Error> {
-        let now = self.clock.now();
         let loaded = self
             .accounts
-            .load(id, &*self.store, &self.loader, now)
+            .load(id, &*self.store, &self.loader, &*self.clock)
             .await;
         if let Err(Error::Store(error)) = &loaded {
-            self.outage.failed(now, error);
+            self.outage.failed(self.clock.now(), error);
         }
         loaded
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::Engine;
 use super::cell::Cell;
 use super::error::{Error, Rule, Thing};
@@ -23,6 +25,8 @@ pub struct Prepared {
     pub(super) reserved: Vec<(EventRow, Arc<Meter>)>,
     /// Positions of events for which their customer was created.
     pub(super) created: Vec<usize>,
+    /// Their room among the events that wait.
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 /// Outcome or place of one event.
@@ -61,6 +65,7 @@ impl Engine {
             plain_meters: Vec::with_capacity(events.len()),
             reserved: Vec::new(),
             created: Vec::new(),
+            room: None,
         };
         let mut reserved_cells = Vec::new();
         for event in events {
@@ -104,6 +109,20 @@ impl Engine {
             }
         }
         prepared.cells.append(&mut reserved_cells);
+        Ok(prepared)
+    }
+}
+
+impl Engine {
+    /// As [`Engine::prepare`], then waits for room; for streams, which take no more events meanwhile.
+    ///
+    /// # Errors
+    /// When the store cannot be asked for a customer.
+    pub async fn prepare_patiently(&self, events: Vec<UsageEvent>) -> Result<Prepared, Error> {
+        let mut prepared = self.prepare(events).await?;
+        let wanted = u32::try_from(prepared.len()).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.shared.events).acquire_many_owned(wanted);
+        prepared.room = Some(room.await.map_err(|_| Error::Draining)?);
         Ok(prepared)
     }
 }

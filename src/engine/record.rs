@@ -1,15 +1,17 @@
 //! Recording usage: validated at once, stored and counted in one batch, acknowledged after its commit.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::Engine;
 use super::cell::Cell;
 use super::error::{Error, Thing};
 use super::mutation::{Applied, Mutation};
 use super::prepare::{Prepared, Slot};
 use super::step::Step;
-use super::{Engine, OVERLOAD_WAIT};
 use crate::domain::account::Counted;
 use crate::domain::catalog::Meter;
 use crate::domain::time::Timestamp;
@@ -44,33 +46,11 @@ impl Engine {
     ///
     /// # Errors
     /// When nothing can be said of the events: the same events should be sent again.
-    pub async fn record(&self, prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
-        let wanted = u32::try_from(prepared.len()).unwrap_or(u32::MAX);
-        let _permit = self.shared.events.try_acquire_many(wanted).map_err(|_| {
-            self.shared.gauges.overloads.increment(1);
-            Error::Overloaded {
-                retry_after: OVERLOAD_WAIT,
-            }
-        })?;
-        self.record_permitted(prepared).await
-    }
-
-    /// As [`Engine::record`], waiting for room; for streams, whose credits bound what waits.
-    ///
-    /// # Errors
-    /// When nothing can be said of the events: the same events should be sent again.
-    pub async fn record_patiently(&self, prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
-        let wanted = u32::try_from(prepared.len()).unwrap_or(u32::MAX);
-        let _permit = self
-            .shared
-            .events
-            .acquire_many(wanted)
-            .await
-            .map_err(|_| Error::Draining)?;
-        self.record_permitted(prepared).await
-    }
-
-    async fn record_permitted(&self, prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
+    pub async fn record(&self, mut prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
+        let room = match prepared.room.take() {
+            Some(room) => room,
+            None => self.room(prepared.len())?,
+        };
         let Prepared {
             slots,
             plain,
@@ -78,33 +58,29 @@ impl Engine {
             plain_meters,
             reserved,
             created,
+            room: _,
         } = prepared;
-        let (mut plain_outcomes, mut reserved_outcomes) = (Vec::new(), Vec::new());
+        let mut answer = RecordAnswer::default();
         if !plain.is_empty() || !reserved.is_empty() {
-            let record = Record {
+            let events = Arc::new(Events {
                 plain: Arc::new(plain),
                 plain_meters,
                 cells,
                 reserved,
-            };
-            let answer = self.submit(record).await?;
-            plain_outcomes = answer.plain;
-            reserved_outcomes = answer.reserved;
+                _room: Some(room),
+            });
+            answer = self.record_all(events).await?;
         }
-        let mut plain = plain_outcomes.into_iter();
-        let mut reserved = reserved_outcomes.into_iter();
+        let mut plain = answer.plain.into_iter();
+        let mut reserved = answer.reserved.into_iter();
         let mut outcomes = Vec::with_capacity(slots.len());
         for slot in slots {
             let outcome = match slot {
-                Slot::Rejected(error) => RecordOutcome::Rejected(error),
-                Slot::Plain => plain
-                    .next()
-                    .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
-                Slot::Reserved => reserved
-                    .next()
-                    .unwrap_or(RecordOutcome::Rejected(Error::Internal)),
+                Slot::Rejected(error) => Some(RecordOutcome::Rejected(error)),
+                Slot::Plain => plain.next(),
+                Slot::Reserved => reserved.next(),
             };
-            outcomes.push(outcome);
+            outcomes.push(outcome.unwrap_or(RecordOutcome::Rejected(Error::Internal)));
         }
         for position in created {
             if let Some(RecordOutcome::Recorded(recorded)) = outcomes.get_mut(position) {
@@ -114,6 +90,50 @@ impl Engine {
         self.shared.gauges.count_outcomes(&outcomes);
         Ok(outcomes)
     }
+
+    /// Records events in one go; where a sum would leave 64 bits, in ever smaller parts, so that only the events which
+    /// make it do so are rejected.
+    async fn record_all(&self, events: Arc<Events>) -> Result<RecordAnswer, Error> {
+        match self.submit(Record(Arc::clone(&events))).await {
+            Err(Error::Overflow(_)) => {}
+            done => return done,
+        }
+        let mut answer = RecordAnswer::default();
+        let (plain, reserved) = (0..events.plain.len(), 0..events.reserved.len());
+        // The last is looked at first: plain events count before those that name a reservation.
+        let mut parts = vec![(0..0, reserved), (plain, 0..0)];
+        while let Some((plain, reserved)) = parts.pop() {
+            if plain.is_empty() && reserved.is_empty() {
+                continue;
+            }
+            let part = Arc::new(events.part(plain.clone(), reserved.clone()));
+            match self.submit(Record(part)).await {
+                Ok(mut done) => {
+                    answer.plain.append(&mut done.plain);
+                    answer.reserved.append(&mut done.reserved);
+                }
+                Err(error @ Error::Overflow(_)) => match plain.len() + reserved.len() {
+                    1 if plain.is_empty() => {
+                        answer.reserved.push(RecordOutcome::Rejected(error));
+                    }
+                    1 => answer.plain.push(RecordOutcome::Rejected(error)),
+                    _ => {
+                        let (first, second) = (halves(&plain), halves(&reserved));
+                        parts.push((first.1, second.1));
+                        parts.push((first.0, second.0));
+                    }
+                },
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Cuts a range in two; the second half has the odd one.
+fn halves(range: &Range<usize>) -> (Range<usize>, Range<usize>) {
+    let middle = range.start + range.len() / 2;
+    (range.start..middle, middle..range.end)
 }
 
 /// Returns the first field in which two events of one id differ; a time that is not stated is not compared.
@@ -157,15 +177,38 @@ pub(super) fn recorded(row: &EventRow) -> Recorded {
     }
 }
 
-/// Records events of any customers.
-struct Record {
+/// Events of any customers that are recorded together.
+struct Events {
     plain: Arc<Vec<EventRow>>,
     plain_meters: Vec<Arc<Meter>>,
+    /// Cells of the plain events, then of the others.
     cells: Vec<Arc<Cell>>,
     reserved: Vec<(EventRow, Arc<Meter>)>,
+    /// Their room among the events that wait.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
+impl Events {
+    /// Returns some of them.
+    fn part(&self, plain: Range<usize>, reserved: Range<usize>) -> Self {
+        let others = &self.cells[self.plain.len()..];
+        let mut cells = self.cells[plain.clone()].to_vec();
+        cells.extend_from_slice(&others[reserved.clone()]);
+        Self {
+            plain: Arc::new(self.plain[plain.clone()].to_vec()),
+            plain_meters: self.plain_meters[plain].to_vec(),
+            cells,
+            reserved: self.reserved[reserved].to_vec(),
+            _room: None,
+        }
+    }
+}
+
+/// Records events.
+struct Record(Arc<Events>);
+
 /// Outcomes of a [`Record`], by position.
+#[derive(Default)]
 struct RecordAnswer {
     plain: Vec<RecordOutcome>,
     reserved: Vec<RecordOutcome>,
@@ -176,35 +219,34 @@ impl Mutation for Record {
     type Answer = RecordAnswer;
 
     fn cells(&self) -> &[Arc<Cell>] {
-        &self.cells
+        &self.0.cells
     }
 
     fn plain(&self) -> Option<&Arc<Vec<EventRow>>> {
-        (!self.plain.is_empty()).then_some(&self.plain)
+        (!self.0.plain.is_empty()).then_some(&self.0.plain)
     }
 
     fn probes(&self) -> Vec<EventKey> {
-        self.reserved
-            .iter()
-            .map(|(row, _)| EventKey::of(row))
-            .collect()
+        let reserved = self.0.reserved.iter();
+        reserved.map(|(row, _)| EventKey::of(row)).collect()
     }
 
     fn weight(&self) -> usize {
-        256 * (self.plain.len() + self.reserved.len())
+        256 * (self.0.plain.len() + self.0.reserved.len())
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<RecordAnswer>, Error> {
+        let events = &*self.0;
         let mut answer = RecordAnswer {
-            plain: Vec::with_capacity(self.plain.len()),
-            reserved: Vec::with_capacity(self.reserved.len()),
+            plain: Vec::with_capacity(events.plain.len()),
+            reserved: Vec::with_capacity(events.reserved.len()),
         };
-        for (index, row) in self.plain.iter().enumerate() {
-            let (cell, meter) = (&self.cells[index], &self.plain_meters[index]);
+        for (index, row) in events.plain.iter().enumerate() {
+            let (cell, meter) = (&events.cells[index], &events.plain_meters[index]);
             answer.plain.push(plain(step, index, row, cell, meter)?);
         }
-        for (nth, (row, meter)) in self.reserved.iter().enumerate() {
-            let cell = &self.cells[self.plain.len() + nth];
+        for (nth, (row, meter)) in events.reserved.iter().enumerate() {
+            let cell = &events.cells[events.plain.len() + nth];
             let outcome = match store_one(step, nth, row.clone(), cell, meter) {
                 Ok(outcome) => outcome,
                 Err(error @ Error::Overflow(_)) => return Err(error),

@@ -98,6 +98,8 @@ struct Reserve {
     shared: Arc<Shared>,
     /// A stale copy to decide on, for the build that shows what repeating the decision under lock is for.
     stale: Option<Account>,
+    /// Whether its rate tokens were taken: a batch that is tried again does not take them twice.
+    is_paid: bool,
 }
 
 impl Reserve {
@@ -127,6 +129,7 @@ impl Reserve {
             verbose: call.verbose,
             shared,
             stale,
+            is_paid: false,
         }
     }
 }
@@ -149,12 +152,9 @@ impl Mutation for Reserve {
             });
         }
         self.ask.expire_time = now.plus(self.ttl);
-        let (ask, verbose, shared) = (&self.ask, self.verbose, &self.shared);
-        let stale = self.stale.as_mut();
-        let answer = step.with_inner(&self.cells[0], |inner, effects| {
-            Some(reserve_one(
-                inner, effects, ask, now, verbose, shared, stale,
-            ))
+        let cell = Arc::clone(&self.cells[0]);
+        let answer = step.with_inner(&cell, |inner, effects| {
+            Some(self.decide(inner, effects, now))
         })??;
         Ok(match answer.reservation {
             Some(_) => Applied::Done(answer),
@@ -163,61 +163,63 @@ impl Mutation for Reserve {
     }
 }
 
-/// Takes rate tokens, then sets aside: a token is only taken when all else allows.
-fn reserve_one(
-    inner: &mut Inner,
-    effects: &mut Effects,
-    ask: &ReserveAsk,
-    now: Timestamp,
-    verbose: bool,
-    shared: &Shared,
-    stale: Option<&mut Account>,
-) -> Result<ReserveAnswer, Error> {
-    let Inner {
-        account: Some(account),
-        rates,
-        ..
-    } = inner
-    else {
-        return Err(Error::Internal);
-    };
-    // The build with the defect goes by its stale copy from here on.
-    let decided_on = stale.as_deref().unwrap_or(account);
-    let mut decisions: Vec<Decision> = ask
-        .items
-        .iter()
-        .map(|item| decided_on.check(&look(item, ask, verbose), now))
-        .collect();
-    if decisions.iter().all(|decision| decision.allowed) {
-        for (item, decision) in ask.items.iter().zip(&mut decisions) {
-            let Some(rate) = account.rate_of(&item.feature) else {
-                continue;
-            };
-            let tokens = rate_tokens(account, &item.feature, item.quantity);
-            take(rates, &item.feature, rate, tokens, shared, decision);
+impl Reserve {
+    /// Takes rate tokens, then sets aside: a token is only taken when all else allows.
+    fn decide(
+        &mut self,
+        inner: &mut Inner,
+        effects: &mut Effects,
+        now: Timestamp,
+    ) -> Result<ReserveAnswer, Error> {
+        let (ask, verbose, shared) = (&self.ask, self.verbose, &self.shared);
+        let stale = self.stale.as_mut();
+        let Inner {
+            account: Some(account),
+            rates,
+            ..
+        } = inner
+        else {
+            return Err(Error::Internal);
+        };
+        // The build with the defect goes by its stale copy from here on.
+        let decided_on = stale.as_deref().unwrap_or(account);
+        let mut decisions: Vec<Decision> = ask
+            .items
+            .iter()
+            .map(|item| decided_on.check(&look(item, ask, verbose), now))
+            .collect();
+        if decisions.iter().all(|decision| decision.allowed) && !self.is_paid {
+            for (item, decision) in ask.items.iter().zip(&mut decisions) {
+                let Some(rate) = account.rate_of(&item.feature) else {
+                    continue;
+                };
+                let tokens = rate_tokens(account, &item.feature, item.quantity);
+                take(rates, &item.feature, rate, tokens, shared, decision);
+            }
+            self.is_paid = decisions.iter().all(|decision| decision.allowed);
         }
+        let reserved = if decisions.iter().all(|decision| decision.allowed) {
+            match stale {
+                Some(stale) => account.reserve_as_decided_on(stale, ask, now, effects)?,
+                None => account.reserve(ask, now, effects)?,
+            }
+        } else {
+            crate::domain::account::Reserved {
+                decisions,
+                reservation: None,
+            }
+        };
+        let mut answer = ReserveAnswer {
+            decisions: reserved.decisions,
+            reservation: reserved.reservation,
+        };
+        for (item, decision) in ask.items.iter().zip(&mut answer.decisions) {
+            if !decision.allowed {
+                shared.suggest_plan(account, &look(item, ask, verbose), decision);
+            }
+        }
+        Ok(answer)
     }
-    let reserved = if decisions.iter().all(|decision| decision.allowed) {
-        match stale {
-            Some(stale) => account.reserve_as_decided_on(stale, ask, now, effects)?,
-            None => account.reserve(ask, now, effects)?,
-        }
-    } else {
-        crate::domain::account::Reserved {
-            decisions,
-            reservation: None,
-        }
-    };
-    let mut answer = ReserveAnswer {
-        decisions: reserved.decisions,
-        reservation: reserved.reservation,
-    };
-    for (item, decision) in ask.items.iter().zip(&mut answer.decisions) {
-        if !decision.allowed {
-            shared.suggest_plan(account, &look(item, ask, verbose), decision);
-        }
-    }
-    Ok(answer)
 }
 
 fn look<'a>(item: &'a ReserveItem, ask: &'a ReserveAsk, verbose: bool) -> Ask<'a> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Engine;
 use super::cell::Cell;
@@ -65,13 +66,14 @@ impl Engine {
         let catalog = self.catalog().catalog;
         let cell = self.customer(&customer).await?;
         let content = (&customer, &id, &events);
-        let mut rows = Vec::with_capacity(events.len());
-        for (index, event) in events.iter().enumerate() {
-            let (weighted, meter) =
-                prepare::weigh(event, &catalog, now).map_err(|e| at(e, index))?;
-            rows.push((prepare::row(event.clone(), &cell, weighted, now), meter));
-        }
-        self.settle::<_, true>(caller, request, &content, cell, &id, rows)
+        let weigh = |(index, event): (usize, &UsageEvent)| {
+            let weighed = prepare::weigh(event, &catalog, now);
+            let (weighted, meter) = weighed.map_err(|error| at(error, index))?;
+            Ok((prepare::row(event.clone(), &cell, weighted, now), meter))
+        };
+        let rows = events.iter().enumerate().map(weigh).collect();
+        let room = self.room(events.len())?;
+        self.settle::<_, true>(caller, request, &content, (&cell, &id), rows, room)
             .await
     }
 
@@ -89,7 +91,14 @@ impl Engine {
         let cell = self.customer(&customer).await?;
         let content = (&customer, &id);
         let (ended, _) = self
-            .settle::<_, false>(caller, request, &content, cell, &id, Vec::new())
+            .settle::<_, false>(
+                caller,
+                request,
+                &content,
+                (&cell, &id),
+                Ok(Vec::new()),
+                self.room(0)?,
+            )
             .await?;
         Ok(ended)
     }
@@ -101,19 +110,25 @@ impl Engine {
         caller: &str,
         request: RequestId,
         content: &C,
-        cell: Arc<Cell>,
-        id: &ReservationId,
-        rows: Vec<(EventRow, Arc<Meter>)>,
+        (cell, id): (&Arc<Cell>, &ReservationId),
+        rows: Result<Vec<(EventRow, Arc<Meter>)>, Error>,
+        room: OwnedSemaphorePermit,
     ) -> Result<Settled, Error> {
         let customer = cell.id.clone();
+        let (rows, wrong) = match rows {
+            Ok(rows) => (rows, None),
+            Err(wrong) => (Vec::new(), Some(wrong)),
+        };
         let mut settle = Settle::<COMMIT> {
             id: id.clone(),
             rows,
+            wrong,
             known: match cell.reservation(id) {
                 Some(open) => open,
                 None => self.reservation(&customer, id).await?,
             },
-            cells: [cell],
+            cells: [Arc::clone(cell)],
+            _room: Arc::new(room),
         };
         let first = settle.clone();
         let answer = self.submit_once(caller, request.clone(), content, first);
@@ -213,8 +228,13 @@ struct Settle<const COMMIT: bool> {
     cells: [Arc<Cell>; 1],
     id: ReservationId,
     rows: Vec<(EventRow, Arc<Meter>)>,
+    /// What is wrong with an event. It is told only when the call is not the repeat of one that went well, since when
+    /// the catalog may have changed.
+    wrong: Option<Error>,
     /// The reservation as it was when the call came.
     known: Reservation,
+    /// The room of its events among those that wait.
+    _room: Arc<OwnedSemaphorePermit>,
 }
 
 impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
@@ -235,6 +255,9 @@ impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Self::Answer>, Error> {
+        if let Some(wrong) = &self.wrong {
+            return Err(wrong.clone());
+        }
         let now = step.now();
         let id = self.id.clone();
         let (held, open) = step.with(&self.cells[0], |account, _| {

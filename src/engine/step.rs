@@ -265,6 +265,15 @@ impl<'f> Step<'_, 'f> {
         changes.counters.extend(rows.counters);
     }
 
+    /// Has an account that was not entered into the batch forgotten when the batch fails.
+    pub(super) fn touch(&mut self, cell: &Arc<Cell>) {
+        self.batch.touched.push(Touched {
+            cell: Arc::clone(cell),
+            effects: Effects::default(),
+            rollup: usize::MAX,
+        });
+    }
+
     /// Takes a customer into the batch that this mutation creates.
     pub(super) fn create(&mut self, cell: &Arc<Cell>, account: Account) {
         let mut inner = cell.lock();

@@ -47,7 +47,7 @@ impl Mutation for Track {
     type Answer = ();
 
     fn cells(&self) -> &[Arc<Cell>] {
-        // Not taken into the batch: it would be found not to be ready, which is what this is for.
+        // Not entered into the batch: it would be found not to be ready, which is what this is for.
         &[]
     }
 
@@ -65,22 +65,23 @@ impl Mutation for Track {
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<()>, Error> {
-        let now = step.now();
-        let folded = step.folded();
+        let (now, folded) = (step.now(), step.folded());
+        step.touch(&self.cell);
+        let mut changes = Changes::default();
         let mut inner = self.cell.lock();
         inner.generation = inner.generation.wrapping_add(1);
-        inner.untracked = false;
         let Some(account) = inner.account.as_mut() else {
             return Err(Error::not_found(Thing::Customer, &self.cell.id));
         };
-        let changes = &mut step.batch.changes;
-        keep(
-            account,
-            &self.missing,
-            folded,
-            (step.batch.loader, now),
-            changes,
-        )?;
+        let sources = (step.batch.loader, now);
+        if let Err(error) = keep(account, &self.missing, folded, sources, &mut changes) {
+            // It may have some of the counters already.
+            inner.forget();
+            return Err(error);
+        }
+        inner.untracked = false;
+        drop(inner);
+        step.absorb(changes);
         Ok(Applied::Done(()))
     }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::Engine;
 use super::cell::Cell;
 use super::error::{Error, Rule};
@@ -131,12 +133,14 @@ impl Engine {
             let results = self.would_void(&ask.customer, ids).await?;
             return Ok(VoidAnswer { results, more });
         }
+        let room = self.room(ids.len())?;
         let void = Void {
             cells: [cell],
             ids,
             notes: notes(&ask.reason, None),
             by_id: matches!(ask.what, VoidWhat::Ids(_)),
             more,
+            _room: room,
         };
         self.submit_once(caller, request, &ask, void).await
     }
@@ -330,6 +334,8 @@ struct Void {
     /// Whether the caller named the events; otherwise only what was taken back is told.
     by_id: bool,
     more: bool,
+    /// Their room among the events that wait.
+    _room: OwnedSemaphorePermit,
 }
 
 impl Mutation for Void {

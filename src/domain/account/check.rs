@@ -63,6 +63,11 @@ impl Account {
                 return decision;
             }
         }
+        // What the subaccount's own limits left of it.
+        let ask = &Ask {
+            quantity: decision.granted,
+            ..*ask
+        };
         match &right.spec {
             EntitlementSpec::Boolean(true) => {}
             EntitlementSpec::Boolean(false) => decision.deny(Reason::FeatureNotInPlan),
@@ -141,14 +146,7 @@ impl Account {
                 }
             }
             EntitlementSpec::Concurrency(amount) => {
-                let own = self.reservations.values().filter(|held| {
-                    held.is_open(now) && held.subaccount.as_ref() == Some(&state.subaccount.id)
-                });
-                let busy = own
-                    .flat_map(|held| &held.items)
-                    .filter(|item| item.feature == *ask.feature)
-                    .map(|item| super::in_flight::held_by(&item.hold, item.granted))
-                    .sum();
+                let busy = self.in_flight_of(&state.subaccount.id, ask.feature, now);
                 ask_count(*amount, busy, ask, state.rights.warnings, decision);
                 if !decision.allowed {
                     decision.reason = Reason::SubaccountLimitExceeded;
@@ -166,11 +164,6 @@ impl Account {
         overdue: &Overdue,
         decision: &mut Decision,
     ) {
-        // What the subaccount's own limits left of it.
-        let ask = &Ask {
-            quantity: decision.granted,
-            ..*ask
-        };
         let look = Look {
             rights: &self.rights,
             counters: &self.counters,

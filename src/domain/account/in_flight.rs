@@ -1,7 +1,7 @@
 //! What open reservations hold in flight, kept as sums so that a check need not walk them.
 
 use super::Account;
-use crate::domain::id::FeatureId;
+use crate::domain::id::{FeatureId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::{ItemHold, Reservation};
 use crate::domain::time::Timestamp;
@@ -168,5 +168,21 @@ impl Account {
     /// Returns how much of a feature is in flight at `now`, and when the next of it ends at the latest.
     pub(super) fn in_flight(&self, feature: &FeatureId, overdue: &Overdue) -> i64 {
         self.in_flight.count(feature) - overdue.in_flight(feature)
+    }
+
+    /// Returns how much of a feature a subaccount has in flight at `now`.
+    pub(super) fn in_flight_of(
+        &self,
+        id: &SubaccountId,
+        feature: &FeatureId,
+        now: Timestamp,
+    ) -> i64 {
+        self.reservations
+            .values()
+            .filter(|held| held.is_open(now) && held.subaccount.as_ref() == Some(id))
+            .flat_map(|held| &held.items)
+            .filter(|item| item.feature == *feature)
+            .map(|item| held_by(&item.hold, item.granted))
+            .sum()
     }
 }

@@ -84,6 +84,9 @@ impl Account {
                 .map(|held| super::in_flight::held_by(&held.hold, held.granted))
                 .sum();
             self.add_in_flight(item, held, &mut decision);
+            if let Some(id) = &ask.subaccount {
+                self.add_in_flight_of(id, item, held, now, &mut decision);
+            }
             if decision.allowed {
                 let reserved = self.hold(item, decision.granted, ask.subaccount.as_ref())?;
                 self.raise(&reserved, ask.subaccount.as_ref(), effects)?;
@@ -159,6 +162,28 @@ impl Account {
         };
         if most.is_some_and(|most| asked + held > most) {
             decision.deny(Reason::ConcurrencyLimitExceeded);
+        }
+    }
+
+    /// As [`Account::add_in_flight`], for what a subaccount may have in flight of its own.
+    fn add_in_flight_of(
+        &self,
+        id: &SubaccountId,
+        item: &ReserveItem,
+        held: i64,
+        now: Timestamp,
+        decision: &mut Decision,
+    ) {
+        if held == 0 || !decision.allowed {
+            return;
+        }
+        let state = self.subaccounts.get(id);
+        let right = state.and_then(|state| state.rights.get(item.feature.as_str()));
+        if let Some(EntitlementSpec::Concurrency(Some(most))) = right.map(|right| &right.spec) {
+            let busy = self.in_flight_of(id, &item.feature, now);
+            if busy + held + decision.granted > *most {
+                decision.deny(Reason::SubaccountLimitExceeded);
+            }
         }
     }
 

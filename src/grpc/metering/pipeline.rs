@@ -60,7 +60,7 @@ impl Pipeline {
         events: Vec<crate::domain::usage::UsageEvent>,
     ) {
         let engine = engine.clone();
-        let preparing = async move { engine.prepare(events).await };
+        let preparing = async move { engine.prepare_patiently(events).await };
         self.bytes += part.bytes;
         self.preparing = Some((part, Box::pin(preparing)));
     }
@@ -121,7 +121,7 @@ fn run(engine: &Engine, part: Part, prepared: Result<Prepared, Error>) -> Runnin
     let engine = engine.clone();
     Running {
         part,
-        recording: Box::pin(async move { engine.record_patiently(prepared?).await }),
+        recording: Box::pin(async move { engine.record(prepared?).await }),
         outcomes: None,
     }
 }

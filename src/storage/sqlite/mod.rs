@@ -132,7 +132,10 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.readers.read(|reading| open::time(reading.conn)).await
+        // Not before what was stored, should this machine's clock have been set back since.
+        self.readers
+            .read(|reading| Ok(open::time(reading.conn)?.max(reading.latest)))
+            .await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {

@@ -27,6 +27,12 @@ impl Names {
         self.latest.fetch_max(at.as_micros(), Ordering::Relaxed);
     }
 
+    /// Forgets numbers: the writer may have learned some from rows that were taken back.
+    pub(super) fn forget(&self) {
+        self.specs.write().clear();
+        self.meters.write().clear();
+    }
+
     /// Takes a connection for reading.
     pub(super) fn reading<'a>(&'a self, conn: &'a Connection, opened_at: i64) -> Reading<'a> {
         Reading {

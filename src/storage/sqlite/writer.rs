@@ -216,6 +216,7 @@ impl Writer {
             end_on_failed_flush(&error);
             tracing::error!(%error, "a rollback failed");
         }
+        self.names.forget();
         self.numbers.clear();
         self.combinations.clear();
         self.trimmed = TrimCursor::default();
