@@ -4,6 +4,8 @@ mod allocations;
 mod catalogs;
 mod corrections;
 mod customers;
+mod failing;
+mod failures;
 mod first_use;
 mod overrides;
 mod plans;

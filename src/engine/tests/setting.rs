@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::failing::Failing;
 use crate::clock::{Clock, ManualClock};
 use crate::domain::catalog::parse_catalog;
 use crate::domain::decision::Decision;
@@ -75,7 +76,7 @@ sso = true
 pub struct Setting {
     pub engine: Engine,
     pub clock: Arc<ManualClock>,
-    pub store: Arc<MemoryStore>,
+    pub store: Arc<Failing>,
     requests: AtomicU32,
 }
 
@@ -147,7 +148,7 @@ impl Setting {
     pub async fn new() -> Self {
         let clock = Arc::new(ManualClock::at(start()));
         let told = Arc::clone(&clock);
-        let store = Arc::new(MemoryStore::new(Arc::new(move || told.now())));
+        let store = Arc::new(Failing::new(MemoryStore::new(Arc::new(move || told.now()))));
         let (engine, _) = Engine::start(
             Arc::clone(&store) as Arc<dyn Store>,
             Arc::clone(&clock) as Arc<dyn Clock>,
@@ -225,6 +226,20 @@ impl Setting {
     }
 
     pub async fn reserve(&self, of: &str, quantity: i64, sub: Option<&str>) -> ReserveAnswer {
+        self.try_reserve(of, quantity, sub).await.unwrap()
+    }
+
+    /// Tries to set tokens aside for a day.
+    pub async fn try_hold(&self, tokens: i64) -> Result<ReserveAnswer, Error> {
+        self.try_reserve("tokens", tokens, None).await
+    }
+
+    async fn try_reserve(
+        &self,
+        of: &str,
+        quantity: i64,
+        sub: Option<&str>,
+    ) -> Result<ReserveAnswer, Error> {
         let call = ReserveCall {
             customer: customer("acme"),
             subaccount: sub.map(subaccount),
@@ -234,7 +249,7 @@ impl Setting {
             metadata: Labels::new(),
             verbose: false,
         };
-        self.engine.reserve("t", self.fresh(), call).await.unwrap()
+        self.engine.reserve("t", self.fresh(), call).await
     }
 
     /// Looks at a feature of `acme` from memory, and from the store, which must say the same.

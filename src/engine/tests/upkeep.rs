@@ -1,29 +1,20 @@
 //! Chores: overdue reservations end, recovery is noticed, idle customers go, and nothing is lost by it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use super::failing::{Failing, Failure};
 use super::setting::{customer, start, stored_catalog};
 use super::usage::{CATALOG, setting};
 use crate::clock::{Clock, ManualClock};
-use crate::domain::catalog::CatalogVersion;
-use crate::domain::customer::{Allocation, Customer};
-use crate::domain::id::{CustomerId, RequestId};
+use crate::domain::id::RequestId;
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::{Reservation, ReservationState};
-use crate::domain::subscription::Subscription;
-use crate::domain::time::{Span, Timestamp};
 use crate::engine::{Chores, Engine, Limits, Profile};
 use crate::storage::memory::MemoryStore;
-use crate::storage::{
-    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
-    DenialQuery, EventQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent,
-    UsageQuery, UsageRow,
-};
+use crate::storage::{ReservationQuery, Store};
 
 fn busy() -> Chores {
     let often = Duration::from_millis(5);
@@ -138,58 +129,11 @@ async fn letting_go_of_customers_loses_nothing() {
     setting.counters_are_right().await;
 }
 
-/// A store that fails on demand.
-struct Failing {
-    inner: MemoryStore,
-    fails: AtomicBool,
-}
-
-impl Failing {
-    fn check(&self) -> Result<(), StoreError> {
-        if self.fails.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("unplugged".to_owned()));
-        }
-        Ok(())
-    }
-}
-
-macro_rules! passed_on {
-    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
-        #[async_trait]
-        impl Store for Failing {
-            $(async fn $name(&self, $($argument: $kind),*) -> Result<$answer, StoreError> {
-                self.check()?;
-                self.inner.$name($($argument),*).await
-            })*
-        }
-    };
-}
-
-passed_on! {
-    now() -> Timestamp;
-    commit(batch: Batch) -> Committed;
-    account(customer: &CustomerId, now: Timestamp) -> Option<AccountRows>;
-    catalog(version: Option<CatalogVersion>) -> Option<StoredCatalog>;
-    customers(query: CustomerQuery) -> Page<(Customer, Option<Subscription>)>;
-    usage(query: UsageQuery) -> Vec<UsageRow>;
-    events(query: EventQuery) -> Page<StoredEvent>;
-    reservations(query: ReservationQuery) -> Page<Reservation>;
-    allocations(query: AllocationQuery) -> Page<Allocation>;
-    overdue(now: Timestamp, limit: usize) -> Vec<CustomerId>;
-    log_denials(denials: Vec<Denial>) -> ();
-    denials(query: DenialQuery) -> Page<Denial>;
-    audit(query: AuditQuery) -> AuditPage;
-    trim(now: Timestamp, keep_events: Span) -> bool;
-}
-
 #[tokio::test]
 async fn recovery_is_noticed_without_traffic() {
     let clock = Arc::new(ManualClock::at(start()));
     let told = Arc::clone(&clock);
-    let store = Arc::new(Failing {
-        inner: MemoryStore::new(Arc::new(move || told.now())),
-        fails: AtomicBool::new(false),
-    });
+    let store = Arc::new(Failing::new(MemoryStore::new(Arc::new(move || told.now()))));
     let (engine, committer) = Engine::start(
         Arc::clone(&store) as Arc<dyn Store>,
         clock,
@@ -204,7 +148,7 @@ async fn recovery_is_noticed_without_traffic() {
     };
     create("acme").await.unwrap();
     let (stop, task) = run(&engine);
-    store.fails.store(true, Ordering::Relaxed);
+    store.fail(Failure::All);
     eventually("the outage", async || {
         engine.shared.outage.since().is_some()
     })
@@ -212,7 +156,7 @@ async fn recovery_is_noticed_without_traffic() {
     assert!(create("bolt").await.is_err());
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(engine.shared.outage.since().is_some());
-    store.fails.store(false, Ordering::Relaxed);
+    store.work();
     eventually("recovery", async || engine.shared.outage.since().is_none()).await;
     create("bolt").await.unwrap();
     stop.cancel();
