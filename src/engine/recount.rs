@@ -15,7 +15,7 @@ use crate::domain::reservation::ItemHold;
 use crate::domain::subscription::{Subscription, anchor_of};
 use crate::domain::time::Timestamp;
 use crate::domain::window::{Anchor, Window};
-use crate::storage::{Changes, CounterRow, CounterSet, Fold, FoldResult, Use};
+use crate::storage::{Changes, CounterSet, Fold, FoldResult};
 
 /// Counters to be built from events for an account to go on under other terms.
 #[derive(Debug, Default)]
@@ -85,13 +85,14 @@ impl Recount {
         if self.missing.is_empty() {
             loader.refresh(account, now);
             effects.customer = true;
-            return Ok(());
+        } else {
+            track::keep(account, &self.missing, built, (loader, now), changes)?;
         }
-        track::keep(account, &self.missing, built, (loader, now), changes)
+        Ok(account.hold_windows(effects)?)
     }
 
-    /// Replaces the windows of counters by those that step from the account's new anchor. What open reservations
-    /// hold stays with the windows that they were made in.
+    /// Replaces the windows of counters by those that step from the account's new anchor. Open reservations let go of
+    /// the windows before, to hold those that come in their place.
     fn lay_out(
         &self,
         account: &mut Account,
@@ -100,9 +101,11 @@ impl Recount {
         effects: &mut Effects,
         changes: &mut Changes,
     ) -> Result<(), Error> {
-        let mut held = held(account)?;
         let customer = account.customer.id.clone();
-        // Amounts that reservations gave back as they ended: `held` knows of them.
+        for one in &self.moved {
+            account.let_go(one.subaccount.as_ref(), &one.spec);
+        }
+        // Amounts that reservations gave back as they ended: the windows before are gone.
         effects.shifts.retain(|shift| {
             let goes =
                 |one: &Missing| one.subaccount == shift.subaccount && one.spec == *shift.spec;
@@ -113,11 +116,10 @@ impl Recount {
             let sub = one.subaccount.as_ref();
             let mut counter = Counter::empty(spec.window, account.anchor, now);
             let rows = track::fill(&mut counter, &spec, sub, result)?;
-            let own = held
-                .remove(&(one.subaccount.clone(), Arc::clone(&spec)))
-                .unwrap_or_default();
-            counter.reserved = own.get(&counter.start()).copied().unwrap_or_default();
-            let rows = rows_of(rows, own, (sub, &spec), account.anchor);
+            let mut rows = track::behind(&mut counter, rows);
+            // What was dropped with trimmed events is still told by windows of the anchor before.
+            let anchor = account.anchor;
+            rows.retain(|row| spec.window.range(anchor, row.start).start == row.start);
             let line = (customer.clone(), one.subaccount.clone(), Arc::clone(&spec));
             changes.cleared.push(line);
             let set = |row| CounterSet {
@@ -182,40 +184,6 @@ pub(super) fn held(account: &Account) -> Result<Held, Overflow> {
         }
     }
     Ok(held)
-}
-
-/// Returns the rows of one counter under its new anchor: windows with use, and windows that are only held. One that
-/// is no window of this anchor holds no use, and ends where it starts.
-fn rows_of(
-    folded: Vec<CounterRow>,
-    held: BTreeMap<Timestamp, Milli>,
-    (sub, spec): (Option<&SubaccountId>, &Arc<CounterSpec>),
-    anchor: Anchor,
-) -> Vec<CounterRow> {
-    let is_window = |start: Timestamp| spec.window.range(anchor, start).start == start;
-    let mut rows: BTreeMap<Timestamp, CounterRow> = folded
-        .into_iter()
-        // What was dropped with trimmed events is still told by windows of the anchor before.
-        .filter(|row| is_window(row.start))
-        .map(|row| (row.start, row))
-        .collect();
-    for (start, reserved) in held {
-        let end = if is_window(start) {
-            spec.window.range(anchor, start).end
-        } else {
-            start
-        };
-        let row = rows.entry(start).or_insert_with(|| CounterRow {
-            subaccount: sub.cloned(),
-            spec: Arc::clone(spec),
-            start,
-            end,
-            used: Use::Fixed(Milli::ZERO),
-            reserved: Milli::ZERO,
-        });
-        row.reserved = reserved;
-    }
-    rows.into_values().collect()
 }
 
 fn replace(

@@ -265,8 +265,12 @@ impl<'f> Step<'_, 'f> {
         changes.counters.extend(rows.counters);
     }
 
-    /// Has an account that was not entered into the batch forgotten when the batch fails.
+    /// Takes an account into the batch that lacks counters.
     pub(super) fn touch(&mut self, cell: &Arc<Cell>) {
+        let mut inner = cell.lock();
+        inner.generation = inner.generation.wrapping_add(1);
+        inner.in_batch = u32::try_from(self.batch.touched.len()).ok();
+        drop(inner);
         self.batch.touched.push(Touched {
             cell: Arc::clone(cell),
             effects: Effects::default(),

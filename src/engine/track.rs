@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cell::Cell;
 use super::collect::{counter_row, customer_row};
-use super::error::{Error, Thing};
+use super::error::Error;
 use super::load::Loader;
 use super::mutation::{Applied, Mutation};
 use super::step::Step;
@@ -65,22 +65,20 @@ impl Mutation for Track {
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<()>, Error> {
-        let (now, folded) = (step.now(), step.folded());
-        step.touch(&self.cell);
+        let (folded, sources) = (step.folded(), (step.batch.loader, step.now()));
         let mut changes = Changes::default();
-        let mut inner = self.cell.lock();
-        inner.generation = inner.generation.wrapping_add(1);
-        let Some(account) = inner.account.as_mut() else {
-            return Err(Error::not_found(Thing::Customer, &self.cell.id));
-        };
-        let sources = (step.batch.loader, now);
-        if let Err(error) = keep(account, &self.missing, folded, sources, &mut changes) {
-            // It may have some of the counters already.
-            inner.forget();
-            return Err(error);
-        }
-        inner.untracked = false;
-        drop(inner);
+        step.touch(&self.cell);
+        step.with_inner(&self.cell, |inner, effects| {
+            let account = inner.account.as_mut()?;
+            let kept = keep(account, &self.missing, folded, sources, &mut changes)
+                .and_then(|()| Ok(account.hold_windows(effects)?));
+            match kept {
+                Ok(()) => inner.untracked = false,
+                // It may have some of the counters already.
+                Err(_) => inner.forget(),
+            }
+            Some(kept)
+        })??;
         step.absorb(changes);
         Ok(Applied::Done(()))
     }
@@ -150,6 +148,7 @@ pub(super) fn keep(
         let spec = loader.spec(&one.spec);
         let mut counter = Counter::empty(spec.window, account.anchor, now);
         let rows = fill(&mut counter, &spec, one.subaccount.as_ref(), result)?;
+        let rows = behind(&mut counter, rows);
         let customer = &account.customer.id;
         let set = |row| CounterSet {
             customer: customer.clone(),
@@ -188,6 +187,13 @@ pub(super) fn write_tracked(account: &Account, changes: &mut Changes) {
             state.rights.tracked.to_vec(),
         ));
     }
+}
+
+/// Has a counter written with its account, once it holds all that it will, and returns the rows of its other windows.
+pub(super) fn behind(counter: &mut Counter, mut rows: Vec<CounterRow>) -> Vec<CounterRow> {
+    counter.dirty = true;
+    rows.retain(|row| row.start != counter.start());
+    rows
 }
 
 /// Puts what was folded into a counter and returns its rows.

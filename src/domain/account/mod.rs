@@ -8,6 +8,7 @@ mod check;
 mod count;
 mod effects;
 mod erase;
+mod hold;
 mod in_flight;
 mod limits;
 mod plan_change;

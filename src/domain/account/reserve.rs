@@ -5,9 +5,7 @@ use crate::domain::catalog::{EntitlementSpec, RateSpec};
 use crate::domain::decision::{Decision, Reason};
 use crate::domain::id::{FeatureId, ReservationId, SubaccountId};
 use crate::domain::quantity::{Milli, Overflow};
-use crate::domain::reservation::{
-    HeldWindow, ItemHold, Reservation, ReservationState, ReservedItem,
-};
+use crate::domain::reservation::{ItemHold, Reservation, ReservationState, ReservedItem};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Labels;
 
@@ -88,7 +86,7 @@ impl Account {
                 self.add_in_flight_of(id, item, held, now, &mut decision);
             }
             if decision.allowed {
-                let reserved = self.hold(item, decision.granted, ask.subaccount.as_ref())?;
+                let reserved = self.hold(item, decision.granted, ask.subaccount.as_ref(), now)?;
                 self.raise(&reserved, ask.subaccount.as_ref(), effects)?;
                 reservation.items.push(reserved);
             }
@@ -193,26 +191,12 @@ impl Account {
         item: &ReserveItem,
         granted: i64,
         subaccount: Option<&SubaccountId>,
+        now: Timestamp,
     ) -> Result<ReservedItem, Overflow> {
         let right = self.rights.get(item.feature.as_str());
         let hold = match right.map(|right| (&right.spec, &right.meter)) {
             Some((EntitlementSpec::Metered(_), Some(meter))) => {
-                let mut windows = Vec::new();
-                let own = right.into_iter().flat_map(|right| &right.slots);
-                windows.extend(own.map(|slot| HeldWindow {
-                    of_subaccount: false,
-                    spec: self.rights.tracked[*slot].clone(),
-                    start: self.counters[*slot].start(),
-                }));
-                if let Some(state) = subaccount.and_then(|id| self.subaccounts.get(id)) {
-                    let below = state.rights.get(item.feature.as_str());
-                    let slots = below.into_iter().flat_map(|right| &right.slots);
-                    windows.extend(slots.map(|slot| HeldWindow {
-                        of_subaccount: true,
-                        spec: state.rights.tracked[*slot].clone(),
-                        start: state.counters[*slot].start(),
-                    }));
-                }
+                let windows = self.windows_of(&item.feature, subaccount, now);
                 ItemHold::Quota {
                     meter: meter.id.clone(),
                     reserved: meter.weigh_units(granted, &item.dimensions)?,

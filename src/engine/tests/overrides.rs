@@ -1,9 +1,9 @@
-use super::setting::{Setting, cause, customer, feature, request, start, subaccount};
+use super::setting::{Setting, cause, customer, feature, labels, request, start, subaccount};
 use crate::domain::catalog::{EntitlementSpec, Limit, MeteredSpec, Mode, OnLimit, RateSpec};
 use crate::domain::decision::Reason;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::Window;
-use crate::engine::{OverrideCall, OverrideQuery, SubaccountProfile};
+use crate::engine::{OverrideCall, OverrideQuery, ReserveCall, SubaccountProfile};
 
 fn limit(amount: i64, window: &str) -> Limit {
     Limit {
@@ -291,4 +291,83 @@ async fn overrides_that_hold_are_listed_in_pages() {
     assert_eq!(list(None, None).await, ["jobs s1", "seats ", "seats s1"]);
     assert_eq!(list(Some("seats"), None).await, ["seats ", "seats s1"]);
     assert_eq!(list(None, Some("s1")).await, ["jobs s1", "seats s1"]);
+}
+
+#[tokio::test]
+async fn open_reservations_hold_the_windows_that_come_later() {
+    let setting = Setting::new().await;
+    add_subaccount(&setting).await;
+    assert!(setting.hold(60, Some("s1")).await);
+    let engine = &setting.engine;
+    let days = ["day", "5h", "lifetime"];
+    let limits = days.map(|window| limit(100, window)).to_vec();
+    let wide = call("tokens", metered(limits));
+    engine
+        .set_override("t", setting.fresh(), wide)
+        .await
+        .unwrap();
+    let mut narrow = call("tokens", metered(vec![limit(70, "day")]));
+    narrow.subaccount = Some(subaccount("s1"));
+    engine
+        .set_override("t", setting.fresh(), narrow)
+        .await
+        .unwrap();
+    for status in &setting.look("tokens", None).await.limits {
+        assert_eq!(status.reserved.units_up(), 60, "{}", status.window);
+    }
+    assert!(!setting.hold(41, None).await);
+    assert!(!setting.hold(11, Some("s1")).await);
+    assert!(setting.hold(10, Some("s1")).await);
+    setting.counters_are_right().await;
+    // Another anchor lays windows out anew, and does not let go of what is held.
+    let mut moved = super::setting::plan("carry");
+    moved.anchor = Some(engine.now().minus(Span::from_hours(3)));
+    setting.assign(moved).await.unwrap();
+    for status in &setting.look("tokens", None).await.limits {
+        assert_eq!(status.reserved.units_up(), 70, "{}", status.window);
+    }
+    assert!(!setting.hold(31, None).await);
+    setting.pass(2, 0);
+    assert!(
+        setting.hold(100, None).await,
+        "what expired is held no more"
+    );
+    setting.counters_are_right().await;
+}
+
+#[tokio::test]
+async fn what_a_subaccount_may_have_in_flight_is_its_own_cap() {
+    let setting = Setting::new().await;
+    add_subaccount(&setting).await;
+    let engine = &setting.engine;
+    let wide = call("jobs", EntitlementSpec::Concurrency(Some(5)));
+    engine
+        .set_override("t", setting.fresh(), wide)
+        .await
+        .unwrap();
+    let mut narrow = call("jobs", EntitlementSpec::Concurrency(Some(2)));
+    narrow.subaccount = Some(subaccount("s1"));
+    engine
+        .set_override("t", setting.fresh(), narrow)
+        .await
+        .unwrap();
+    let reserve = async |items: &[(i64, i64)]| {
+        let item =
+            |(quantity, least): &(i64, i64)| (feature("jobs"), *quantity, *least, labels(&[]));
+        let call = ReserveCall {
+            customer: customer("acme"),
+            subaccount: Some(subaccount("s1")),
+            items: items.iter().map(item).collect(),
+            ttl: Span::from_hours(1),
+            holder: Box::default(),
+            metadata: labels(&[]),
+            verbose: false,
+        };
+        engine.reserve("t", setting.fresh(), call).await.unwrap()
+    };
+    let denied = reserve(&[(2, 2), (1, 1)]).await;
+    assert_eq!(denied.decisions[1].reason, Reason::SubaccountLimitExceeded);
+    let held = reserve(&[(8, 1)]).await.reservation.unwrap();
+    assert_eq!(held.items[0].granted, 2);
+    assert!(reserve(&[(1, 1)]).await.reservation.is_none());
 }
