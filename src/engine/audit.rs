@@ -119,6 +119,7 @@ impl Mutation for Rebuild {
             // Memory let go of the account between the question and the answer.
             if folded.len() != asked.len() || !asked.starts_with(&tracked(account)) {
                 return Err(Error::Overloaded {
+                    queue: "writes",
                     retry_after: OVERLOAD_WAIT,
                 });
             }

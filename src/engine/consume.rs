@@ -11,10 +11,12 @@ use super::prepare;
 use super::record::{self, RecordOutcome};
 use super::reserve::{rate_tokens, take};
 use super::step::Step;
-use crate::domain::account::Ask;
-use crate::domain::catalog::{Aggregation, FeatureKind, Meter};
+use crate::domain::account::{Account, Ask};
+use crate::domain::catalog::{Aggregation, Catalog, FeatureKind, Meter};
 use crate::domain::decision::Decision;
 use crate::domain::id::FeatureId;
+use crate::domain::quantity::Milli;
+use crate::domain::time::Timestamp;
 use crate::domain::usage::UsageEvent;
 use crate::storage::{EventKey, EventRow};
 
@@ -45,33 +47,29 @@ impl Engine {
     /// When it cannot be decided. A denial is in the answer.
     pub async fn consume(&self, ask: ConsumeAsk) -> Result<Consumed, Error> {
         let now = self.now();
-        let catalog = self.catalog().catalog;
-        let (weighted, meter) = prepare::weigh(&ask.event, &catalog, now)?;
-        if ask.event.quantity < 0 {
-            let field = "event.quantity".to_owned();
-            return Err(Error::Invalid {
-                field,
-                rule: Rule::QuantityNegative,
-            });
-        }
-        let feature = catalog
-            .features
-            .get(&ask.feature)
-            .ok_or_else(|| Error::not_found(Thing::Feature, &ask.feature))?;
-        let FeatureKind::Metered { meter: of, .. } = &feature.kind else {
-            return Err(Error::FeatureKind {
-                id: ask.feature.to_string(),
-                kind: feature.kind.as_str(),
-                wanted: "metered",
-            });
+        let (weighted, meter) = match weigh(&ask, &self.catalog().catalog, now) {
+            Ok((weighted, meter)) => (weighted, Ok(meter)),
+            Err(error) => (Milli::ZERO, Err(error)),
         };
-        if *of != ask.event.meter_id {
-            return Err(Error::invalid(
-                "event.meter_id",
-                format!("must be {of}, the feature's meter"),
-            ));
-        }
-        let (cell, created) = self.find_or_create(&ask.event.customer_id).await?;
+        let (cell, created) = match &meter {
+            Ok(meter) => {
+                let refused =
+                    |account: &Account, now| self.consume_refused(account, &ask, meter, now);
+                let found = self.find_or_create_for(&ask.event.customer_id, refused);
+                match found.await? {
+                    Ok(found) => found,
+                    Err(consumed) => {
+                        self.note_consumed(&ask, &consumed);
+                        return Ok(consumed);
+                    }
+                }
+            }
+            // It may repeat one that went well, since when time passed or the catalog changed.
+            Err(error) => match self.find(&ask.event.customer_id).await? {
+                Some(cell) => (cell, false),
+                None => return Err(error.clone()),
+            },
+        };
         // What is received without a time happened after its customer began, not in the window before.
         let now = if created { self.now() } else { now };
         let row = prepare::row(ask.event.clone(), &cell, weighted, now);
@@ -88,20 +86,79 @@ impl Engine {
         if let Some(RecordOutcome::Recorded(recorded)) = &mut consumed.outcome {
             recorded.customer_created = created;
         }
+        self.note_consumed(&ask, &consumed);
+        Ok(consumed)
+    }
+
+    fn note_consumed(&self, ask: &ConsumeAsk, consumed: &Consumed) {
         if !consumed.decision.allowed {
             let (customer, sub) = (&ask.event.customer_id, ask.event.subaccount_id.as_ref());
             let (feature, quantity) = (&ask.feature, ask.event.quantity);
             self.shared
                 .note_denial(customer, sub, feature, quantity, &consumed.decision);
         }
-        Ok(consumed)
     }
+
+    /// Returns the answer if the event is denied to this account.
+    fn consume_refused(
+        &self,
+        account: &Account,
+        ask: &ConsumeAsk,
+        meter: &Meter,
+        now: Timestamp,
+    ) -> Option<Consumed> {
+        let looked = look(&ask.event, &ask.feature, meter, ask.verbose);
+        let mut decision = account.check(&looked, now);
+        if decision.allowed {
+            return None;
+        }
+        self.shared.suggest_plan(account, &looked, &mut decision);
+        Some(Consumed {
+            decision,
+            outcome: None,
+        })
+    }
+}
+
+/// Checks a call against the catalog and weighs its event.
+fn weigh(
+    ask: &ConsumeAsk,
+    catalog: &Catalog,
+    now: Timestamp,
+) -> Result<(Milli, Arc<Meter>), Error> {
+    let weighed = prepare::weigh(&ask.event, catalog, now)?;
+    if ask.event.quantity < 0 {
+        let field = "event.quantity".to_owned();
+        return Err(Error::Invalid {
+            field,
+            rule: Rule::QuantityNegative,
+        });
+    }
+    let feature = catalog
+        .features
+        .get(&ask.feature)
+        .ok_or_else(|| Error::not_found(Thing::Feature, &ask.feature))?;
+    let FeatureKind::Metered { meter: of, .. } = &feature.kind else {
+        return Err(Error::FeatureKind {
+            id: ask.feature.to_string(),
+            kind: feature.kind.as_str(),
+            wanted: "metered",
+        });
+    };
+    if *of != ask.event.meter_id {
+        return Err(Error::invalid(
+            "event.meter_id",
+            format!("must be {of}, the feature's meter"),
+        ));
+    }
+    Ok(weighed)
 }
 
 struct Consume {
     cells: [Arc<Cell>; 1],
     row: EventRow,
-    meter: Arc<Meter>,
+    /// Its meter, or what is wrong with the call unless it is a repeat.
+    meter: Result<Arc<Meter>, Error>,
     feature: FeatureId,
     verbose: bool,
     /// Whether its rate tokens were taken: a batch that is tried again does not take them twice.
@@ -124,8 +181,8 @@ impl Mutation for Consume {
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Consumed>, Error> {
         let now = step.now();
         let cell = &self.cells[0];
-        if step.event(0, &EventKey::of(&self.row)).is_some() {
-            let outcome = record::store_one(step, 0, self.row.clone(), cell, &self.meter)?;
+        if let Some(stored) = step.event(0, &EventKey::of(&self.row)) {
+            let outcome = record::repeated(&stored, &self.row).map(RecordOutcome::Duplicate)?;
             let mut decision = Decision::allowed(now);
             decision.granted = self.row.event.quantity;
             return Ok(Applied::Done(Consumed {
@@ -133,6 +190,7 @@ impl Mutation for Consume {
                 outcome: Some(outcome),
             }));
         }
+        let meter = self.meter.clone()?;
         // It counts where it is decided, whatever time it states: else a clock that is slow would find room for ever in
         // a window that nothing is counted in.
         self.row.count_time = now;
@@ -148,14 +206,7 @@ impl Mutation for Consume {
             else {
                 return None;
             };
-            let ask = Ask {
-                feature,
-                quantity: units(row, &self.meter),
-                min_quantity: units(row, &self.meter),
-                subaccount: row.event.subaccount_id.as_ref(),
-                dimensions: &row.event.dimensions,
-                verbose,
-            };
+            let ask = look(&row.event, feature, &meter, verbose);
             let mut decision = account.check(&ask, now);
             if let (Some(rate), true, false) =
                 (account.rate_of(feature), decision.allowed, *is_paid)
@@ -175,7 +226,7 @@ impl Mutation for Consume {
                 outcome: None,
             }));
         }
-        let outcome = record::store_one(step, 0, self.row.clone(), cell, &self.meter)?;
+        let outcome = record::store_one(step, 0, self.row.clone(), cell, &meter)?;
         Ok(Applied::Done(Consumed {
             decision,
             outcome: Some(outcome),
@@ -183,11 +234,23 @@ impl Mutation for Consume {
     }
 }
 
-/// What an event asks of a limit: on a meter that counts events, one.
-fn units(row: &EventRow, meter: &Meter) -> i64 {
-    if meter.aggregation == Aggregation::Count {
-        1
-    } else {
-        row.event.quantity
+/// What an event asks of a feature's limits: on a meter that counts events, one.
+fn look<'a>(
+    event: &'a UsageEvent,
+    feature: &'a FeatureId,
+    meter: &Meter,
+    verbose: bool,
+) -> Ask<'a> {
+    let quantity = match meter.aggregation {
+        Aggregation::Count => 1,
+        _ => event.quantity,
+    };
+    Ask {
+        feature,
+        quantity,
+        min_quantity: quantity,
+        subaccount: event.subaccount_id.as_ref(),
+        dimensions: &event.dimensions,
+        verbose,
     }
 }

@@ -10,6 +10,7 @@ use super::error::{Error, Thing};
 use super::mutation::{Applied, Mutation};
 use super::step::Step;
 use super::{Engine, OVERLOAD_WAIT};
+use crate::domain::account::Account;
 use crate::domain::catalog::RateSpec;
 use crate::domain::customer::Customer;
 use crate::domain::id::{CustomerId, FeatureId, RequestId};
@@ -64,6 +65,27 @@ impl Engine {
         Ok((self.customer(id).await?, true))
     }
 
+    /// As [`Engine::find_or_create`], unless what is asked for would be refused to a customer that has nothing yet: then
+    /// none is created, and `refused` says what to answer.
+    pub(super) async fn find_or_create_for<R>(
+        &self,
+        id: &CustomerId,
+        refused: impl FnOnce(&Account, Timestamp) -> Option<R>,
+    ) -> Result<Result<(Arc<Cell>, bool), R>, Error> {
+        if let Some(cell) = self.find(id).await? {
+            return Ok(Ok((cell, false)));
+        }
+        if self.catalog().catalog.auto_create_per_minute.is_some() {
+            let now = self.now();
+            let customer = new_customer(id.clone(), &Profile::default(), now);
+            let account = self.shared.loader.fresh_account(rows_of(customer), now);
+            if let Some(refused) = refused(&account, now) {
+                return Ok(Err(refused));
+            }
+        }
+        self.find_or_create(id).await.map(Ok)
+    }
+
     fn take_creation(&self, per_minute: u32) -> Result<(), Error> {
         let feature = FeatureId::new("auto_create_customers").map_err(|_| Error::Internal)?;
         let amount = NonZeroU32::new(per_minute).map_or(1, NonZeroU32::get);
@@ -78,7 +100,8 @@ impl Engine {
             .lock()
             .take(&feature, spec, 1, &self.shared.rates);
         taken.map_err(|wait| Error::Overloaded {
-            retry_after: wait.max(OVERLOAD_WAIT),
+            queue: "auto_create_customers",
+            retry_after: wait.unwrap_or(OVERLOAD_WAIT).max(OVERLOAD_WAIT),
         })
     }
 
@@ -134,22 +157,29 @@ impl Mutation for Create {
             };
         }
         let customer = new_customer(self.id.clone(), &self.profile, now);
-        let rows = AccountRows {
-            no: 0,
-            as_of: 0,
-            customer: customer.clone(),
-            subscription: None,
-            overrides: Vec::new(),
-            tracked: Vec::new(),
-            counters: Vec::new(),
-            adjustments: Vec::new(),
-            reservations: Vec::new(),
-            allocations: Vec::new(),
-            subaccounts: Vec::new(),
-        };
-        let account = step.batch.loader.fresh_account(rows, now);
+        let account = step
+            .batch
+            .loader
+            .fresh_account(rows_of(customer.clone()), now);
         step.create(&self.cells[0], account);
         Ok(Applied::Done(customer))
+    }
+}
+
+/// Returns the rows of a customer that has nothing yet.
+fn rows_of(customer: Customer) -> AccountRows {
+    AccountRows {
+        no: 0,
+        as_of: 0,
+        customer,
+        subscription: None,
+        overrides: Vec::new(),
+        tracked: Vec::new(),
+        counters: Vec::new(),
+        adjustments: Vec::new(),
+        reservations: Vec::new(),
+        allocations: Vec::new(),
+        subaccounts: Vec::new(),
     }
 }
 

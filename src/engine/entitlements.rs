@@ -94,6 +94,7 @@ impl Engine {
         });
         // Memory let go of it in this moment.
         seen.unwrap_or(Err(Error::Overloaded {
+            queue: "writes",
             retry_after: super::OVERLOAD_WAIT,
         }))
     }

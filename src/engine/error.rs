@@ -98,8 +98,10 @@ pub enum Error {
     #[error("{0}")]
     Overflow(crate::domain::quantity::Overflow),
     /// Too much is waiting; the same call may succeed later.
-    #[error("too much is waiting")]
+    #[error("too much is waiting: {queue}")]
     Overloaded {
+        /// What is full: `writes`, `watchers`, or the quota of `auto_create_customers`.
+        queue: &'static str,
         /// How long to wait.
         retry_after: Span,
     },

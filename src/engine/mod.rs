@@ -248,6 +248,7 @@ impl Engine {
         room.map_err(|_| {
             self.shared.gauges.overloads.increment(1);
             Error::Overloaded {
+                queue: "writes",
                 retry_after: OVERLOAD_WAIT,
             }
         })
@@ -285,6 +286,7 @@ impl Engine {
             mpsc::error::TrySendError::Full(_) => {
                 self.shared.gauges.overloads.increment(1);
                 Error::Overloaded {
+                    queue: "writes",
                     retry_after: OVERLOAD_WAIT,
                 }
             }

@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::Engine;
 use super::cell::Cell;
 use super::error::{Error, Rule, Thing};
+use crate::domain::account::Account;
 use crate::domain::catalog::{Catalog, Meter};
 use crate::domain::quantity::{Milli, QUANTITY_MAX};
 use crate::domain::time::Timestamp;
@@ -21,8 +22,9 @@ pub struct Prepared {
     /// Cells of the plain events, then of the others.
     pub(super) cells: Vec<Arc<Cell>>,
     pub(super) plain_meters: Vec<Arc<Meter>>,
-    /// Events that name a reservation: when they count depends on it.
-    pub(super) reserved: Vec<(EventRow, Arc<Meter>)>,
+    /// Events that are looked for before anything is done: those that name a reservation, on which depends when they
+    /// count, and those that cannot be recorded now but may have been before.
+    pub(super) probed: Vec<(EventRow, Result<Arc<Meter>, Error>)>,
     /// Positions of events for which their customer was created.
     pub(super) created: Vec<usize>,
     /// Their room among the events that wait.
@@ -32,7 +34,7 @@ pub struct Prepared {
 /// Outcome or place of one event.
 pub(super) enum Slot {
     Plain,
-    Reserved,
+    Probed,
     Rejected(Error),
 }
 
@@ -40,7 +42,7 @@ impl Prepared {
     /// Returns how many events wait for the store.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.plain.len() + self.reserved.len()
+        self.plain.len() + self.probed.len()
     }
 
     /// Whether no event waits for the store.
@@ -63,22 +65,30 @@ impl Engine {
             plain: Vec::with_capacity(events.len()),
             cells: Vec::with_capacity(events.len()),
             plain_meters: Vec::with_capacity(events.len()),
-            reserved: Vec::new(),
+            probed: Vec::new(),
             created: Vec::new(),
             room: None,
         };
-        let mut reserved_cells = Vec::new();
+        let mut probed_cells = Vec::new();
         for event in events {
             let (weighted, meter) = match weigh(&event, &catalog, now) {
-                Ok(weighed) => weighed,
+                Ok((weighted, meter)) => (weighted, Ok(meter)),
                 Err(error) => {
-                    prepared.slots.push(Slot::Rejected(error));
+                    match self.known_repeat(&event, &error).await? {
+                        Some(cell) => {
+                            prepared.slots.push(Slot::Probed);
+                            let row = row(event, &cell, Milli::ZERO, now);
+                            prepared.probed.push((row, Err(error)));
+                            probed_cells.push(cell);
+                        }
+                        None => prepared.slots.push(Slot::Rejected(error)),
+                    }
                     continue;
                 }
             };
             let found = match self.shared.accounts.get(event.customer_id.as_str()) {
                 Some(cell) if cell.is_ready() => Ok((cell, false)),
-                _ => self.find_or_create(&event.customer_id).await,
+                _ => self.find_for(&event).await,
             };
             let cell = match found {
                 Ok((cell, created)) => {
@@ -89,7 +99,8 @@ impl Engine {
                     }
                     cell
                 }
-                Err(error @ Error::NotFound { .. }) => {
+                // One customer too many for now is no reason to keep the others waiting.
+                Err(error @ (Error::NotFound { .. } | Error::Overloaded { .. })) => {
                     prepared.slots.push(Slot::Rejected(error));
                     continue;
                 }
@@ -98,18 +109,52 @@ impl Engine {
             cell.touch();
             let row = row(event, &cell, weighted, now);
             if row.event.reservation_id.is_some() {
-                prepared.slots.push(Slot::Reserved);
-                prepared.reserved.push((row, meter));
-                reserved_cells.push(cell);
+                prepared.slots.push(Slot::Probed);
+                prepared.probed.push((row, meter));
+                probed_cells.push(cell);
             } else {
                 prepared.slots.push(Slot::Plain);
                 prepared.plain.push(row);
-                prepared.plain_meters.push(meter);
+                prepared.plain_meters.extend(meter);
                 prepared.cells.push(cell);
             }
         }
-        prepared.cells.append(&mut reserved_cells);
+        prepared.cells.append(&mut probed_cells);
         Ok(prepared)
+    }
+
+    /// Returns the customer of an event, created when the catalog lets first use do so.
+    async fn find_for(&self, event: &UsageEvent) -> Result<(Arc<Cell>, bool), Error> {
+        let refused = |_: &Account, _| {
+            let part = event.subaccount_id.as_ref()?;
+            Some(Error::not_found(Thing::Subaccount, part))
+        };
+        self.find_or_create_for(&event.customer_id, refused).await?
+    }
+
+    /// Returns the customer of an event that cannot be recorded now, when it may repeat one that could be before.
+    async fn known_repeat(
+        &self,
+        event: &UsageEvent,
+        error: &Error,
+    ) -> Result<Option<Arc<Cell>>, Error> {
+        if may_pass(error) {
+            self.find(&event.customer_id).await
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// Whether what is wrong with an event may have been right when it was sent first: time passed, or the catalog changed.
+fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::NotFound { kind, .. } => *kind == Thing::Meter,
+        Error::Invalid { rule, .. } => matches!(
+            rule,
+            Rule::TooOld | Rule::DimensionUndeclared | Rule::QuantityNegative
+        ),
+        _ => false,
     }
 }
 

@@ -126,6 +126,7 @@ impl Engine {
             }
         }
         Err(Error::Overloaded {
+            queue: "writes",
             retry_after: OVERLOAD_WAIT,
         })
     }

@@ -71,14 +71,14 @@ impl std::fmt::Debug for Rates {
 }
 
 impl Rates {
-    /// Takes tokens; on refusal says how long to wait.
+    /// Takes tokens; on refusal says how long to wait, `None` when more are asked for than there ever are at once.
     pub(super) fn take(
         &mut self,
         feature: &FeatureId,
         spec: RateSpec,
         tokens: u32,
         clock: &RateClock,
-    ) -> Result<(), Span> {
+    ) -> Result<(), Option<Span>> {
         let Some(tokens) = NonZeroU32::new(tokens) else {
             return Ok(());
         };
@@ -88,10 +88,10 @@ impl Rates {
             Ok(Err(not_until)) => {
                 let wait = not_until.wait_time_from(clock.now());
                 let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
-                Err(Span::from_micros_clamped(micros))
+                Err(Some(Span::from_micros_clamped(micros)))
             }
-            // More than the burst never fits at once.
-            Err(_) => Err(Span::ZERO),
+            // More than the burst.
+            Err(_) => Err(None),
         }
     }
 

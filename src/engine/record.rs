@@ -56,29 +56,29 @@ impl Engine {
             plain,
             cells,
             plain_meters,
-            reserved,
+            probed,
             created,
             room: _,
         } = prepared;
         let mut answer = RecordAnswer::default();
-        if !plain.is_empty() || !reserved.is_empty() {
+        if !plain.is_empty() || !probed.is_empty() {
             let events = Arc::new(Events {
                 plain: Arc::new(plain),
                 plain_meters,
                 cells,
-                reserved,
+                probed,
                 _room: Some(room),
             });
             answer = self.record_all(events).await?;
         }
         let mut plain = answer.plain.into_iter();
-        let mut reserved = answer.reserved.into_iter();
+        let mut probed = answer.probed.into_iter();
         let mut outcomes = Vec::with_capacity(slots.len());
         for slot in slots {
             let outcome = match slot {
                 Slot::Rejected(error) => Some(RecordOutcome::Rejected(error)),
                 Slot::Plain => plain.next(),
-                Slot::Reserved => reserved.next(),
+                Slot::Probed => probed.next(),
             };
             outcomes.push(outcome.unwrap_or(RecordOutcome::Rejected(Error::Internal)));
         }
@@ -99,26 +99,26 @@ impl Engine {
             done => return done,
         }
         let mut answer = RecordAnswer::default();
-        let (plain, reserved) = (0..events.plain.len(), 0..events.reserved.len());
+        let (plain, probed) = (0..events.plain.len(), 0..events.probed.len());
         // The last is looked at first: plain events count before those that name a reservation.
-        let mut parts = vec![(0..0, reserved), (plain, 0..0)];
-        while let Some((plain, reserved)) = parts.pop() {
-            if plain.is_empty() && reserved.is_empty() {
+        let mut parts = vec![(0..0, probed), (plain, 0..0)];
+        while let Some((plain, probed)) = parts.pop() {
+            if plain.is_empty() && probed.is_empty() {
                 continue;
             }
-            let part = Arc::new(events.part(plain.clone(), reserved.clone()));
+            let part = Arc::new(events.part(plain.clone(), probed.clone()));
             match self.submit(Record(part)).await {
                 Ok(mut done) => {
                     answer.plain.append(&mut done.plain);
-                    answer.reserved.append(&mut done.reserved);
+                    answer.probed.append(&mut done.probed);
                 }
-                Err(error @ Error::Overflow(_)) => match plain.len() + reserved.len() {
+                Err(error @ Error::Overflow(_)) => match plain.len() + probed.len() {
                     1 if plain.is_empty() => {
-                        answer.reserved.push(RecordOutcome::Rejected(error));
+                        answer.probed.push(RecordOutcome::Rejected(error));
                     }
                     1 => answer.plain.push(RecordOutcome::Rejected(error)),
                     _ => {
-                        let (first, second) = (halves(&plain), halves(&reserved));
+                        let (first, second) = (halves(&plain), halves(&probed));
                         parts.push((first.1, second.1));
                         parts.push((first.0, second.0));
                     }
@@ -183,22 +183,22 @@ struct Events {
     plain_meters: Vec<Arc<Meter>>,
     /// Cells of the plain events, then of the others.
     cells: Vec<Arc<Cell>>,
-    reserved: Vec<(EventRow, Arc<Meter>)>,
+    probed: Vec<(EventRow, Result<Arc<Meter>, Error>)>,
     /// Their room among the events that wait.
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Events {
     /// Returns some of them.
-    fn part(&self, plain: Range<usize>, reserved: Range<usize>) -> Self {
+    fn part(&self, plain: Range<usize>, probed: Range<usize>) -> Self {
         let others = &self.cells[self.plain.len()..];
         let mut cells = self.cells[plain.clone()].to_vec();
-        cells.extend_from_slice(&others[reserved.clone()]);
+        cells.extend_from_slice(&others[probed.clone()]);
         Self {
             plain: Arc::new(self.plain[plain.clone()].to_vec()),
             plain_meters: self.plain_meters[plain].to_vec(),
             cells,
-            reserved: self.reserved[reserved].to_vec(),
+            probed: self.probed[probed].to_vec(),
             _room: None,
         }
     }
@@ -211,7 +211,7 @@ struct Record(Arc<Events>);
 #[derive(Default)]
 struct RecordAnswer {
     plain: Vec<RecordOutcome>,
-    reserved: Vec<RecordOutcome>,
+    probed: Vec<RecordOutcome>,
 }
 
 impl Mutation for Record {
@@ -227,32 +227,39 @@ impl Mutation for Record {
     }
 
     fn probes(&self) -> Vec<EventKey> {
-        let reserved = self.0.reserved.iter();
-        reserved.map(|(row, _)| EventKey::of(row)).collect()
+        let probed = self.0.probed.iter();
+        probed.map(|(row, _)| EventKey::of(row)).collect()
     }
 
     fn weight(&self) -> usize {
-        256 * (self.0.plain.len() + self.0.reserved.len())
+        256 * (self.0.plain.len() + self.0.probed.len())
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<RecordAnswer>, Error> {
         let events = &*self.0;
         let mut answer = RecordAnswer {
             plain: Vec::with_capacity(events.plain.len()),
-            reserved: Vec::with_capacity(events.reserved.len()),
+            probed: Vec::with_capacity(events.probed.len()),
         };
         for (index, row) in events.plain.iter().enumerate() {
             let (cell, meter) = (&events.cells[index], &events.plain_meters[index]);
             answer.plain.push(plain(step, index, row, cell, meter)?);
         }
-        for (nth, (row, meter)) in events.reserved.iter().enumerate() {
+        for (nth, (row, meter)) in events.probed.iter().enumerate() {
             let cell = &events.cells[events.plain.len() + nth];
-            let outcome = match store_one(step, nth, row.clone(), cell, meter) {
+            let done = match meter {
+                Ok(meter) => store_one(step, nth, row.clone(), cell, meter),
+                Err(wrong) => match step.event(nth, &EventKey::of(row)) {
+                    Some(stored) => repeated(&stored, row).map(RecordOutcome::Duplicate),
+                    None => Err(wrong.clone()),
+                },
+            };
+            let outcome = match done {
                 Ok(outcome) => outcome,
                 Err(error @ Error::Overflow(_)) => return Err(error),
                 Err(error) => RecordOutcome::Rejected(error),
             };
-            answer.reserved.push(outcome);
+            answer.probed.push(outcome);
         }
         Ok(Applied::Done(answer))
     }
@@ -269,7 +276,7 @@ fn plain(
     if let Some(stored) = step.duplicate(index) {
         // What it repeats may have been refused earlier in the batch, and stored after all by another repeat.
         let stored = if step.is_refused(row) {
-            step.stored_in_batch(row)
+            step.added(&EventKey::of(row))
         } else {
             Some(&stored.row)
         };

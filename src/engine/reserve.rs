@@ -59,7 +59,14 @@ impl Engine {
         request: RequestId,
         call: ReserveCall,
     ) -> Result<ReserveAnswer, Error> {
-        let (place, _) = self.find_or_create(&call.customer).await?;
+        let refused = |account: &Account, now| self.reserve_refused(account, &call, now);
+        let place = match self.find_or_create_for(&call.customer, refused).await? {
+            Ok((place, _)) => place,
+            Err(answer) => {
+                self.note_denials(&call, &answer);
+                return Ok(answer);
+            }
+        };
         let id = ReservationId::new(Self::fresh_id().to_string()).map_err(|_| Error::Internal)?;
         let content = call.clone();
         let answer = self
@@ -70,14 +77,48 @@ impl Engine {
                 Reserve::new(place, id, call, &self.shared),
             )
             .await?;
-        for (decision, item) in answer.decisions.iter().zip(&content.items) {
+        self.note_denials(&content, &answer);
+        Ok(answer)
+    }
+
+    fn note_denials(&self, call: &ReserveCall, answer: &ReserveAnswer) {
+        for (decision, item) in answer.decisions.iter().zip(&call.items) {
             if !decision.allowed {
-                let sub = content.subaccount.as_ref();
+                let sub = call.subaccount.as_ref();
                 self.shared
-                    .note_denial(&content.customer, sub, &item.0, item.1, decision);
+                    .note_denial(&call.customer, sub, &item.0, item.1, decision);
             }
         }
-        Ok(answer)
+    }
+
+    /// Returns the answer if an item is denied to this account.
+    fn reserve_refused(
+        &self,
+        account: &Account,
+        call: &ReserveCall,
+        now: Timestamp,
+    ) -> Option<ReserveAnswer> {
+        let decide = |item: &(FeatureId, i64, i64, Labels)| {
+            let ask = Ask {
+                feature: &item.0,
+                quantity: item.1,
+                min_quantity: item.2,
+                subaccount: call.subaccount.as_ref(),
+                dimensions: &item.3,
+                verbose: call.verbose,
+            };
+            let mut decision = account.check(&ask, now);
+            if !decision.allowed {
+                self.shared.suggest_plan(account, &ask, &mut decision);
+            }
+            decision
+        };
+        let decisions: Vec<Decision> = call.items.iter().map(decide).collect();
+        let is_refused = decisions.iter().any(|decision| !decision.allowed);
+        is_refused.then_some(ReserveAnswer {
+            decisions,
+            reservation: None,
+        })
     }
 
     /// Returns a new id: time-ordered, so that it appends to its index.
@@ -263,7 +304,7 @@ pub(super) fn take(
 ) {
     if let Err(wait) = rates.take(feature, rate, tokens, &shared.rates) {
         decision.deny(Reason::RateLimited);
-        decision.retry_after = Some(wait);
+        decision.retry_after = wait;
         decision.approximate = true;
     }
 }

@@ -340,11 +340,7 @@ impl<'f> Step<'_, 'f> {
     }
 
     /// Returns an event that an earlier mutation of this batch stores.
-    pub(super) fn stored_in_batch(&self, row: &EventRow) -> Option<&EventRow> {
-        self.added(&EventKey::of(row))
-    }
-
-    fn added(&self, key: &EventKey) -> Option<&EventRow> {
+    pub(super) fn added(&self, key: &EventKey) -> Option<&EventRow> {
         let index = self.batch.added.get(key)?;
         self.batch.changes.events.get(*index)
     }

@@ -11,7 +11,7 @@ use crate::domain::catalog::Meter;
 use crate::domain::quantity::Overflow;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Timestamp;
-use crate::storage::{CustomerNo, EventKind, EventRow, RollupShift};
+use crate::storage::{CustomerNo, EventRow, RollupShift};
 
 /// The rollups of a batch.
 #[derive(Default)]
@@ -41,7 +41,8 @@ impl RollupSums {
     }
 
     /// Adds a void, whose meter the catalog may no longer declare.
-    pub(super) fn take_back(&mut self, void: &EventRow) {
+    /// Its largest and latest event are read again where they are reported, as that takes a walk through the hour.
+    pub(super) fn take_back(&mut self, void: &EventRow, recount: bool) {
         self.voids = true;
         let add = Rollup {
             count: -1,
@@ -51,6 +52,9 @@ impl RollupSums {
         };
         let mut nowhere = usize::MAX;
         self.add_at(void, 0, add, &mut nowhere);
+        if let Some(sum) = self.shifts.get_mut(nowhere) {
+            sum.recount |= recount;
+        }
     }
 
     fn add_at(&mut self, row: &EventRow, meter: usize, add: Rollup, hint: &mut usize) {
@@ -67,7 +71,6 @@ impl RollupSums {
             Ok(merged) => sum.add = merged,
             Err(Overflow) => self.overflow = true,
         }
-        sum.recount |= row.kind == EventKind::Void;
     }
 
     /// Returns where an event is added up.

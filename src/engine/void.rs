@@ -122,12 +122,20 @@ impl Engine {
         ask: VoidAsk,
     ) -> Result<VoidAnswer, Error> {
         let cell = self.customer(&ask.customer).await?;
+        let mut wrong = None;
         let (ids, more) = match &ask.what {
             VoidWhat::Ids(ids) => {
                 check_ids(ids)?;
                 (ids.clone(), false)
             }
-            VoidWhat::Like(filter) => self.alike(&ask.customer, filter).await?,
+            VoidWhat::Like(filter) => match self.alike(&ask.customer, filter).await {
+                Ok(found) => found,
+                Err(error) if ask.dry_run => return Err(error),
+                Err(error) => {
+                    wrong = Some(error);
+                    (Vec::new(), false)
+                }
+            },
         };
         if ask.dry_run {
             let results = self.would_void(&ask.customer, ids).await?;
@@ -140,6 +148,7 @@ impl Engine {
             notes: notes(&ask.reason, None),
             by_id: matches!(ask.what, VoidWhat::Ids(_)),
             more,
+            wrong,
             _room: room,
         };
         self.submit_once(caller, request, &ask, void).await
@@ -304,7 +313,10 @@ pub(super) fn take_back(
         at: void.count_time,
     };
     step.with(cell, |account, effects| account.count(&usage, now, effects))??;
-    step.batch.rollups.take_back(&void);
+    let catalog = step.batch.loader.current().catalog;
+    let meter = catalog.meters.get(&void.event.meter_id);
+    let is_additive = meter.is_some_and(|meter| meter.aggregation.is_additive());
+    step.batch.rollups.take_back(&void, !is_additive);
     step.store(void);
     Ok(())
 }
@@ -334,6 +346,8 @@ struct Void {
     /// Whether the caller named the events; otherwise only what was taken back is told.
     by_id: bool,
     more: bool,
+    /// What is wrong with the filter, unless the call is a repeat.
+    wrong: Option<Error>,
     /// Their room among the events that wait.
     _room: OwnedSemaphorePermit,
 }
@@ -356,6 +370,9 @@ impl Mutation for Void {
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<VoidAnswer>, Error> {
+        if let Some(wrong) = &self.wrong {
+            return Err(wrong.clone());
+        }
         let (now, cell) = (step.now(), &self.cells[0]);
         step.with(cell, |account, _| check_live(account))??;
         let mut answer = VoidAnswer {

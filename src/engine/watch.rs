@@ -180,6 +180,7 @@ impl Engine {
             limits.watchers,
         );
         let turn = entered.ok_or(Error::Overloaded {
+            queue: "watchers",
             retry_after: CROWD_WAIT,
         })?;
         let seat = Seat {

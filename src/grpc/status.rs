@@ -181,7 +181,7 @@ fn fault(error: &Error) -> Fault {
         Error::Overflow(_) => {
             Fault::new(Code::OutOfRange, ErrorReason::QuantityOverflow, text, &[])
         }
-        Error::Overloaded { retry_after } => overloaded(*retry_after, text),
+        Error::Overloaded { queue, retry_after } => overloaded(queue, *retry_after, text),
         Error::Draining => {
             Fault::new(Code::Unavailable, ErrorReason::Draining, text, &[]).retry(Duration::ZERO)
         }
@@ -285,16 +285,16 @@ fn catalog_invalid(faults: &[CatalogFault], text: String) -> Fault {
     made
 }
 
-fn overloaded(retry_after: Span, text: String) -> Fault {
+fn overloaded(queue: &str, retry_after: Span, text: String) -> Fault {
     let micros = u64::try_from(retry_after.as_micros()).unwrap_or_default();
     Fault::new(
         Code::ResourceExhausted,
         ErrorReason::Overloaded,
         text,
-        &[("queue", "writes".to_owned())],
+        &[("queue", queue.to_owned())],
     )
     .retry(Duration::from_micros(micros))
-    .quota("writes")
+    .quota(queue)
 }
 
 /// What the store says may name files and statements: it goes to our log only.

@@ -4,7 +4,8 @@ use tonic::Status;
 
 use super::status::explain;
 
-/// Splits what the decoder says, as in `CheckItem.feature_id: invalid string value`, into a path and what is wrong.
+/// Splits what the decoder says, as in `UsageEvent.event_id: Request.events: invalid string value`, into a path and what
+/// is wrong. The decoder names the innermost field first.
 pub(super) fn undecodable(text: &str) -> (String, String) {
     let mut path = Vec::new();
     let mut rest = text;
@@ -14,6 +15,10 @@ pub(super) fn undecodable(text: &str) -> (String, String) {
         };
         path.push(field);
         rest = tail;
+    }
+    path.reverse();
+    if path.is_empty() {
+        path.push("request");
     }
     (path.join("."), format!("cannot be read: {rest}"))
 }
@@ -31,17 +36,24 @@ pub(super) fn explain_response<B: Default>(response: http::Response<B>) -> http:
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
+    use crate::grpc::pb;
 
     #[test]
     fn what_the_decoder_says_becomes_a_path() {
-        let says = "RecordUsageBatchRequest.events: UsageEvent.event_id: invalid string value: data is not UTF-8";
+        // A request whose first event has an id that is no text: field 1 of field 1.
+        let request = [0x0a, 3, 0x0a, 1, 0xff];
+        let says = pb::RecordUsageBatchRequest::decode(&request[..]).unwrap_err();
+        let says = says.to_string();
+        let says = says.split_once("message: ").expect("what and where").1;
         let (path, rule) = undecodable(says);
-        assert_eq!(path, "events.event_id");
+        assert_eq!(path, "events.event_id", "{says}");
         assert_eq!(
             rule,
-            "cannot be read: invalid string value: data is not UTF-8"
+            "cannot be read: invalid string value: data is not UTF-8 encoded"
         );
-        assert_eq!(undecodable("invalid varint").0, "");
+        assert_eq!(undecodable("invalid varint").0, "request");
     }
 }

@@ -20,6 +20,7 @@ mod marks;
 mod names;
 mod open;
 mod readers;
+mod recounts;
 mod rollups;
 mod scan;
 mod segments;

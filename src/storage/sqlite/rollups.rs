@@ -1,17 +1,14 @@
-//! Writing hourly rollups: adding, capping combinations, reading maxima again.
+//! Writing hourly rollups: adding, and capping combinations.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
-use rusqlite::{CachedStatement, OptionalExtension};
+use rusqlite::CachedStatement;
 
 use super::columns::{labels_column, part_column};
 use super::names::{Numbers, Reading};
-use super::scan::visit;
-use crate::domain::quantity::Milli;
+use super::recounts::Recounts;
 use crate::domain::rollup::COMBINATIONS_MAX;
-use crate::domain::time::{Span, Timestamp};
-use crate::domain::window::TimeRange;
-use crate::storage::{CustomerNo, EventKind, RollupShift, StoreError};
+use crate::storage::{CustomerNo, RollupShift, StoreError};
 
 /// What stands for the dimensions of the row that takes combinations beyond the cap.
 pub(super) const OVERFLOW: &str = "*";
@@ -32,13 +29,6 @@ const HOURS_KEPT: usize = 65_536;
 /// How many combinations an hour has; emptied after a rollback.
 #[derive(Default)]
 pub(super) struct Combinations(HashMap<HourKey, i64, foldhash::fast::RandomState>);
-
-/// A row whose maxima are to be read again.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Recount {
-    hour: HourKey,
-    dimensions: String,
-}
 
 /// Writes shifts.
 struct Writing<'a> {
@@ -65,21 +55,16 @@ pub(super) fn write(
         make: reading.conn.prepare_cached(MAKE)?,
     };
     let mut labels = Vec::new();
-    let mut recounts = BTreeSet::new();
+    let mut recounts = Recounts::default();
     for shift in shifts {
         let meter = numbers.meter(reading.conn, &shift.meter)?;
         let dimensions = labels_column(&shift.dimensions, &mut labels).unwrap_or("");
         let row = writing.shift(shift, meter, dimensions)?;
         if shift.recount {
-            recounts.insert(Recount {
-                hour: hour_key(shift, meter),
-                dimensions: row.to_owned(),
-            });
+            recounts.ask(shift, meter, row);
         }
     }
-    recounts
-        .iter()
-        .try_for_each(|recount| recount.write(reading))
+    recounts.write(reading)
 }
 
 fn hour_key(shift: &RollupShift, meter: i64) -> HourKey {
@@ -164,62 +149,4 @@ fn execute(
     statement.raw_bind_parameter(9, add.latest.map(|latest| latest.0.as_micros()))?;
     statement.raw_bind_parameter(10, add.latest.map(|latest| latest.1.0))?;
     Ok(statement.raw_execute()?)
-}
-
-impl Recount {
-    /// Reads the largest and the latest event of the row again.
-    fn write(&self, reading: Reading<'_>) -> Result<(), StoreError> {
-        let (customer, meter, hour, part) = &self.hour;
-        let start = Timestamp::from_micros_clamped(*hour);
-        let range = TimeRange {
-            start,
-            end: start.plus(Span::from_hours(1)),
-        };
-        let mut has_row = reading.conn.prepare_cached(
-            "SELECT 1 FROM rollups WHERE customer_no = ?1 AND meter_no = ?2 AND hour = ?3
-             AND subaccount = ?4 AND dimensions = ?5",
-        )?;
-        let (mut max, mut latest): (Option<Milli>, Option<(Timestamp, Milli)>) = (None, None);
-        visit(reading, *customer, range, &mut |seen| {
-            if seen.meter_no()? != *meter
-                || seen.part()?.unwrap_or("") != part
-                || seen.kind()? != EventKind::Usage
-                || seen.voided()?
-            {
-                return Ok(());
-            }
-            let dimensions = seen.dimensions_column()?;
-            let is_of_row = if self.dimensions == OVERFLOW {
-                has_row
-                    .query_row((customer, meter, hour, part, dimensions), |_| Ok(()))
-                    .optional()?
-                    .is_none()
-            } else {
-                self.dimensions == dimensions
-            };
-            if is_of_row {
-                let weighted = seen.weighted()?;
-                max = max.max(Some(weighted));
-                latest = latest.max(Some((seen.count_time()?, weighted)));
-            }
-            Ok(())
-        })?;
-        reading
-            .conn
-            .prepare_cached(
-                "UPDATE rollups SET max = ?6, latest_time = ?7, latest = ?8 WHERE customer_no = ?1
-                 AND meter_no = ?2 AND hour = ?3 AND subaccount = ?4 AND dimensions = ?5",
-            )?
-            .execute((
-                customer,
-                meter,
-                hour,
-                part,
-                &self.dimensions,
-                max.map(|max| max.0),
-                latest.map(|latest| latest.0.as_micros()),
-                latest.map(|latest| latest.1.0),
-            ))?;
-        Ok(())
-    }
 }

@@ -259,9 +259,14 @@ impl ReferenceStateMachine for Model {
             Step::Consume(who, id, event) => {
                 let customer = state.customers.get_mut(who).expect("a known customer");
                 let known = customer.events.contains_key(id);
-                // Whether there is room is asked for now, wherever the event's own time lies.
+                // It is decided, and counts, now, wherever the event's own time lies.
                 if known || event.quantity <= customer.room(now) {
-                    Expected::Consumed(Some(customer.record(*id, *event, now)))
+                    let fate = customer.record(*id, *event, now);
+                    if let (false, Some(stored)) = (known, customer.events.get_mut(id)) {
+                        stored.count_time = now;
+                        assert!(customer.room(now) >= 0, "it fits, and then it has");
+                    }
+                    Expected::Consumed(Some(fate))
                 } else {
                     Expected::Consumed(None)
                 }

@@ -59,7 +59,7 @@ async fn flood<B: Backend>() {
     for call in calls {
         match call.await.unwrap() {
             Ok(outcomes) => stored += outcomes.len(),
-            Err(Error::Overloaded { retry_after }) => {
+            Err(Error::Overloaded { retry_after, .. }) => {
                 assert!(retry_after.as_micros() > 0);
                 refused += 1;
             }
