@@ -101,7 +101,9 @@ pub struct Adjustment {
     pub spec: Arc<CounterSpec>,
     /// The start of the window it holds for; gone with it.
     pub start: Timestamp,
-    /// Use before the change that the new amount does not count.
+    /// From when on use counts; `None`: that of the whole window does.
+    pub since: Option<Timestamp>,
+    /// Use before that, which does not count; usage of that time which comes late, or is taken back, changes it.
     pub baseline: Milli,
     /// The amount that holds in this window instead of the plan's; `None`: the plan's.
     pub amount: Option<Milli>,

@@ -15,6 +15,8 @@ use crate::storage::{Denial, DenialQuery, Page};
 
 /// Most distinct entries that wait to be written; what comes beyond is dropped and counted.
 const WAITING_MAX: usize = 10_000;
+/// Most customers that do not exist of which denials of one minute are kept: anybody can make up ids.
+const UNKNOWN_MAX: usize = 10;
 /// Most readings for one page; a page that would take more of them is short.
 const READINGS_MAX: usize = 16;
 const MINUTE: i64 = 60_000_000;
@@ -37,7 +39,28 @@ type Waiting = HashMap<Key, (i64, DenialSample)>;
 
 /// Denials that wait to be written.
 #[derive(Default)]
-pub(super) struct DenialLog(Mutex<Waiting>);
+pub(super) struct DenialLog(Mutex<Log>);
+
+#[derive(Default)]
+struct Log {
+    waiting: Waiting,
+    /// The last minute in which a customer that does not exist was denied, and how many such there were in it.
+    unknown: (i64, usize),
+}
+
+impl Log {
+    /// Notes a denial to a customer that is not known; true when there were enough of them.
+    fn is_one_unknown_too_many(&mut self, (_, _, reason, minute): &Key) -> bool {
+        if *reason != Reason::CustomerUnknown {
+            return false;
+        }
+        if self.unknown.0 != *minute {
+            self.unknown = (*minute, 0);
+        }
+        self.unknown.1 += 1;
+        self.unknown.1 > UNKNOWN_MAX
+    }
+}
 
 impl Shared {
     /// Notes a denial.
@@ -51,11 +74,14 @@ impl Shared {
     ) {
         let minute = decision.evaluate_time.as_micros() / MINUTE * MINUTE;
         let key = (customer.clone(), feature.clone(), decision.reason, minute);
-        let mut waiting = self.denials.0.lock();
-        if waiting.len() >= WAITING_MAX && !waiting.contains_key(&key) {
+        let mut log = self.denials.0.lock();
+        let is_new = !log.waiting.contains_key(&key);
+        if is_new && (log.waiting.len() >= WAITING_MAX || log.is_one_unknown_too_many(&key)) {
+            drop(log);
             self.gauges.denials_dropped.increment(1);
             return;
         }
+        let waiting = &mut log.waiting;
         let sample = DenialSample {
             subaccount: subaccount.cloned(),
             quantity,
@@ -71,7 +97,7 @@ impl Shared {
 
     /// Writes the denials that wait. They are a log: what a crash takes of it is at most what came since.
     pub(super) async fn flush_denials(&self) {
-        let waiting = std::mem::take(&mut *self.denials.0.lock());
+        let waiting = std::mem::take(&mut self.denials.0.lock().waiting);
         if waiting.is_empty() {
             return;
         }
@@ -84,7 +110,7 @@ impl Shared {
 
     /// Takes back denials that could not be written, as far as there is room beside those that came since.
     fn keep_denials(&self, unwritten: Waiting) {
-        let mut waiting = self.denials.0.lock();
+        let waiting = &mut self.denials.0.lock().waiting;
         for (key, (count, sample)) in unwritten {
             if let Some(entry) = waiting.get_mut(&key) {
                 entry.0 += count;

@@ -18,7 +18,6 @@ use crate::domain::account::{Account, Effects};
 use crate::domain::catalog::{EntitlementSpec, FeatureKind, GrantFault, Grantee};
 use crate::domain::customer::{OVERRIDES_MAX, Override};
 use crate::domain::id::{CustomerId, FeatureId, RequestId, SubaccountId};
-use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::storage::{Changes, Fold, FoldResult, Page};
 
@@ -263,7 +262,7 @@ fn forget_amounts(account: &mut Account, feature: &FeatureId, effects: &mut Effe
     }
     account
         .adjustments
-        .retain(|change| change.amount.is_some() || change.baseline != Milli::ZERO);
+        .retain(|change| change.amount.is_some() || change.since.is_some());
 }
 
 impl Mutation for Set {

@@ -14,6 +14,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::{DIMENSIONS_MAX, InvalidEventTime, UsageEvent, check_event_time};
 use crate::storage::{EventFlags, EventKind, EventRow};
 
+/// Bytes of labels that an event of ordinary size may have.
+const LABEL_BYTES: usize = 512;
+
 /// Events that passed what can be checked without a lock, ready to be submitted.
 pub struct Prepared {
     /// Outcome or place of each event, by position.
@@ -27,7 +30,9 @@ pub struct Prepared {
     pub(super) probed: Vec<(EventRow, Result<Arc<Meter>, Error>)>,
     /// Positions of events for which their customer was created.
     pub(super) created: Vec<usize>,
-    /// Their room among the events that wait.
+    /// How much room they take among the events that wait: one of ordinary size takes 1.
+    pub(super) size: usize,
+    /// That room.
     pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
@@ -67,10 +72,12 @@ impl Engine {
             plain_meters: Vec::with_capacity(events.len()),
             probed: Vec::new(),
             created: Vec::new(),
+            size: 0,
             room: None,
         };
         let mut probed_cells = Vec::new();
         for event in events {
+            prepared.size += size(&event);
             let (weighted, meter) = match weigh(&event, &catalog, now) {
                 Ok((weighted, meter)) => (weighted, Ok(meter)),
                 Err(error) => {
@@ -146,6 +153,13 @@ impl Engine {
     }
 }
 
+/// Returns how much room an event takes: 1, and another for each [`LABEL_BYTES`] of its labels.
+fn size(event: &UsageEvent) -> usize {
+    let labels = event.dimensions.iter().chain(&event.metadata);
+    let bytes: usize = labels.map(|(key, value)| key.len() + value.len()).sum();
+    1 + bytes / LABEL_BYTES
+}
+
 /// Whether what is wrong with an event may have been right when it was sent first: time passed, or the catalog changed.
 fn may_pass(error: &Error) -> bool {
     match error {
@@ -165,7 +179,7 @@ impl Engine {
     /// When the store cannot be asked for a customer.
     pub async fn prepare_patiently(&self, events: Vec<UsageEvent>) -> Result<Prepared, Error> {
         let mut prepared = self.prepare(events).await?;
-        let wanted = u32::try_from(prepared.len()).unwrap_or(u32::MAX);
+        let wanted = u32::try_from(prepared.size).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.shared.events).acquire_many_owned(wanted);
         prepared.room = Some(room.await.map_err(|_| Error::Draining)?);
         Ok(prepared)

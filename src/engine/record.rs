@@ -49,7 +49,7 @@ impl Engine {
     pub async fn record(&self, mut prepared: Prepared) -> Result<Vec<RecordOutcome>, Error> {
         let room = match prepared.room.take() {
             Some(room) => room,
-            None => self.room(prepared.len())?,
+            None => self.room(prepared.size)?,
         };
         let Prepared {
             slots,
@@ -58,6 +58,7 @@ impl Engine {
             plain_meters,
             probed,
             created,
+            size,
             room: _,
         } = prepared;
         let mut answer = RecordAnswer::default();
@@ -67,6 +68,7 @@ impl Engine {
                 plain_meters,
                 cells,
                 probed,
+                size,
                 _room: Some(room),
             });
             answer = self.record_all(events).await?;
@@ -184,7 +186,9 @@ struct Events {
     /// Cells of the plain events, then of the others.
     cells: Vec<Arc<Cell>>,
     probed: Vec<(EventRow, Result<Arc<Meter>, Error>)>,
-    /// Their room among the events that wait.
+    /// How much room they take among the events that wait.
+    size: usize,
+    /// That room.
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -199,6 +203,7 @@ impl Events {
             plain_meters: self.plain_meters[plain].to_vec(),
             cells,
             probed: self.probed[probed].to_vec(),
+            size: self.size,
             _room: None,
         }
     }
@@ -232,7 +237,7 @@ impl Mutation for Record {
     }
 
     fn weight(&self) -> usize {
-        256 * (self.0.plain.len() + self.0.probed.len())
+        256 * self.0.size
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<RecordAnswer>, Error> {

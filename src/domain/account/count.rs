@@ -37,6 +37,7 @@ impl Account {
         now: Timestamp,
         effects: &mut Effects,
     ) -> Result<(), Overflow> {
+        self.count_before_changes(usage, effects)?;
         let Self {
             rights,
             counters,
@@ -62,6 +63,25 @@ impl Account {
             }
             None => Ok(()),
         }
+    }
+
+    /// Counts usage of the time before a change of plan as such, where the new plan began anew.
+    fn count_before_changes(
+        &mut self,
+        usage: &Counted<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Overflow> {
+        for change in &mut self.adjustments {
+            let is_before = change
+                .since
+                .is_some_and(|since| (change.start..since).contains(&usage.at));
+            let spec = &change.spec;
+            if is_before && spec.meter == *usage.meter && spec.filter.accepts(usage.dimensions) {
+                change.baseline = change.baseline.plus(usage.weighted)?;
+                effects.adjustments = true;
+            }
+        }
+        Ok(())
     }
 
     /// Checks that no counter in memory would overflow, so that counting is all or nothing.

@@ -106,12 +106,16 @@ impl Account {
             feature: feature.clone(),
             spec: std::sync::Arc::clone(&self.rights.tracked[slot]),
             start: range.start,
+            since: None,
             baseline: Milli::ZERO,
             amount: None,
         };
         match on_change {
             OnChange::Carry => return None,
-            OnChange::Reset => change.baseline = *used,
+            OnChange::Reset => {
+                change.since = Some(now);
+                change.baseline = *used;
+            }
             OnChange::Prorate => {
                 let before = before.filter(|_| spec.window != Window::Lifetime)?;
                 // An earlier change in this window has its part of the amount already.
@@ -121,12 +125,14 @@ impl Account {
                         && earlier.start == range.start
                 });
                 let held = earlier.and_then(|earlier| earlier.amount).unwrap_or(before);
-                change.baseline = earlier.map_or(Milli::ZERO, |earlier| earlier.baseline);
+                if let Some(earlier) = earlier {
+                    (change.since, change.baseline) = (earlier.since, earlier.baseline);
+                }
                 change.amount = Some(shared_out(held, before, amount, *range, now));
             }
         }
-        (change.baseline != Milli::ZERO || change.amount.is_some_and(|own| own != amount))
-            .then_some(change)
+        let is_other = change.amount.is_some_and(|own| own != amount);
+        (change.since.is_some() || is_other).then_some(change)
     }
 
     /// Whether an override decides about a feature of the customer at `now`.

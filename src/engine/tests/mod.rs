@@ -10,6 +10,7 @@ mod first_use;
 mod overrides;
 mod plans;
 mod rebuilds;
+mod repeats;
 mod reports;
 mod setting;
 mod settling;

@@ -1,9 +1,10 @@
 use super::setting::{CATALOG, Setting, customer, feature, plan, start, stored_catalog};
 use crate::domain::catalog::{EntitlementSpec, Interval, MeteredSpec};
+use crate::domain::id::EventId;
 use crate::domain::subscription::SubscriptionStatus;
 use crate::domain::time::Span;
 use crate::domain::window::Window;
-use crate::engine::{OverrideCall, PlanCall};
+use crate::engine::{OverrideCall, PlanCall, VoidAsk, VoidStatus, VoidWhat};
 
 fn at_start(id: &str) -> PlanCall {
     PlanCall {
@@ -226,5 +227,36 @@ async fn another_interval_moves_only_billing_periods() {
     setting.counters_are_right().await;
     setting.pass(40, 0);
     setting.used(4).await;
+    setting.counters_are_right().await;
+}
+
+#[tokio::test]
+async fn what_was_used_before_a_new_beginning_stays_before_it() {
+    let setting = Setting::new().await;
+    setting.assign(at_start("free")).await.unwrap();
+    setting.pass(2, 0);
+    setting.used(80).await;
+    setting.pass(1, 0);
+    setting.assign(plan("reset")).await.unwrap();
+    setting.used(70).await;
+    // Late usage of the time before, and usage of it that is taken back, change nothing of what counts since.
+    setting.used_ago(9, Span::from_hours(30), None).await;
+    assert_eq!(setting.month().await, (Some(500), 70));
+    let id = EventId::new("fresh-3").unwrap();
+    let ask = VoidAsk {
+        customer: customer("acme"),
+        what: VoidWhat::Ids(vec![id]),
+        reason: Box::default(),
+        dry_run: false,
+    };
+    let voided = setting
+        .engine
+        .void("t", setting.fresh(), ask)
+        .await
+        .unwrap();
+    assert_eq!(voided.results[0].status, VoidStatus::Voided, "{voided:?}");
+    assert_eq!(setting.month().await, (Some(500), 70));
+    setting.used(5).await;
+    assert_eq!(setting.month().await, (Some(500), 75));
     setting.counters_are_right().await;
 }

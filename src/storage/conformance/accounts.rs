@@ -92,6 +92,7 @@ fn adjustment(of: &str, baseline: i64, amount: Option<Milli>) -> Adjustment {
         feature: feature(of),
         spec: spec("hour"),
         start: START,
+        since: None,
         baseline: Milli(baseline),
         amount,
     }

@@ -128,6 +128,7 @@ pub async fn a_broken_constraint_leaves_nothing_behind(store: &dyn Store) {
                 feature,
                 spec: Arc::clone(&hour),
                 start: START,
+                since: None,
                 baseline: Milli(1),
                 amount: None,
             }],

@@ -252,6 +252,7 @@ impl Maker<'_> {
             feature: feature(),
             start: hour.window.range(anchor(), self.now).start,
             spec: hour,
+            since: None,
             baseline: Milli(baseline),
             amount: None,
         };
