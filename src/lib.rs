@@ -1,4 +1,4 @@
-//! bursar decides who may use what, counts what they used, and gets it paid.
+//! bursar decides who may use what and counts what they used, exactly.
 
 pub mod clock;
 pub mod domain;

@@ -166,6 +166,28 @@ struct Consume {
     shared: Arc<Shared>,
 }
 
+impl Consume {
+    /// Returns the decision for a repeat: it was allowed, and these are the numbers now.
+    fn as_it_stands(&self, step: &mut Step<'_, '_>) -> Result<Decision, Error> {
+        let now = step.now();
+        let seen = match &self.meter {
+            Ok(meter) => {
+                let mut ask = look(&self.row.event, &self.feature, meter, self.verbose);
+                (ask.quantity, ask.min_quantity) = (0, 0);
+                step.with(&self.cells[0], |account, _| account.check(&ask, now))?
+            }
+            Err(_) => Decision::allowed(now),
+        };
+        let mut decision = if seen.allowed {
+            seen
+        } else {
+            Decision::allowed(now)
+        };
+        decision.granted = self.row.event.quantity;
+        Ok(decision)
+    }
+}
+
 impl Mutation for Consume {
     const METHOD: &'static str = "Consume";
     type Answer = Consumed;
@@ -183,8 +205,7 @@ impl Mutation for Consume {
         let cell = &self.cells[0];
         if let Some(stored) = step.event(0, &EventKey::of(&self.row)) {
             let outcome = record::repeated(&stored, &self.row).map(RecordOutcome::Duplicate)?;
-            let mut decision = Decision::allowed(now);
-            decision.granted = self.row.event.quantity;
+            let decision = self.as_it_stands(step)?;
             return Ok(Applied::Done(Consumed {
                 decision,
                 outcome: Some(outcome),

@@ -70,7 +70,7 @@ pub enum Error {
         wanted: &'static str,
     },
     /// A catalog has faults; all of them.
-    #[error("the catalog has {} faults", .0.len())]
+    #[error("the catalog is not right, faults: {}", .0.len())]
     CatalogInvalid(Vec<CatalogFault>),
     /// The catalog is at another version than the caller expects.
     #[error("the catalog is at version {actual}, not {expected}")]

@@ -320,7 +320,8 @@ fn count(
     let now = step.now();
     let counted = step.with(cell, |account, effects| {
         if account.customer.delete_time.is_some() {
-            return Ok(Err(Error::not_found(Thing::Customer, &cell.id)));
+            let id = cell.id.to_string();
+            return Ok(Err(Error::CustomerDeleted { id }));
         }
         if let Some(sub) = &row.event.subaccount_id
             && account.live_subaccount(sub).is_none()

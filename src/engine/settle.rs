@@ -67,8 +67,8 @@ impl Engine {
         let cell = self.customer(&customer).await?;
         let content = (&customer, &id, &events);
         let weigh = |(index, event): (usize, &UsageEvent)| {
-            let weighed = prepare::weigh(event, &catalog, now);
-            let (weighted, meter) = weighed.map_err(|error| at(error, index))?;
+            let checked = prepare::weigh(event, &catalog, now);
+            let (weighted, meter) = checked.map_err(|error| at(error, index))?;
             Ok((prepare::row(event.clone(), &cell, weighted, now), meter))
         };
         let rows = events.iter().enumerate().map(weigh).collect();

@@ -248,7 +248,7 @@ pub(super) fn count(field: &str, actual: usize, least: usize, most: usize) -> Re
         return Err(invalid(field, Rule::TooLong(most)));
     }
     if actual < least {
-        let rule = format!("must be at least {least} elements");
+        let rule = format!("must have {least} or more elements");
         return Err(Error::invalid(field, rule));
     }
     Ok(())
