@@ -11,10 +11,8 @@ use crate::domain::quantity::Milli;
 use crate::domain::rollup::COMBINATIONS_MAX;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::TimeRange;
+use crate::storage::columns::OVERFLOW;
 use crate::storage::{CustomerNo, EventKind, RollupShift, StoreError};
-
-/// What stands for the dimensions of the row that takes combinations beyond the cap.
-pub(super) const OVERFLOW: &str = "*";
 
 const ADD: &str = "UPDATE rollups SET count = count + ?6, sum = sum + ?7,
     max = CASE WHEN ?8 IS NULL OR max >= ?8 THEN max ELSE ?8 END,
