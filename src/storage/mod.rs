@@ -10,6 +10,7 @@ mod columns;
 pub(crate) mod conformance;
 mod dues;
 pub mod memory;
+pub mod postgres;
 mod query;
 mod rows;
 pub mod sqlite;
