@@ -5,13 +5,17 @@
 //! transaction. Every promise written here is a test in `conformance`.
 
 mod batch;
+mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod dues;
 pub mod memory;
+pub mod postgres;
 mod query;
 mod rows;
 pub mod sqlite;
 mod summary;
+mod sums;
 
 use async_trait::async_trait;
 

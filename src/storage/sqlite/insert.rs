@@ -7,10 +7,11 @@ use rusqlite::{CachedStatement, Connection};
 
 use super::columns::{IdColumn, corrupt, kind_column, labels_column};
 use super::names::{Numbers, Reading};
-use super::scan::{Lookup, STATED};
+use super::scan::Lookup;
 use super::segments::Noted;
 use crate::domain::id::{MeterId, ReservationId, SubaccountId};
 use crate::failpoint;
+use crate::storage::columns::STATED;
 use crate::storage::{CustomerNo, Duplicate, EventRow, StoreError};
 
 const INSERT: &str =

@@ -6,11 +6,11 @@ use rusqlite::OptionalExtension;
 
 use super::columns::part_column;
 use super::names::Reading;
-use super::rollups::OVERFLOW;
 use super::scan::{Seen, visit};
 use crate::domain::quantity::Milli;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::TimeRange;
+use crate::storage::columns::OVERFLOW;
 use crate::storage::{CustomerNo, EventKind, RollupShift, StoreError};
 
 /// Names a row within its hour: meter, subaccount, dimensions.

@@ -8,10 +8,8 @@ use super::columns::{labels_column, part_column};
 use super::names::{Numbers, Reading};
 use super::recounts::Recounts;
 use crate::domain::rollup::COMBINATIONS_MAX;
+use crate::storage::columns::OVERFLOW;
 use crate::storage::{CustomerNo, RollupShift, StoreError};
-
-/// What stands for the dimensions of the row that takes combinations beyond the cap.
-pub(super) const OVERFLOW: &str = "*";
 
 const ADD: &str = "UPDATE rollups SET count = count + ?6, sum = sum + ?7,
     max = CASE WHEN ?8 IS NULL OR max >= ?8 THEN max ELSE ?8 END,

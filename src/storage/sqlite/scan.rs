@@ -13,6 +13,7 @@ use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Labels, UsageEvent};
 use crate::domain::window::TimeRange;
+use crate::storage::columns::STATED;
 use crate::storage::{CustomerNo, EventFlags, EventKind, EventRow, StoreError, StoredEvent};
 
 /// Reads one event by its key; [`Seen`] knows the columns by position.
@@ -22,9 +23,6 @@ const BY_KEY: &str =
     kind = 0 AND EXISTS (SELECT 1 FROM events v
         WHERE v.event_id = e.event_id AND v.customer_no = e.customer_no AND v.kind = 1)
     FROM events e WHERE event_id = ?1 AND customer_no = ?2 AND kind = ?3";
-
-/// Bit of the column `flags`: the sender stated the event time.
-pub(super) const STATED: i64 = 4;
 
 /// An event under the cursor: what folds need is cheap, the rest is decoded on demand.
 pub(super) struct Seen<'r, 's> {

@@ -2,7 +2,6 @@
 
 use super::columns::{read_labels, read_time};
 use super::names::Reading;
-use super::rollups::OVERFLOW;
 use super::scan::visit;
 use crate::domain::catalog::Filter;
 use crate::domain::id::SubaccountId;
@@ -10,6 +9,7 @@ use crate::domain::quantity::Milli;
 use crate::domain::rollup::Rollup;
 use crate::domain::time::Timestamp;
 use crate::domain::window::TimeRange;
+use crate::storage::columns::OVERFLOW;
 use crate::storage::summary::{Piece, Summary, pieces};
 use crate::storage::{CustomerNo, EventKind, StoreError, UsageQuery, UsageRow};
 

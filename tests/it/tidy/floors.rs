@@ -32,6 +32,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tonic", &["grpc", "server", "cli"]),
     ("prost", &["grpc", "server", "cli"]),
     ("rusqlite", &["storage/sqlite"]),
+    ("sqlx", &["storage/postgres"]),
     ("axum", &["http"]),
     ("governor", &["engine", "grpc"]),
 ];
@@ -201,6 +202,7 @@ fn findings(path: &str, text: &str) -> usize {
         "tonic_types",
         "tokio",
         "rusqlite",
+        "sqlx",
         "serde",
         "toml",
         "axum",
@@ -286,6 +288,11 @@ fn a_library_in_the_wrong_place_is_found() {
     assert_eq!(findings("src/storage/memory.rs", "use ::rusqlite as r;"), 1);
     assert_eq!(
         findings("src/storage/sqlite/read.rs", "use rusqlite::Row;"),
+        0
+    );
+    assert_eq!(findings("src/storage/sqlite/read.rs", "use sqlx::Row;"), 1);
+    assert_eq!(
+        findings("src/storage/postgres/scan.rs", "use sqlx::Row;"),
         0
     );
     assert_eq!(

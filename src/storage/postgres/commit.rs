@@ -1,0 +1,332 @@
+//! One batch: one transaction, one decision.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_pcg::Pcg64;
+use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::time::timeout;
+
+use super::customers::Locked;
+use super::error::{is_lost_partition, is_passing, of_commit};
+use super::insert::{self, Inserted};
+use super::marks::{self, Link};
+use super::open::duration;
+use super::scan::{self, Key};
+use super::{Shared, account, changes, columns, counters, find, rollups};
+use crate::domain::id::CustomerId;
+use crate::domain::time::Timestamp;
+use crate::failpoint;
+use crate::storage::{
+    Batch, BatchMark, Changes, Committed, CustomerNo, Decide, EventKey, EventRow, Fold, Found,
+    RequestKey, StoreError,
+};
+
+/// How often a batch is tried that came to nothing before it was decided.
+const TRIES: u32 = 5;
+/// The longest pause before the second try; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a batch asks for, kept until it is decided: until then it can be tried again.
+struct Asked {
+    mark: BatchMark,
+    now: Timestamp,
+    plain: Vec<Arc<Vec<EventRow>>>,
+    probe_events: Vec<EventKey>,
+    probe_requests: Vec<RequestKey>,
+    load: Vec<CustomerId>,
+    folds: Vec<Fold>,
+}
+
+/// Why a try came to nothing.
+enum Failure {
+    Database(sqlx::Error),
+    Other(StoreError),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Database(error) => error.into(),
+            Failure::Other(error) => error,
+        }
+    }
+}
+
+/// What a batch stored, before it is committed.
+struct Filled<'a> {
+    created: Vec<(CustomerId, CustomerNo)>,
+    inserted: Inserted<'a>,
+    decided: Vec<EventRow>,
+}
+
+/// Decides and writes a batch.
+pub(super) async fn commit(shared: &Shared, batch: Batch) -> Result<Committed, StoreError> {
+    let asked = Asked {
+        mark: batch.mark,
+        now: batch.now,
+        plain: batch.plain,
+        probe_events: batch.probe_events,
+        probe_requests: batch.probe_requests,
+        load: batch.load,
+        folds: batch.folds,
+    };
+    let mut decide = Some(batch.decide);
+    // Writers that got into each other's way must not meet again at the same instant.
+    let seed = asked.mark.epoch.wrapping_mul(1_000_003) ^ asked.mark.number;
+    let mut random = Pcg64::seed_from_u64(seed.cast_unsigned());
+    let mut tries = 1;
+    loop {
+        let failure = match once(shared, &asked, &mut decide).await {
+            Ok(committed) => return Ok(committed),
+            Err(failure) => failure,
+        };
+        match failure {
+            Failure::Database(error) if is_passing(&error) && decide.is_some() && tries < TRIES => {
+                tracing::debug!(%error, tries, "a batch is tried again");
+                if is_lost_partition(&error) {
+                    shared.days.forget();
+                }
+                let pause = PAUSE * 2_u32.pow(tries - 1);
+                tokio::time::sleep(pause.mul_f64(random.random())).await;
+                tries += 1;
+            }
+            failure => {
+                if let Failure::Database(error) = &failure
+                    && is_lost_partition(error)
+                {
+                    shared.days.forget();
+                }
+                return Err(failure.into());
+            }
+        }
+    }
+}
+
+async fn once(
+    shared: &Shared,
+    asked: &Asked,
+    decide: &mut Option<Decide>,
+) -> Result<Committed, Failure> {
+    let limit = duration(shared.options.answer_timeout);
+    let late = |_| StoreError::Unavailable("the database did not answer in time".to_owned());
+    let plain = asked.plain.iter().flat_map(|rows| rows.iter());
+    let days = shared
+        .days
+        .make(&shared.readers, plain.map(columns::day_of));
+    timeout(limit, days).await.map_err(late)??;
+    let mut transaction = timeout(limit, shared.writers.begin())
+        .await
+        .map_err(late)??;
+    let filling = fill(shared, &mut transaction, asked, decide);
+    let Some(filled) = timeout(limit, filling).await.map_err(late)?? else {
+        return Ok(Committed {
+            created: Vec::new(),
+            repeated: true,
+        });
+    };
+    end(shared, transaction, asked, &filled).await?;
+    for (id, no) in &filled.created {
+        shared.names.learn(*no, id);
+    }
+    Ok(Committed {
+        created: filled.created,
+        repeated: false,
+    })
+}
+
+/// Links the batch to the one before it and commits. One batch of a process does so at a time.
+async fn end(
+    shared: &Shared,
+    mut transaction: Transaction<'static, Postgres>,
+    asked: &Asked,
+    filled: &Filled<'_>,
+) -> Result<(), Failure> {
+    let limit = duration(shared.options.answer_timeout);
+    let mut stored: Vec<&EventRow> = filled.inserted.rows().collect();
+    stored.extend(&filled.decided);
+    let mut newest = shared.chain.lock().await;
+    let marked = (asked.mark, asked.now);
+    let linking = marks::link(&mut transaction, newest.as_ref(), marked, &stored);
+    let linked: Result<Link, StoreError> = timeout(limit, linking)
+        .await
+        .map_err(|_| StoreError::Unavailable("the database did not answer in time".to_owned()))?;
+    let link = linked?;
+    failpoint::hit("commit.rows_written");
+    failpoint::hit("commit.before_commit");
+    // Until the outcome is known, nothing is known of the chain.
+    *newest = None;
+    match timeout(limit, transaction.commit()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(of_commit(error).into()),
+        Err(_) => {
+            let text = "the database did not answer a COMMIT in time".to_owned();
+            return Err(StoreError::Unknown(text).into());
+        }
+    }
+    failpoint::hit("commit.after_commit");
+    *newest = Some(link);
+    shared.names.committed(asked.mark.number);
+    shared.days.noted(stored.into_iter());
+    Ok(())
+}
+
+/// Finds out, decides and writes; `None`: the batch is already stored.
+async fn fill<'a>(
+    shared: &Shared,
+    conn: &mut PgConnection,
+    asked: &'a Asked,
+    decide: &mut Option<Decide>,
+) -> Result<Option<Filled<'a>>, Failure> {
+    if !marks::mark(conn, asked.mark, asked.now).await? {
+        return Ok(None);
+    }
+    failpoint::hit("commit.begun");
+    let mut locked = Locked::default();
+    let mut customers = named(shared, conn, asked).await?;
+    let plain = || asked.plain.iter().flat_map(|rows| rows.iter());
+    let of_events = plain().map(|row| &row.event.customer_id);
+    let of_numbers = customers.values();
+    locked
+        .lock(conn, of_events.chain(of_numbers).chain(&asked.load))
+        .await?;
+    check_events(&locked, plain())?;
+    let mut inserted = insert::insert_plain(conn, &asked.plain).await?;
+    failpoint::hit("commit.events_inserted");
+    let duplicates = inserted.duplicates(conn).await?;
+    let found = Found {
+        plain: &asked.plain,
+        duplicates,
+        events: probed(conn, &customers, &asked.probe_events).await?,
+        requests: find::answers(conn, asked.probe_requests.clone()).await?,
+        accounts: account::read(conn, &shared.names, &asked.load, asked.now).await?,
+        folds: find::folds(conn, &customers, &asked.folds).await?,
+    };
+    let Some(decide) = decide.take() else {
+        let text = "a batch was decided twice".to_owned();
+        return Err(StoreError::Constraint(text).into());
+    };
+    // A decision that panics must not take the caller with it.
+    let mut changes = catch_unwind(AssertUnwindSafe(|| decide(&found)))
+        .map_err(|_| StoreError::Constraint("the decision panicked".to_owned()))?;
+    drop(found);
+    if let Some(why) = changes.abort.take() {
+        return Err(StoreError::Constraint(why).into());
+    }
+    failpoint::hit("commit.decided");
+
+    let numbers = changes.rollups.iter().map(|shift| shift.customer);
+    customers = shared.names.customers(conn, numbers).await?;
+    let by_id = changes::named(&changes);
+    locked.lock(conn, by_id.chain(customers.values())).await?;
+    inserted.take_out(conn, &changes.refused).await?;
+    let created = write(shared, conn, asked.now, &changes, &mut locked, &customers).await?;
+    let stored = inserted.rows().chain(&changes.events);
+    shared.days.note(conn, asked.now, stored).await?;
+    Ok(Some(Filled {
+        created,
+        inserted,
+        decided: changes.events,
+    }))
+}
+
+/// Writes what was decided.
+async fn write(
+    shared: &Shared,
+    conn: &mut PgConnection,
+    now: Timestamp,
+    changes: &Changes,
+    locked: &mut Locked,
+    customers: &BTreeMap<CustomerNo, CustomerId>,
+) -> Result<Vec<(CustomerId, CustomerNo)>, StoreError> {
+    let created = locked.write(conn, &changes.customers).await?;
+    locked.check(changes::named(changes))?;
+    check_events(locked, changes.events.iter())?;
+    let needed = changes.events.iter().map(columns::day_of);
+    // On a connection of its own: this transaction holds no lock that it would wait for.
+    shared.days.make(&shared.readers, needed).await?;
+    insert::insert_decided(conn, &changes.events).await?;
+    changes::write(conn, now, changes).await?;
+    counters::clear(conn, &changes.cleared).await?;
+    counters::write(conn, &changes.counters, &changes.shifts).await?;
+    rollups::write(conn, customers, &changes.rollups).await?;
+    Ok(created)
+}
+
+/// Returns the customers that a batch names by number.
+async fn named(
+    shared: &Shared,
+    conn: &mut PgConnection,
+    asked: &Asked,
+) -> Result<BTreeMap<CustomerNo, CustomerId>, StoreError> {
+    let probed = asked.probe_events.iter().map(|key| key.customer);
+    let folded = asked.folds.iter().map(|fold| fold.customer);
+    shared.names.customers(conn, probed.chain(folded)).await
+}
+
+/// Refuses events whose customer is not stored, or not under their number.
+fn check_events<'a>(
+    locked: &Locked,
+    rows: impl Iterator<Item = &'a EventRow>,
+) -> Result<(), StoreError> {
+    // Events mostly come in runs of one customer.
+    let mut last = None;
+    for row in rows {
+        let named = Some((row.customer, &row.event.customer_id));
+        if named == last {
+            continue;
+        }
+        if locked.no(&row.event.customer_id) != Some(row.customer) {
+            return Err(StoreError::Constraint(
+                "an event names a customer number that was never given".to_owned(),
+            ));
+        }
+        last = named;
+    }
+    Ok(())
+}
+
+/// Looks up the events that the decision depends on.
+async fn probed(
+    conn: &mut PgConnection,
+    customers: &BTreeMap<CustomerNo, CustomerId>,
+    keys: &[EventKey],
+) -> Result<Vec<Option<crate::storage::StoredEvent>>, StoreError> {
+    let mut asked = Vec::with_capacity(keys.len());
+    let mut places = Vec::with_capacity(keys.len());
+    for (place, key) in keys.iter().enumerate() {
+        if let Some(customer) = customers.get(&key.customer) {
+            let event = &key.event;
+            let kind = key.kind;
+            asked.push((
+                Key {
+                    event,
+                    customer,
+                    kind,
+                },
+                key.customer,
+            ));
+            places.push(place);
+        }
+    }
+    let mut all = vec![None; keys.len()];
+    for (place, found) in places.into_iter().zip(scan::find(conn, &asked).await?) {
+        all[place] = found;
+    }
+    Ok(all)
+}

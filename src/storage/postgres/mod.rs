@@ -1,0 +1,291 @@
+//! The store in PostgreSQL: any number of processes work on one database at a time.
+//!
+//! A commit is acknowledged after PostgreSQL's COMMIT returned, with its flushes read back as on when the database was
+//! opened. Transactions are READ COMMITTED: what a decision depends on belongs to customers, and the rows of those are
+//! locked before anything of them is read. Nothing here decides.
+
+mod account;
+mod audit;
+mod changes;
+#[cfg(test)]
+mod cluster;
+mod columns;
+mod commit;
+mod counters;
+mod customers;
+mod days;
+mod dropped;
+mod error;
+mod event_list;
+mod find;
+mod insert;
+mod lists;
+mod marks;
+mod migrate;
+mod names;
+mod open;
+mod rollups;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod trim;
+mod usage;
+
+use std::fmt;
+use std::future::Future;
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use self::days::Days;
+use self::marks::Link;
+use self::names::Names;
+use self::trim::{Slice, TrimCursor};
+use super::{
+    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
+    DenialQuery, EventQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent,
+    UsageQuery, UsageRow,
+};
+use crate::domain::catalog::CatalogVersion;
+use crate::domain::customer::{Allocation, Customer};
+use crate::domain::id::CustomerId;
+use crate::domain::reservation::Reservation;
+use crate::domain::subscription::Subscription;
+use crate::domain::time::{Span, Timestamp};
+
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What the connections are called in the server's own lists.
+    pub application_name: String,
+    /// Connections that write at the same time; at least 1.
+    pub writers: u32,
+    /// Connections that read at the same time; at least 1.
+    pub readers: u32,
+    /// How long the server works on one statement.
+    pub statement_timeout: Span,
+    /// How long the server waits for a lock.
+    pub lock_timeout: Span,
+    /// How long the server keeps a transaction in which nothing happens, and so its locks.
+    pub idle_timeout: Span,
+    /// How long this process waits for the server, which may be cut off: for one read, and for each half of a commit.
+    pub answer_timeout: Span,
+    /// Whether to run although what is acknowledged may be lost in a power cut.
+    pub allow_weak_durability: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            application_name: String::from("bursar"),
+            writers: 4,
+            readers: 4,
+            statement_timeout: Span::from_secs(15),
+            lock_timeout: Span::from_secs(5),
+            idle_timeout: Span::from_secs(15),
+            answer_timeout: Span::from_secs(30),
+            allow_weak_durability: false,
+        }
+    }
+}
+
+/// What the start of this process means to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The number of this start; rises with each, of any process.
+    pub epoch: i64,
+    /// Names this life of the database; a restored backup is to get another.
+    pub incarnation: String,
+}
+
+/// Everything bursar remembers, in a PostgreSQL database.
+pub struct PostgresStore {
+    shared: Shared,
+    trimming: Mutex<TrimCursor>,
+}
+
+/// What all calls use.
+struct Shared {
+    options: Options,
+    writers: PgPool,
+    /// Apart from the writers, so that whoever holds one of those and needs another connection gets it.
+    readers: PgPool,
+    names: Names,
+    days: Days,
+    /// The newest batch of this process; `None`: it is to be read again.
+    chain: Mutex<Option<Link>>,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Opens a database by its address (`postgres://user@host/name`) and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When it cannot be reached, its settings would not keep what is acknowledged, or it was written by a newer
+    /// version that this one cannot work beside.
+    pub async fn open(url: &str, options: Options) -> Result<(Self, Opened), StoreError> {
+        let connecting = open::connecting(url, &options)?;
+        let opened = timeout(
+            open::duration(Span::from_minutes(10)),
+            open::begin(&connecting, &options),
+        )
+        .await
+        .map_err(late)??;
+        let store = Self {
+            shared: Shared {
+                writers: open::pool(&connecting, &options, options.writers, false),
+                readers: open::pool(&connecting, &options, options.readers, true),
+                options,
+                names: Names::default(),
+                days: Days::default(),
+                chain: Mutex::new(None),
+            },
+            trimming: Mutex::default(),
+        };
+        Ok((store, opened))
+    }
+
+    /// Waits for an answer, but not for ever.
+    async fn read<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        reading: F,
+    ) -> Result<T, StoreError> {
+        let limit = open::duration(self.shared.options.answer_timeout);
+        timeout(limit, reading).await.map_err(late)?
+    }
+
+    /// Begins to read several tables as they were at one instant.
+    async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+        Ok(self.shared.readers.begin_with(begin).await?)
+    }
+}
+
+fn late(_: tokio::time::error::Elapsed) -> StoreError {
+    StoreError::Unavailable("the database did not answer in time".to_owned())
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn now(&self) -> Result<Timestamp, StoreError> {
+        self.read(async {
+            let micros: i64 = sqlx::query_scalar(
+                "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8",
+            )
+            .fetch_one(&self.shared.readers)
+            .await?;
+            super::columns::read_time("clock", micros)
+        })
+        .await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        commit::commit(&self.shared, batch).await
+    }
+
+    async fn account(
+        &self,
+        customer: &CustomerId,
+        now: Timestamp,
+    ) -> Result<Option<AccountRows>, StoreError> {
+        self.read(async {
+            // What was committed by now is in the snapshot, and maybe more.
+            let newest = self.shared.names.newest();
+            let mut snapshot = self.snapshot().await?;
+            let asked = std::slice::from_ref(customer);
+            let found = account::read(&mut snapshot, &self.shared.names, asked, now).await?;
+            let found = found.into_iter().next().flatten();
+            Ok(found.map(|rows| AccountRows {
+                as_of: newest,
+                ..rows
+            }))
+        })
+        .await
+    }
+
+    async fn catalog(
+        &self,
+        version: Option<CatalogVersion>,
+    ) -> Result<Option<StoredCatalog>, StoreError> {
+        self.read(async { lists::catalog(&mut *self.reader().await?, version).await })
+            .await
+    }
+
+    async fn customers(
+        &self,
+        query: CustomerQuery,
+    ) -> Result<Page<(Customer, Option<Subscription>)>, StoreError> {
+        self.read(async { lists::customers(&mut *self.reader().await?, &query).await })
+            .await
+    }
+
+    async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
+        self.read(async { usage::read(&mut *self.snapshot().await?, &query).await })
+            .await
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StoreError> {
+        self.read(async { event_list::page(&mut *self.reader().await?, &query).await })
+            .await
+    }
+
+    async fn reservations(&self, query: ReservationQuery) -> Result<Page<Reservation>, StoreError> {
+        self.read(async { lists::reservations(&mut *self.reader().await?, &query).await })
+            .await
+    }
+
+    async fn allocations(&self, query: AllocationQuery) -> Result<Page<Allocation>, StoreError> {
+        self.read(async { lists::allocations(&mut *self.reader().await?, &query).await })
+            .await
+    }
+
+    async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {
+        self.read(async { lists::overdue(&mut *self.reader().await?, now, limit).await })
+            .await
+    }
+
+    async fn log_denials(&self, denials: Vec<Denial>) -> Result<(), StoreError> {
+        self.read(async {
+            let mut transaction = self.shared.writers.begin().await?;
+            changes::log_denials(&mut transaction, &denials).await?;
+            Ok(transaction.commit().await?)
+        })
+        .await
+    }
+
+    async fn denials(&self, query: DenialQuery) -> Result<Page<Denial>, StoreError> {
+        self.read(async { lists::denials(&mut *self.reader().await?, &query).await })
+            .await
+    }
+
+    async fn audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError> {
+        self.read(async {
+            let mut snapshot = self.snapshot().await?;
+            audit::page(&mut snapshot, &self.shared.names, &query).await
+        })
+        .await
+    }
+
+    async fn trim(&self, now: Timestamp, keep_events: Span) -> Result<bool, StoreError> {
+        let mut cursor = self.trimming.lock().await;
+        let slice = Slice::new(&self.shared, now, keep_events);
+        let more = self.read(slice.run(&mut cursor)).await;
+        if more.is_err() {
+            *cursor = TrimCursor::default();
+        }
+        more
+    }
+}
+
+impl PostgresStore {
+    async fn reader(&self) -> Result<impl std::ops::DerefMut<Target = PgConnection>, StoreError> {
+        Ok(self.shared.readers.acquire().await?)
+    }
+}

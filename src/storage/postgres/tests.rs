@@ -1,0 +1,280 @@
+//! What only the PostgreSQL store promises.
+
+mod several;
+
+use std::sync::Arc;
+
+use super::cluster::Database;
+use super::migrate::{self, MIGRATIONS, Migration};
+use super::{Options, PostgresStore};
+use crate::domain::time::{Span, Timestamp};
+use crate::storage::conformance::fixture::{
+    Draft, START, answer, between, counter, create, customer_id, day, event, events_of, meter,
+    minute, set, spec,
+};
+use crate::storage::conformance::{self, store_conformance};
+use crate::storage::{Changes, Store, StoreError, UsageQuery};
+
+/// Returns an empty store in a database of its own.
+pub async fn make() -> (PostgresStore, Database) {
+    let database = Database::migrated().await;
+    let store = open(&database).await;
+    (store, database)
+}
+
+async fn open(database: &Database) -> PostgresStore {
+    let opened = PostgresStore::open(&database.url(), Options::default()).await;
+    opened.unwrap().0
+}
+
+store_conformance!(postgres, crate::storage::postgres::tests::make);
+
+#[tokio::test]
+async fn many_random_histories_agree_with_the_reference() {
+    for seed in 2..=12 {
+        let (store, _database) = make().await;
+        conformance::model::same_as_model(&store, seed).await;
+    }
+}
+
+#[tokio::test]
+async fn weak_durability_is_refused_unless_allowed() {
+    let database = Database::migrated().await;
+    database.set("synchronous_commit", "off").await;
+    let mut options = Options::default();
+    let opened = PostgresStore::open(&database.url(), options.clone()).await;
+    let Err(StoreError::Unavailable(why)) = opened else {
+        panic!("synchronous_commit = off was taken");
+    };
+    assert!(why.contains("synchronous_commit=off"), "{why}");
+    options.allow_weak_durability = true;
+    PostgresStore::open(&database.url(), options).await.unwrap();
+}
+
+#[tokio::test]
+async fn migrations_run_once_however_many_open_at_the_same_time() {
+    let database = Database::empty().await;
+    let url = database.url();
+    let open = || PostgresStore::open(&url, Options::default());
+    let opened = tokio::join!(open(), open(), open(), open());
+    let opened = [opened.0, opened.1, opened.2, opened.3].map(|opened| opened.unwrap().1);
+    let mut epochs: Vec<i64> = opened.iter().map(|opened| opened.epoch).collect();
+    epochs.sort_unstable();
+    assert_eq!(epochs, [1, 2, 3, 4]);
+    assert_eq!(opened[0].incarnation.len(), 16);
+    let same = |one: &super::Opened| one.incarnation == opened[0].incarnation;
+    assert!(opened.iter().all(same));
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_only_when_it_breaks() {
+    let database = Database::migrated().await;
+    let run = async |breaking: bool, version: i64| {
+        let newer = Migration {
+            version,
+            name: "newer",
+            breaking,
+            text: "CREATE TABLE IF NOT EXISTS newer (one integer)",
+        };
+        let mut conn = database.connect().await;
+        migrate::run(&mut conn, &[newer]).await.unwrap();
+    };
+    run(false, 2).await;
+    open(&database).await;
+    run(true, 3).await;
+    let opened = PostgresStore::open(&database.url(), Options::default()).await;
+    let Err(StoreError::Corrupt { detail, .. }) = opened else {
+        panic!("a schema that breaks was taken");
+    };
+    assert!(detail.contains("has schema 3"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_migration_that_was_changed_is_refused() {
+    let database = Database::migrated().await;
+    let changed = Migration {
+        text: "-- nothing",
+        ..MIGRATIONS[0]
+    };
+    let mut conn = database.connect().await;
+    let refused = migrate::run(&mut conn, &[changed]).await;
+    assert!(
+        matches!(&refused, Err(StoreError::Corrupt { detail, .. }) if detail.contains("changed after it ran")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn every_unique_key_of_a_customers_table_holds_the_customer() {
+    let (store, database) = make().await;
+    let no = create(&store, "acme").await;
+    let rows = vec![event((no, "acme"), "e", 1, minute(1))];
+    Draft::new().plain(rows).run(&store).await;
+    let without: Vec<String> = sqlx::query_scalar(
+        "SELECT i.indexrelid::regclass::text FROM pg_index i
+         JOIN pg_class c ON c.oid = i.indrelid AND c.relnamespace = 'public'::regnamespace
+         JOIN pg_attribute owned ON owned.attrelid = c.oid AND owned.attname = 'customer_id'
+         WHERE i.indisunique AND NOT owned.attnum = ANY(i.indkey)",
+    )
+    .fetch_all(&mut database.connect().await)
+    .await
+    .unwrap();
+    assert!(without.is_empty(), "{without:?}");
+}
+
+#[tokio::test]
+async fn a_reopened_store_holds_everything() {
+    let (store, database) = make().await;
+    let no = create(&store, "acme").await;
+    let row = event((no, "acme"), "e-1", 7, minute(3)).with(&[("model", "large")]);
+    let changes = Changes {
+        counters: vec![set("acme", counter(&spec("day"), between(0, 1440), 7, 0))],
+        rollups: vec![row.rollup()],
+        answers: vec![answer("r-1", "granted")],
+        ..Changes::default()
+    };
+    let draft = Draft::new().plain(vec![row]).changes(changes);
+    let mark = draft.mark;
+    draft.run(&store).await;
+    let account = async |store: &PostgresStore| {
+        let found = store.account(&customer_id("acme"), START).await.unwrap();
+        found.unwrap()
+    };
+    let (mut before, events) = (account(&store).await, events_of(&store, "acme").await);
+    drop(store);
+
+    let store = open(&database).await;
+    // No batch of this process.
+    before.as_of = 0;
+    assert_eq!(
+        format!("{:?}", account(&store).await),
+        format!("{before:?}")
+    );
+    assert_eq!(events_of(&store, "acme").await, events);
+    let (again, seen) = Draft::new().marked(mark).commit(&store).await;
+    assert!(again.unwrap().repeated);
+    assert_eq!(seen.calls, 0);
+    let key = answer("r-1", "").key;
+    let (_, seen) = Draft::new().request(key).run(&store).await;
+    assert_eq!(&*seen.requests[0].as_ref().unwrap().answer, "granted");
+}
+
+#[tokio::test]
+async fn labels_that_are_too_long_for_an_index_come_back() {
+    let (store, _database) = make().await;
+    let no = create(&store, "acme").await;
+    let long = "x".repeat(5_000);
+    let row = |id: &str, user: &str| {
+        let labels = [("model", &*long), ("user", user)];
+        event((no, "acme"), id, 1, minute(1)).with(&labels)
+    };
+    let rows = vec![row("a", "1"), row("b", "2"), row("c", "2")];
+    let changes = Changes {
+        rollups: conformance::fixture::rollups_of(&rows),
+        ..Changes::default()
+    };
+    Draft::new().plain(rows).changes(changes).run(&store).await;
+    let query = UsageQuery {
+        customer: customer_id("acme"),
+        subaccount: None,
+        meter: Arc::new(meter()),
+        steps: vec![between(0, 60)],
+        group_by: vec![Box::from("user"), Box::from("model")],
+        filter: crate::domain::usage::Labels::new(),
+    };
+    let rows = store.usage(query).await.unwrap();
+    let counts: Vec<i64> = rows.iter().map(|row| row.rollup.count).collect();
+    assert_eq!(counts, [1, 2]);
+    assert_eq!(&*rows[0].group["model"], long);
+}
+
+#[tokio::test]
+async fn a_decision_that_panics_leaves_nothing_behind() {
+    let (store, _database) = make().await;
+    let no = create(&store, "acme").await;
+    let batch = crate::storage::Batch {
+        mark: Draft::new().mark,
+        now: START,
+        plain: vec![Arc::new(vec![event((no, "acme"), "e", 1, minute(1))])],
+        probe_events: Vec::new(),
+        probe_requests: Vec::new(),
+        load: Vec::new(),
+        folds: Vec::new(),
+        decide: Box::new(|_| panic!("the test's own")),
+    };
+    let outcome = store.commit(batch).await;
+    assert!(
+        matches!(outcome, Err(StoreError::Constraint(_))),
+        "{outcome:?}"
+    );
+    assert!(events_of(&store, "acme").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_database_that_may_only_be_read_is_full() {
+    let (store, database) = make().await;
+    database.set("default_transaction_read_only", "on").await;
+    let (outcome, seen) = Draft::new().commit(&store).await;
+    assert!(matches!(outcome, Err(StoreError::Full(_))), "{outcome:?}");
+    assert_eq!(seen.calls, 0);
+    assert!(store.catalog(None).await.unwrap().is_none());
+}
+
+/// Returns the days that have a partition.
+async fn days(database: &Database) -> Vec<i32> {
+    let mut conn = database.connect().await;
+    let noted: Vec<i32> = sqlx::query_scalar("SELECT day FROM event_days ORDER BY day")
+        .fetch_all(&mut conn)
+        .await
+        .unwrap();
+    let made: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass")
+            .fetch_one(&mut conn)
+            .await
+            .unwrap();
+    assert_eq!(usize::try_from(made).unwrap(), noted.len());
+    noted
+}
+
+async fn trim(store: &PostgresStore, now: Timestamp) {
+    while store.trim(now, Span::ZERO).await.unwrap() {}
+}
+
+#[tokio::test]
+async fn a_day_goes_when_nothing_of_it_must_be_kept() {
+    let (store, database) = make().await;
+    let other = open(&database).await;
+    let no = create(&store, "acme").await;
+    let row = |id: &str, at: i64| event((no, "acme"), id, 1, day(at));
+    let late = row("late", 0).received(day(2));
+    let rows = vec![row("a", 0), row("b", 1), late, row("c", 2)];
+    Draft::new().plain(rows).run(&store).await;
+    // It knows of the day, and then not that it went.
+    Draft::new().plain(vec![row("d", 0)]).run(&other).await;
+    let first = days(&database).await[0];
+    assert_eq!(days(&database).await, [first, first + 1, first + 2]);
+    trim(&store, day(38)).await;
+    assert_eq!(days(&database).await, [first + 2]);
+    assert_eq!(events_of(&store, "acme").await.len(), 2);
+    let keys: i64 = sqlx::query_scalar("SELECT count(*) FROM event_keys")
+        .fetch_one(&mut database.connect().await)
+        .await
+        .unwrap();
+    assert_eq!(keys, 2, "keys go with their events");
+    Draft::new().plain(vec![row("e", 0)]).run(&other).await;
+    assert_eq!(days(&database).await, [first, first + 2]);
+    assert_eq!(events_of(&store, "acme").await.len(), 3);
+}
+
+#[test]
+fn a_commit_that_was_cut_off_has_an_unknown_outcome() {
+    let cut = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+    assert!(matches!(
+        super::error::of_commit(cut()),
+        StoreError::Unknown(_)
+    ));
+    assert!(matches!(
+        StoreError::from(cut()),
+        StoreError::Unavailable(_)
+    ));
+}
