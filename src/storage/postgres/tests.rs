@@ -52,6 +52,22 @@ async fn weak_durability_is_refused_unless_allowed() {
 }
 
 #[tokio::test]
+async fn every_connection_has_its_limits() {
+    let (store, _database) = make().await;
+    for pool in [&store.shared.writers, &store.shared.readers] {
+        let set: (String, String, String, String) = sqlx::query_as(
+            "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),
+                 current_setting('idle_in_transaction_session_timeout'), current_setting('application_name')",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        let set = [&*set.0, &*set.1, &*set.2, &*set.3];
+        assert_eq!(set, ["15s", "5s", "15s", "bursar"]);
+    }
+}
+
+#[tokio::test]
 async fn migrations_run_once_however_many_open_at_the_same_time() {
     let database = Database::empty().await;
     let url = database.url();
