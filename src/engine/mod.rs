@@ -243,8 +243,7 @@ impl Engine {
     /// Takes room for events among those that wait; they hold it until they are answered, whoever asked for them is
     /// there still or not.
     fn room(&self, events: usize) -> Result<OwnedSemaphorePermit, Error> {
-        let wanted = u32::try_from(events).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.shared.events).try_acquire_many_owned(wanted);
+        let room = Arc::clone(&self.shared.events).try_acquire_many_owned(self.permits(events));
         room.map_err(|_| {
             self.shared.gauges.overloads.increment(1);
             Error::Overloaded {
@@ -252,6 +251,12 @@ impl Engine {
                 retry_after: OVERLOAD_WAIT,
             }
         })
+    }
+
+    /// Returns how many permits so much room is: never more than there are, so that it can be had at all.
+    fn permits(&self, size: usize) -> u32 {
+        let most = self.shared.limits.queue_events;
+        u32::try_from(size.min(most)).unwrap_or(u32::MAX)
     }
 
     /// Hands a mutation to the committer and waits for its answer; refused when too much is waiting.

@@ -179,7 +179,7 @@ impl Engine {
     /// When the store cannot be asked for a customer.
     pub async fn prepare_patiently(&self, events: Vec<UsageEvent>) -> Result<Prepared, Error> {
         let mut prepared = self.prepare(events).await?;
-        let wanted = u32::try_from(prepared.size).unwrap_or(u32::MAX);
+        let wanted = self.permits(prepared.size);
         let room = Arc::clone(&self.shared.events).acquire_many_owned(wanted);
         prepared.room = Some(room.await.map_err(|_| Error::Draining)?);
         Ok(prepared)

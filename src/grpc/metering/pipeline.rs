@@ -153,8 +153,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn parts_are_taken_while_others_are_being_recorded() {
+    /// Starts an engine with one customer.
+    async fn engine(limits: Limits) -> Engine {
         let catalog = r#"
             default_plan = "free"
             auto_create_customers = { per_minute = 60 }
@@ -168,19 +168,43 @@ mod tests {
         };
         let store = Arc::new(MemoryStore::new(Arc::new(wall_clock)));
         let clock = Arc::new(AnchoredClock::new(wall_clock()));
-        let (engine, _) = Engine::start(store, clock, stored, Limits::default(), 1);
+        let (engine, _) = Engine::start(store, clock, stored, limits, 1);
         engine.prepare(vec![event(0)]).await.unwrap();
+        engine
+    }
 
+    fn part(first_seq: i64) -> Part {
+        Part {
+            first_seq,
+            unreadable: Vec::new(),
+            bytes: 100,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_larger_than_the_queue_is_taken_when_that_is_empty() {
+        let limits = Limits {
+            queue_events: 2,
+            ..Limits::default()
+        };
+        let engine = engine(limits).await;
+        let mut pipeline = Pipeline::default();
+        pipeline.start(&engine, part(1), (1..=5).map(event).collect());
+        let known = loop {
+            if let Some(known) = pipeline.next(&engine).await {
+                break known;
+            }
+        };
+        assert_eq!(known.1.unwrap().len(), 5);
+    }
+
+    #[tokio::test]
+    async fn parts_are_taken_while_others_are_being_recorded() {
+        let engine = engine(Limits::default()).await;
         let mut pipeline = Pipeline::default();
         for first_seq in 1..=5 {
             assert!(pipeline.has_room());
-            let (unreadable, bytes) = (Vec::new(), 100);
-            let part = Part {
-                first_seq,
-                unreadable,
-                bytes,
-            };
-            pipeline.start(&engine, part, vec![event(first_seq)]);
+            pipeline.start(&engine, part(first_seq), vec![event(first_seq)]);
             // The committer, on this thread, has had no turn: none can be known.
             assert!(pipeline.next(&engine).await.is_none());
         }
