@@ -1,6 +1,6 @@
 //! `bursar catalog`: checks a catalog file, compares it with a server's, and applies it.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -193,6 +193,7 @@ fn send(
 
 fn print_changes(changes: &[CatalogChange]) {
     let paint = Paint::stdout();
+    let mut out = std::io::stdout().lock();
     for change in changes {
         let (path, before, after) = (&change.path, &change.before, &change.after);
         let line = match change.kind() {
@@ -202,7 +203,10 @@ fn print_changes(changes: &[CatalogChange]) {
                 paint.tone(Tone::Note, format!("~ {path} = {before} -> {after}"))
             }
         };
-        println!("{line}");
+        if writeln!(out, "{line}").is_err() {
+            // Who reads has seen enough, as `head` has.
+            return;
+        }
     }
 }
 
