@@ -18,6 +18,9 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::Labels;
 use crate::storage::AccountRows;
 
+/// Names the quota of customers that first use creates, where it is what is exhausted.
+pub(super) const CREATION_QUOTA: &str = "auto_create_customers";
+
 /// What a customer is called and found by.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
@@ -100,7 +103,7 @@ impl Engine {
             .lock()
             .take(&feature, spec, 1, &self.shared.rates);
         taken.map_err(|wait| Error::Overloaded {
-            queue: "auto_create_customers",
+            queue: CREATION_QUOTA,
             retry_after: wait.unwrap_or(OVERLOAD_WAIT).max(OVERLOAD_WAIT),
         })
     }

@@ -6,6 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Engine;
 use super::cell::Cell;
+use super::customers::CREATION_QUOTA;
 use super::error::{Error, Rule, Thing};
 use crate::domain::account::Account;
 use crate::domain::catalog::{Catalog, Meter};
@@ -106,8 +107,8 @@ impl Engine {
                     }
                     cell
                 }
-                // One customer too many for now is no reason to keep the others waiting.
-                Err(error @ (Error::NotFound { .. } | Error::Overloaded { .. })) => {
+                // One customer too many for now is no reason to keep the others waiting; a full queue is.
+                Err(error) if is_of_one(&error) => {
                     prepared.slots.push(Slot::Rejected(error));
                     continue;
                 }
@@ -158,6 +159,15 @@ fn size(event: &UsageEvent) -> usize {
     let labels = event.dimensions.iter().chain(&event.metadata);
     let bytes: usize = labels.map(|(key, value)| key.len() + value.len()).sum();
     1 + bytes / LABEL_BYTES
+}
+
+/// Whether an error about a customer concerns its events alone.
+fn is_of_one(error: &Error) -> bool {
+    match error {
+        Error::NotFound { .. } => true,
+        Error::Overloaded { queue, .. } => *queue == CREATION_QUOTA,
+        _ => false,
+    }
 }
 
 /// Whether what is wrong with an event may have been right when it was sent first: time passed, or the catalog changed.
