@@ -1,10 +1,65 @@
 //! What an operator can set: each a flag of `bursar serve` and a `BURSAR_*` variable.
 
+use std::convert::Infallible;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
+
+/// Where a server keeps what it remembers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// In memory: it forgets everything at its end.
+    Memory,
+    /// In a file of SQLite.
+    Sqlite(PathBuf),
+    /// In a database of PostgreSQL, by its address.
+    Postgres(String),
+}
+
+impl FromStr for Database {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "memory:" => Self::Memory,
+            _ if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
+                Self::Postgres(text.to_owned())
+            }
+            // Where both kinds are named side by side, a file may be named like the other.
+            _ => Self::Sqlite(text.strip_prefix("sqlite:").unwrap_or(text).into()),
+        })
+    }
+}
+
+/// As it is given, save that no password is shown.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres(address) => f.write_str(&without_secrets(address)),
+        }
+    }
+}
+
+/// Returns an address without what stands between user and host, and without its parameters, which may say it too.
+fn without_secrets(address: &str) -> String {
+    let address = address.split('?').next().unwrap_or_default();
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return String::from("postgres:");
+    };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let user = user.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}@{host}")
+        }
+        None => address.to_owned(),
+    }
+}
 
 /// Settings of a server.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -27,14 +82,16 @@ pub struct Config {
     )]
     pub http_addr: SocketAddr,
 
-    /// The SQLite file, created when there is none; or `memory:`, which forgets everything at the end.
+    /// The SQLite file, created when there is none; `postgres://USER@HOST/NAME`, which any number of servers may share;
+    /// or `memory:`, which forgets everything at the end.
     #[arg(
         long,
         env = "BURSAR_DATABASE",
-        value_name = "PATH",
+        hide_env_values = true,
+        value_name = "DATABASE",
         default_value = "bursar.db"
     )]
-    pub database: String,
+    pub database: Database,
 
     /// The catalog that an empty database starts with. Default: a small embedded one.
     #[arg(long, env = "BURSAR_CATALOG", value_name = "FILE")]
@@ -88,5 +145,25 @@ impl Config {
     #[must_use]
     pub fn drain(&self) -> Duration {
         Duration::from_secs(u64::from(self.drain_seconds))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases_are_told_apart_and_shown_without_a_password() {
+        let shown = |text: &str| {
+            let database: Database = text.parse().unwrap_or(Database::Memory);
+            (format!("{database}"), database)
+        };
+        assert_eq!(shown("memory:").1, Database::Memory);
+        assert_eq!(shown("bursar.db").1, Database::Sqlite("bursar.db".into()));
+        assert_eq!(shown("sqlite:/a/b").1, Database::Sqlite("/a/b".into()));
+        let (text, database) = shown("postgres://me:s3:cr@et@db:5432/bursar?password=other");
+        assert_eq!(text, "postgres://me@db:5432/bursar");
+        assert!(matches!(database, Database::Postgres(_)));
+        assert_eq!(shown("postgresql://db/x").0, "postgresql://db/x");
     }
 }

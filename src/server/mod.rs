@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
-pub use open::{DEFAULT_CATALOG, Ground, IN_MEMORY, StartError, open};
+pub use open::{DEFAULT_CATALOG, Ground, StartError, open};
 
 use self::edge::{Edge, Ending};
 use crate::config::Config;

@@ -5,17 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::clock::{AnchoredClock, Clock, wall_clock};
-use crate::config::Config;
+use crate::config::{Config, Database};
 use crate::domain::catalog::{CatalogFault, parse_catalog};
 use crate::domain::time::Timestamp;
 use crate::storage::memory::MemoryStore;
-use crate::storage::sqlite::{Options, SqliteStore};
+use crate::storage::postgres::{self, PostgresStore};
+use crate::storage::sqlite::{self, SqliteStore};
 use crate::storage::{Batch, BatchMark, Changes, Store, StoreError, StoredCatalog};
 
 /// The catalog that an empty database starts with.
 pub const DEFAULT_CATALOG: &str = include_str!("../../catalogs/default.toml");
-/// What `--database` says to keep everything in memory.
-pub const IN_MEMORY: &str = "memory:";
 
 /// Why a server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -80,15 +79,25 @@ pub struct Ground {
 /// # Errors
 /// When it cannot be used.
 pub async fn open(config: &Config) -> Result<Ground, StartError> {
-    let (store, epoch): (Arc<dyn Store>, i64) = if config.database == IN_MEMORY {
-        (Arc::new(MemoryStore::new(Arc::new(wall_clock))), 1)
-    } else {
-        let options = Options {
-            allow_weak_durability: config.allow_weak_durability,
-            ..Options::default()
-        };
-        let (store, opened) = SqliteStore::open(&config.database, options)?;
-        (Arc::new(store), opened.epoch)
+    let allow_weak_durability = config.allow_weak_durability;
+    let (store, epoch): (Arc<dyn Store>, i64) = match &config.database {
+        Database::Memory => (Arc::new(MemoryStore::new(Arc::new(wall_clock))), 1),
+        Database::Sqlite(path) => {
+            let options = sqlite::Options {
+                allow_weak_durability,
+                ..sqlite::Options::default()
+            };
+            let (store, opened) = SqliteStore::open(path, options)?;
+            (Arc::new(store), opened.epoch)
+        }
+        Database::Postgres(address) => {
+            let options = postgres::Options {
+                allow_weak_durability,
+                ..postgres::Options::default()
+            };
+            let (store, opened) = PostgresStore::open(address, options).await?;
+            (Arc::new(store), opened.epoch)
+        }
     };
     let clock = Arc::new(AnchoredClock::new(store.now().await?));
     Ok(Ground {

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bursar::clock::{Clock, ManualClock, Stopwatch};
-use bursar::config::Config;
+use bursar::config::{Config, Database};
 use bursar::domain::time::Timestamp;
 use bursar::grpc::pb;
 use bursar::server::{self, Ground, Serving};
@@ -99,7 +99,7 @@ impl TestServer {
         Config {
             grpc_addr: "127.0.0.1:0".parse().unwrap(),
             http_addr: "127.0.0.1:0".parse().unwrap(),
-            database: server::IN_MEMORY.to_owned(),
+            database: Database::Memory,
             catalog: None,
             insecure: false,
             allow_weak_durability: false,
@@ -118,7 +118,7 @@ impl TestServer {
         let catalog = folder.path().join("catalog.toml");
         std::fs::write(&catalog, CATALOG).unwrap();
         let mut config = Config {
-            database: folder.path().join("bursar.db").display().to_string(),
+            database: Database::Sqlite(folder.path().join("bursar.db")),
             catalog: Some(catalog),
             ..Self::settings()
         };
@@ -200,7 +200,10 @@ fn ground(kind: Kind, config: &Config, clock: &Arc<ManualClock>) -> Ground {
     let (store, epoch): (Arc<dyn Store>, i64) = match kind {
         Kind::Memory => (Arc::new(MemoryStore::new(Arc::new(move || time.now()))), 1),
         Kind::Sqlite => {
-            let (store, opened) = SqliteStore::open(&config.database, Options::default()).unwrap();
+            let Database::Sqlite(path) = &config.database else {
+                panic!("a file is wanted, not {}", config.database);
+            };
+            let (store, opened) = SqliteStore::open(path, Options::default()).unwrap();
             (Arc::new(store), opened.epoch)
         }
     };

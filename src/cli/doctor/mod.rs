@@ -3,6 +3,7 @@
 mod disk;
 mod machine;
 mod ports;
+mod postgres;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use super::catalog;
 use super::connect::run_async;
 use super::failure::{FAULT, Failure, finish};
 use super::print::{Paint, Tone};
+use crate::config::Database;
 use crate::domain::catalog::parse_catalog;
 
 /// The command line of `bursar doctor`.
@@ -30,14 +32,15 @@ Exit codes:
   0  nothing is wrong; warnings may be worth a look
   1  something is wrong that keeps a server from working as it should")]
 pub struct DoctorArgs {
-    /// The database file of the server, or `memory:`
+    /// The database of the server: a file, `postgres://USER@HOST/NAME`, or `memory:`
     #[arg(
         long,
         env = "BURSAR_DATABASE",
-        value_name = "PATH",
+        hide_env_values = true,
+        value_name = "DATABASE",
         default_value = "bursar.db"
     )]
-    database: PathBuf,
+    database: Database,
     /// Where the server is to answer gRPC
     #[arg(
         long,
@@ -134,13 +137,15 @@ async fn examine(args: &DoctorArgs) -> Result<ExitCode, Failure> {
             worst = worst.max(finding.verdict);
         }
     };
-    if args.database == Path::new("memory:") {
-        let text = "in memory: everything is gone when the server stops";
-        let advice = "give --database a file for anything but a trial";
-        report(vec![Finding::warn("database", text, advice)]);
-    } else {
-        report(disk::examine(&args.database));
-    }
+    report(match &args.database {
+        Database::Memory => {
+            let text = "in memory: everything is gone when the server stops";
+            let advice = "give --database a file for anything but a trial";
+            vec![Finding::warn("database", text, advice)]
+        }
+        Database::Sqlite(path) => disk::examine(path),
+        Database::Postgres(address) => postgres::examine(address).await,
+    });
     report(machine::examine_clock().await);
     report(vec![machine::examine_open_files()]);
     report(vec![examine_catalog(args.catalog.as_deref())]);

@@ -39,6 +39,8 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+pub use self::open::Seen;
+
 use self::days::Days;
 use self::marks::Link;
 use self::names::Names;
@@ -168,6 +170,27 @@ impl PostgresStore {
     }
 }
 
+/// Looks at a database and changes nothing.
+///
+/// # Errors
+/// When it cannot be reached.
+pub async fn look(address: &str) -> Result<Seen, StoreError> {
+    let options = Options::default();
+    let limit = open::duration(options.answer_timeout);
+    let connecting = open::connecting(address, &options)?;
+    timeout(limit, open::look(&connecting))
+        .await
+        .map_err(late)?
+}
+
+async fn now(conn: &mut PgConnection) -> Result<Timestamp, StoreError> {
+    let micros: i64 =
+        sqlx::query_scalar("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8")
+            .fetch_one(conn)
+            .await?;
+    super::columns::read_time("clock", micros)
+}
+
 fn late(_: tokio::time::error::Elapsed) -> StoreError {
     StoreError::Unavailable("the database did not answer in time".to_owned())
 }
@@ -175,15 +198,8 @@ fn late(_: tokio::time::error::Elapsed) -> StoreError {
 #[async_trait]
 impl Store for PostgresStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read(async {
-            let micros: i64 = sqlx::query_scalar(
-                "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8",
-            )
-            .fetch_one(&self.shared.readers)
-            .await?;
-            super::columns::read_time("clock", micros)
-        })
-        .await
+        self.read(async { now(&mut *self.reader().await?).await })
+            .await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {

@@ -7,7 +7,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::{Opened, Options, migrate};
-use crate::domain::time::Span;
+use crate::clock::Stopwatch;
+use crate::domain::time::{Span, Timestamp};
 use crate::storage::StoreError;
 
 /// Returns how connections are made: with limits on everything that the server could wait for.
@@ -65,7 +66,7 @@ pub(super) async fn begin(
 }
 
 async fn prepare(conn: &mut PgConnection, options: &Options) -> Result<Opened, StoreError> {
-    durable(conn, options).await?;
+    check(conn, options).await?;
     migrate::run(conn, migrate::MIGRATIONS).await?;
     let (epoch, incarnation) =
         sqlx::query_as("UPDATE store SET epoch = epoch + 1 RETURNING epoch, incarnation")
@@ -74,8 +75,54 @@ async fn prepare(conn: &mut PgConnection, options: &Options) -> Result<Opened, S
     Ok(Opened { epoch, incarnation })
 }
 
-/// Reads back the settings on which it depends that what is acknowledged is not lost.
-async fn durable(conn: &mut PgConnection, options: &Options) -> Result<(), StoreError> {
+/// What a database is, seen without opening it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// The server's version, as it says it.
+    pub version: String,
+    /// Whether this version can be worked with.
+    pub is_known: bool,
+    /// Settings under which what is acknowledged may be lost in a power cut; empty: none.
+    pub weak: String,
+    /// The database's own time.
+    pub now: Timestamp,
+    /// How long it took to ask for the time.
+    pub round_trip: Duration,
+}
+
+/// Looks at a database and changes nothing.
+pub(super) async fn look(connecting: &PgConnectOptions) -> Result<Seen, StoreError> {
+    let mut conn = PgConnection::connect_with(connecting).await?;
+    let version: String = sqlx::query_scalar("SELECT current_setting('server_version')")
+        .fetch_one(&mut conn)
+        .await?;
+    let weak = weak(&mut conn).await?.unwrap_or_default();
+    // The first of a kind is prepared.
+    super::now(&mut conn).await?;
+    let watch = Stopwatch::start();
+    let now = super::now(&mut conn).await?;
+    let round_trip = watch.elapsed();
+    let is_known = version_number(&mut conn).await? >= VERSION_MIN;
+    conn.close().await?;
+    Ok(Seen {
+        version,
+        is_known,
+        weak,
+        now,
+        round_trip,
+    })
+}
+
+/// The oldest version that is worked with: 15.
+const VERSION_MIN: i32 = 150_000;
+
+async fn version_number(conn: &mut PgConnection) -> Result<i32, StoreError> {
+    let number = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4");
+    Ok(number.fetch_one(conn).await?)
+}
+
+/// Returns the settings under which what is acknowledged may be lost; `None`: all are as they must be.
+async fn weak(conn: &mut PgConnection) -> Result<Option<String>, StoreError> {
     let (fsync, pages, commit): (String, String, String) = sqlx::query_as(
         "SELECT current_setting('fsync'), current_setting('full_page_writes'),
              current_setting('synchronous_commit')",
@@ -83,11 +130,24 @@ async fn durable(conn: &mut PgConnection, options: &Options) -> Result<(), Store
     .fetch_one(conn)
     .await?;
     let is_strong = fsync == "on" && pages == "on" && matches!(&*commit, "on" | "remote_apply");
-    if !is_strong && !options.allow_weak_durability {
+    let text = format!("fsync={fsync} full_page_writes={pages} synchronous_commit={commit}");
+    Ok((!is_strong).then_some(text))
+}
+
+/// Refuses a server that is too old, and settings under which what is acknowledged may be lost.
+async fn check(conn: &mut PgConnection, options: &Options) -> Result<(), StoreError> {
+    let number = version_number(conn).await?;
+    if number < VERSION_MIN {
         return Err(StoreError::Unavailable(format!(
-            "the database runs with fsync={fsync} full_page_writes={pages} synchronous_commit={commit}; all of them \
-             must be on so that what is acknowledged is durable, unless weak durability is allowed"
+            "the database is PostgreSQL {}; 15 or later is needed",
+            number / 10_000
         )));
     }
-    Ok(())
+    match weak(conn).await? {
+        Some(weak) if !options.allow_weak_durability => Err(StoreError::Unavailable(format!(
+            "the database runs with {weak}; all of them must be on so that what is acknowledged is durable, unless \
+             weak durability is allowed"
+        ))),
+        Some(_) | None => Ok(()),
+    }
 }

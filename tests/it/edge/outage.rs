@@ -42,7 +42,7 @@ async fn reserve(server: &TestServer, request_id: &str) -> Result<pb::ReserveRes
 fn without_the_database_nothing_is_acknowledged_checks_go_on_and_recovery_needs_no_restart() {
     run(async {
         let mut file = String::new();
-        let server = TestServer::with(Kind::Sqlite, |config| file.clone_from(&config.database));
+        let server = TestServer::with(Kind::Sqlite, |config| file = config.database.to_string());
         let mut stream = Stream::open(&server).await;
         stream.send(batch(1, events(1, 10))).await;
         stream.until(10).await;
