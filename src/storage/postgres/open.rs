@@ -68,11 +68,10 @@ pub(super) async fn begin(
 async fn prepare(conn: &mut PgConnection, options: &Options) -> Result<Opened, StoreError> {
     check(conn, options).await?;
     migrate::run(conn, migrate::MIGRATIONS).await?;
-    let (epoch, incarnation) =
-        sqlx::query_as("UPDATE store SET epoch = epoch + 1 RETURNING epoch, incarnation")
-            .fetch_one(conn)
-            .await?;
-    Ok(Opened { epoch, incarnation })
+    let incarnation = sqlx::query_scalar("SELECT incarnation FROM store")
+        .fetch_one(conn)
+        .await?;
+    Ok(Opened { incarnation })
 }
 
 /// What a database is, seen without opening it.
