@@ -1,0 +1,3 @@
+//! Several real servers on one database.
+
+mod cluster;

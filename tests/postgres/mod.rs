@@ -1,0 +1,3 @@
+//! What tests and benchmarks of several replicas stand on: a PostgreSQL cluster of their own.
+
+pub mod cluster;
