@@ -2,9 +2,13 @@
 //!
 //! `cargo bench` measures all, alternating, and takes the median of five; `-- --short` shows in a minute that it
 //! works, with figures that mean little. Names given as arguments choose parts: check, decide, record, reserve,
-//! memory. Results go to `target/bench/results-sqlite.json`.
+//! memory. Results go to `target/bench/results-sqlite.json`. With `STORE=postgres` the parts record and reserve are
+//! measured on PostgreSQL, with one server and with three, beside bare statements on the same cluster.
 
 mod check;
+#[path = "../../tests/postgres/cluster.rs"]
+#[expect(dead_code, reason = "tests do more with a cluster than a benchmark")]
+mod cluster;
 mod echo;
 mod load;
 mod memory;
@@ -12,9 +16,13 @@ mod record;
 mod reserve;
 mod results;
 mod server;
+mod shared;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use tokio::runtime::Runtime;
+
+use crate::cluster::Cluster;
 use crate::results::Results;
 
 #[global_allocator]
@@ -30,6 +38,21 @@ fn is_short() -> bool {
 /// Returns a size, made small for a run that only shows that it works.
 fn scaled(size: usize) -> usize {
     if is_short() { size / 50 } else { size }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
+}
+
+/// Measures what differs on PostgreSQL, in a cluster of its own.
+fn on_postgres(runtime: &Runtime, wanted: impl Fn(&str) -> bool, results: &mut Results) {
+    let cluster = Cluster::start();
+    if wanted("record") {
+        shared::record(runtime, &cluster, results);
+    }
+    if wanted("reserve") {
+        shared::reserve(runtime, &cluster, results);
+    }
 }
 
 fn main() {
@@ -52,6 +75,10 @@ fn main() {
         .build()
         .expect("a runtime can be made");
     let mut results = Results::default();
+    if std::env::var("STORE").is_ok_and(|store| store == "postgres") {
+        on_postgres(&runtime, wanted, &mut results);
+        return results.finish(&folder().join("results-postgres.json"));
+    }
     if wanted("check") {
         check::beside_echo(&runtime, &mut results);
     }
@@ -67,6 +94,5 @@ fn main() {
     if wanted("memory") {
         memory::per_customer(&runtime, &mut results);
     }
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/results-sqlite.json");
-    results.finish(&file);
+    results.finish(&folder().join("results-sqlite.json"));
 }

@@ -17,10 +17,10 @@ use crate::results::{Results, median};
 use crate::server::{Server, customer};
 use crate::{ROUNDS, scaled};
 
-const CUSTOMERS: usize = 10_000;
-const METER: &str = "tokens";
+pub const CUSTOMERS: usize = 10_000;
+pub const METER: &str = "tokens";
 /// 28 bytes that are kept beside each event.
-const NOTE: &str = r#"{"request":"req-0123456789"}"#;
+pub const NOTE: &str = r#"{"request":"req-0123456789"}"#;
 const BATCH: usize = 1000;
 /// Streams, each on a connection of its own.
 const STREAMS: usize = 2;
@@ -28,17 +28,17 @@ const STREAMS: usize = 2;
 const TRANSACTION: usize = 10_000;
 
 /// One event of both sides.
-struct Row {
-    id: Uuid,
-    customer: usize,
-    quantity: i64,
+pub struct Row {
+    pub id: Uuid,
+    pub customer: usize,
+    pub quantity: i64,
 }
 
 #[expect(
     clippy::disallowed_methods,
     reason = "a benchmark draws its ids itself"
 )]
-fn rows(count: usize, time_ordered: bool) -> Vec<Row> {
+pub fn rows(count: usize, time_ordered: bool) -> Vec<Row> {
     let id = |index: usize| {
         if time_ordered {
             Uuid::now_v7()
@@ -59,14 +59,14 @@ fn rows(count: usize, time_ordered: bool) -> Vec<Row> {
 /// Measures both in turn.
 pub fn beside_insert(runtime: &Runtime, results: &mut Results) {
     let home = tempfile::tempdir_in(target()).expect("a directory");
-    let server = Server::bursar(&home.path().join("bursar.db"));
+    let server = Server::bursar(home.path().join("bursar.db"));
     runtime.block_on(server.create_customers(CUSTOMERS));
     let count = scaled(600_000);
     let (mut ratios, mut recorded, mut inserted) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let rows = rows(count, true);
         let bare = insert(&home.path().join(format!("bare-{round}.db")), &rows);
-        let ours = record(runtime, server.address, &rows);
+        let ours = record(&[server.address], &rows);
         ratios.push(ours / bare);
         recorded.push(ours);
         inserted.push(bare);
@@ -76,7 +76,7 @@ pub fn beside_insert(runtime: &Runtime, results: &mut Results) {
     results.note("record_over_insert", median(ratios));
     let random = rows(count, false);
     let bare = insert(&home.path().join("bare-random.db"), &random);
-    let ours = record(runtime, server.address, &random);
+    let ours = record(&[server.address], &random);
     results.note("record_random_per_s", ours);
     results.note("insert_random_per_s", bare);
 }
@@ -126,15 +126,16 @@ fn insert(database: &Path, rows: &[Row]) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-fn per_second(count: usize, started: Stopwatch) -> f64 {
+pub fn per_second(count: usize, started: Stopwatch) -> f64 {
     count as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Sends rows over streams and waits until the last is acknowledged.
-fn record(runtime: &Runtime, server: SocketAddr, rows: &[Row]) -> f64 {
-    let mut lanes: Vec<Vec<Bytes>> = vec![Vec::new(); STREAMS];
+/// Sends rows over streams to each server and waits until the last is acknowledged.
+pub fn record(servers: &[SocketAddr], rows: &[Row]) -> f64 {
+    let count = STREAMS * servers.len();
+    let mut lanes: Vec<Vec<Bytes>> = vec![Vec::new(); count];
     for (number, chunk) in rows.chunks(BATCH).enumerate() {
-        let lane = &mut lanes[number % STREAMS];
+        let lane = &mut lanes[number % count];
         let first_seq = i64::try_from(lane.len() * BATCH + 1).expect("a small number");
         let events = chunk.iter().map(event).collect();
         lane.push(frame(
@@ -142,9 +143,10 @@ fn record(runtime: &Runtime, server: SocketAddr, rows: &[Row]) -> f64 {
         ));
     }
     let started = Stopwatch::start();
-    let sent = lanes
-        .into_iter()
-        .map(|frames| std::thread::spawn(move || stream(server, frames)));
+    let sent = lanes.into_iter().enumerate().map(|(number, frames)| {
+        let server = servers[number % servers.len()];
+        std::thread::spawn(move || stream(server, frames))
+    });
     let acked: i64 = sent
         .collect::<Vec<_>>()
         .into_iter()
@@ -156,7 +158,6 @@ fn record(runtime: &Runtime, server: SocketAddr, rows: &[Row]) -> f64 {
         i64::try_from(rows.len()).expect("a count"),
         "all are acknowledged"
     );
-    let _ = runtime;
     rate
 }
 

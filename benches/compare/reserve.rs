@@ -21,37 +21,40 @@ const CUSTOMERS: usize = 10_000;
 /// Measures both in turn.
 pub fn pairs(runtime: &Runtime, results: &mut Results) {
     let home = tempfile::tempdir_in(crate::record::target()).expect("a directory");
-    let server = Server::bursar(&home.path().join("bursar.db"));
+    let server = Server::bursar(home.path().join("bursar.db"));
     let customers = scaled(CUSTOMERS);
     let (mut hot, mut spread) = (Vec::new(), Vec::new());
     runtime.block_on(async {
         server.create_customers(customers).await;
         for _ in 0..ROUNDS {
-            hot.push(round(&server, 1).await);
-            spread.push(round(&server, customers).await);
+            hot.push(round(&[&server], 1).await);
+            spread.push(round(&[&server], customers).await);
         }
     });
     results.note("reserve_hot_per_s", median(hot));
     results.note("reserve_spread_per_s", median(spread));
 }
 
-async fn round(server: &Server, customers: usize) -> f64 {
+/// Sends pairs to servers for a while; returns how many were done in a second.
+pub async fn round(servers: &[&Server], customers: usize) -> f64 {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let time = Duration::from_millis(if crate::is_short() { 300 } else { 2_000 });
     let done = Arc::new(AtomicUsize::new(0));
     let started = Stopwatch::start();
     let mut channels = Vec::new();
-    for _ in 0..4 {
-        channels.push(server.channel().await);
+    let count = 4.max(servers.len());
+    for number in 0..count {
+        channels.push(servers[number % servers.len()].channel().await);
     }
     let lanes: Vec<_> = (0..LANES)
         .map(|lane| {
-            let mut client = EntitlementServiceClient::new(channels[lane % 4].clone());
+            let mut client = EntitlementServiceClient::new(channels[lane % count].clone());
             let done = Arc::clone(&done);
             tokio::spawn(async move {
                 while started.elapsed() < time {
                     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-                    pair(&mut client, number, customer(number % customers)).await;
+                    let name = format!("{}-{number}", std::process::id());
+                    pair(&mut client, &name, customer(number % customers)).await;
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -65,9 +68,9 @@ async fn round(server: &Server, customers: usize) -> f64 {
     rate
 }
 
-async fn pair(client: &mut EntitlementServiceClient<Channel>, number: usize, customer_id: String) {
+async fn pair(client: &mut EntitlementServiceClient<Channel>, name: &str, customer_id: String) {
     let reserve = ReserveRequest {
-        request_id: format!("reserve-{number}"),
+        request_id: format!("reserve-{name}"),
         customer_id: customer_id.clone(),
         items: vec![ReserveItem {
             feature_id: "calls".to_owned(),
@@ -83,7 +86,7 @@ async fn pair(client: &mut EntitlementServiceClient<Channel>, number: usize, cus
         .into_inner();
     let reservation_id = answer.reservation.expect("it is granted").reservation_id;
     let commit = CommitReservationRequest {
-        request_id: format!("commit-{number}"),
+        request_id: format!("commit-{name}"),
         customer_id: customer_id.clone(),
         reservation_id: reservation_id.clone(),
         events: vec![UsageEvent {

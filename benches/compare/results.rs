@@ -48,6 +48,10 @@ const GOALS: &[(&str, f64, bool)] = &[
     ("decide_ns", 1000.0, true),
     ("record_over_insert", 0.6, false),
     ("bytes_per_customer", 1536.0, true),
+    ("record_over_insert_3", 0.6, false),
+    ("reserve_hot_over_update", 5.0, false),
+    ("limit_writes_per_s", 300.0, true),
+    ("limit_writes_per_s_3", 300.0, true),
 ];
 
 fn shown(figure: f64) -> String {

@@ -1,8 +1,8 @@
 //! The servers that are measured, each a process of its own.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use bursar::domain::id::RequestId;
@@ -20,7 +20,7 @@ pub struct Server {
 
 impl Server {
     /// Starts bursar as in production, metrics and log on.
-    pub fn bursar(database: &Path) -> Self {
+    pub fn bursar(database: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
         command.args([
             "serve",

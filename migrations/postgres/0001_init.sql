@@ -214,3 +214,21 @@ CREATE TABLE batches (
     PRIMARY KEY (epoch, number)
 );
 CREATE INDEX batches_by_time ON batches (time);
+
+-- The processes that are there, and what each may let through of every rate of which it has no share of its own.
+CREATE TABLE processes (
+    process    text PRIMARY KEY,
+    parts      integer NOT NULL, -- of a million
+    alive_till bigint NOT NULL
+) WITH (fillfactor = 50);
+
+-- Shares of single rates, while some process wants more of one than its part.
+CREATE TABLE rate_shares (
+    customer_id text COLLATE "C" NOT NULL,
+    feature     text COLLATE "C" NOT NULL,
+    process     text NOT NULL,
+    parts       integer NOT NULL, -- of a million
+    want        integer NOT NULL,
+    least       integer NOT NULL,
+    PRIMARY KEY (customer_id, feature, process)
+) WITH (fillfactor = 50);

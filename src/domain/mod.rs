@@ -11,6 +11,7 @@ pub mod customer;
 pub mod decision;
 pub mod id;
 pub mod quantity;
+pub mod rate_share;
 pub mod reservation;
 pub mod rights;
 pub mod rollup;

@@ -130,7 +130,8 @@ impl Engine {
         if let (Some((rate, tokens)), true, false) = (rate, decision.allowed, mode.dry_run) {
             let rates = &mut inner.rates;
             let feature = &ask.feature;
-            take(rates, feature, rate, tokens, &self.shared, &mut decision);
+            let of = (&cell.id, feature);
+            take(rates, of, rate, tokens, &self.shared, &mut decision);
         }
         drop(inner);
         self.shared.note_check(&cell.id, subaccount, ask, &decision);

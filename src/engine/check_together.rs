@@ -52,7 +52,8 @@ impl Engine {
             for (ask, (decision, rate)) in asks.iter().zip(&mut seen) {
                 if let Some((rate, tokens)) = *rate {
                     let rates = &mut inner.rates;
-                    take(rates, &ask.feature, rate, tokens, &self.shared, decision);
+                    let of = (&cell.id, &ask.feature);
+                    take(rates, of, rate, tokens, &self.shared, decision);
                 }
             }
         }

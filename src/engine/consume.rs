@@ -233,7 +233,8 @@ impl Mutation for Consume {
                 (account.rate_of(feature), decision.allowed, *is_paid)
             {
                 let tokens = rate_tokens(account, feature, row.event.quantity);
-                take(rates, feature, rate, tokens, shared, &mut decision);
+                let of = (&account.customer.id, feature);
+                take(rates, of, rate, tokens, shared, &mut decision);
                 *is_paid = decision.allowed;
             }
             if !decision.allowed {

@@ -97,11 +97,13 @@ impl Engine {
             per: Span::from_minutes(1),
             burst: amount,
         };
-        let taken = self
-            .shared
-            .creations
-            .lock()
-            .take(&feature, spec, 1, &self.shared.rates);
+        // Shared out evenly: it protects the database, not a customer.
+        let parts = self.shared.shares.default_part();
+        let taken =
+            self.shared
+                .creations
+                .lock()
+                .take(&feature, (spec, parts), 1, &self.shared.rates);
         taken.map_err(|wait| Error::Overloaded {
             queue: CREATION_QUOTA,
             retry_after: wait.unwrap_or(OVERLOAD_WAIT).max(OVERLOAD_WAIT),

@@ -38,6 +38,7 @@ mod record;
 mod recount;
 mod reserve;
 mod settle;
+mod shares;
 mod step;
 mod subaccounts;
 mod subscriptions;
@@ -65,6 +66,7 @@ use self::load::Loader;
 use self::mutation::{Mutation, Pending, Receiver, Request, Write};
 use self::outage::Outage;
 use self::rates::{RateClock, Rates};
+use self::shares::Shares;
 use self::watch::Watchers;
 use crate::clock::Clock;
 use crate::domain::id::{CustomerId, RequestId};
@@ -145,6 +147,7 @@ pub(crate) struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     rates: RateClock,
+    shares: Shares,
     loader: Loader,
     accounts: Accounts,
     limits: Limits,
@@ -173,8 +176,9 @@ impl Engine {
     ) -> (Self, tokio::task::JoinHandle<()>) {
         let version = catalog.version();
         let shared = Arc::new(Shared {
-            store,
             rates: RateClock(Arc::clone(&clock)),
+            shares: Shares::new(store.is_shared()),
+            store,
             clock,
             loader: Loader::new(catalog),
             accounts: Accounts::new(),

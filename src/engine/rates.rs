@@ -1,4 +1,4 @@
-//! Tokens of rate features, kept in memory by governor.
+//! Tokens of rate features, kept in memory by governor: this process's share of each rate.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,7 +13,11 @@ use governor::{Quota, RateLimiter};
 use crate::clock::Clock;
 use crate::domain::catalog::RateSpec;
 use crate::domain::id::FeatureId;
+use crate::domain::rate_share::{WHOLE, burst_of};
 use crate::domain::time::{Span, Timestamp};
+
+/// How long to wait for a share of a rate that others hold.
+const SHARE_WAIT: Span = Span::from_secs(1);
 
 /// The engine's clock as governor sees it.
 #[derive(Clone)]
@@ -60,29 +64,56 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, RateClock, NoOpMiddleware<Ra
 
 /// The tokens of one customer, made on first use.
 #[derive(Default)]
-pub(super) struct Rates(Vec<(FeatureId, RateSpec, Box<Limiter>)>);
+pub(super) struct Rates(Vec<Rate>);
+
+/// The tokens of one feature.
+struct Rate {
+    feature: FeatureId,
+    spec: RateSpec,
+    /// The share of the rate that the limiter stands for.
+    parts: u32,
+    /// `None`: there is no share.
+    limiter: Option<Box<Limiter>>,
+    asked: Asked,
+}
+
+/// What was asked of a rate for a while.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Tokens, whether they were had or not.
+    pub(super) tokens: u64,
+    /// The most at once.
+    pub(super) largest: u32,
+}
 
 impl std::fmt::Debug for Rates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().map(|entry| (&entry.0, &entry.1)))
+            .entries(self.0.iter().map(|rate| (&rate.feature, &rate.spec)))
             .finish()
     }
 }
 
 impl Rates {
-    /// Takes tokens; on refusal says how long to wait, `None` when more are asked for than there ever are at once.
+    /// Takes tokens of a share of a rate; on refusal says how long to wait, `None` when more are asked for than there
+    /// ever are at once.
     pub(super) fn take(
         &mut self,
         feature: &FeatureId,
-        spec: RateSpec,
+        (spec, parts): (RateSpec, u32),
         tokens: u32,
         clock: &RateClock,
     ) -> Result<(), Option<Span>> {
         let Some(tokens) = NonZeroU32::new(tokens) else {
             return Ok(());
         };
-        let limiter = self.limiter(feature, spec, clock);
+        let rate = self.rate(feature, spec, parts, clock);
+        rate.asked.tokens += u64::from(tokens.get());
+        rate.asked.largest = rate.asked.largest.max(tokens.get());
+        let of_all = (tokens.get() <= spec.burst).then_some(SHARE_WAIT);
+        let Some(limiter) = &rate.limiter else {
+            return Err(of_all);
+        };
         match limiter.check_n(tokens) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(not_until)) => {
@@ -90,34 +121,79 @@ impl Rates {
                 let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
                 Err(Some(Span::from_micros_clamped(micros)))
             }
-            // More than the burst.
-            Err(_) => Err(None),
+            // More than the share's burst.
+            Err(_) => Err(of_all),
         }
     }
 
-    fn limiter(&mut self, feature: &FeatureId, spec: RateSpec, clock: &RateClock) -> &Limiter {
-        let index = match self.0.iter().position(|entry| entry.0 == *feature) {
-            Some(index) if self.0[index].1 == spec => index,
-            Some(index) => {
-                self.0[index] = (feature.clone(), spec, Box::new(limiter(spec, clock)));
-                index
-            }
-            None => {
-                self.0
-                    .push((feature.clone(), spec, Box::new(limiter(spec, clock))));
-                self.0.len() - 1
-            }
+    /// Returns what was asked of a rate since this was last called, and the rate.
+    pub(super) fn asked(&mut self, feature: &FeatureId) -> Option<(RateSpec, Asked)> {
+        let rate = self.0.iter_mut().find(|rate| rate.feature == *feature)?;
+        Some((rate.spec, std::mem::take(&mut rate.asked)))
+    }
+
+    fn rate(
+        &mut self,
+        feature: &FeatureId,
+        spec: RateSpec,
+        parts: u32,
+        clock: &RateClock,
+    ) -> &mut Rate {
+        let found = self.0.iter().position(|rate| rate.feature == *feature);
+        let Some(index) = found else {
+            self.0.push(Rate {
+                feature: feature.clone(),
+                spec,
+                parts,
+                limiter: limiter(spec, parts, clock),
+                asked: Asked::default(),
+            });
+            let last = self.0.len() - 1;
+            return &mut self.0[last];
         };
-        &self.0[index].2
+        let rate = &mut self.0[index];
+        if rate.spec != spec {
+            rate.spec = spec;
+            rate.parts = parts;
+            rate.limiter = limiter(spec, parts, clock);
+        } else if rate.parts != parts {
+            let left = rate.limiter.as_deref().map_or(0, left);
+            rate.parts = parts;
+            rate.limiter = limiter(spec, parts, clock);
+            // What was not taken of the share before is there still, as far as this one holds as much.
+            if let Some(fresh) = &rate.limiter
+                && let Some(gone) =
+                    NonZeroU32::new(burst_of(spec.burst, parts).saturating_sub(left))
+            {
+                let _ = fresh.check_n(gone);
+            }
+        }
+        rate
     }
 }
 
-fn limiter(spec: RateSpec, clock: &RateClock) -> Limiter {
-    let amount = NonZeroU32::new(spec.amount).unwrap_or(NonZeroU32::MIN);
-    let burst = NonZeroU32::new(spec.burst).unwrap_or(NonZeroU32::MIN);
-    let per = Duration::from_micros(u64::try_from(spec.per.as_micros()).unwrap_or(1_000_000));
-    let quota = Quota::with_period(per / amount.get())
-        .unwrap_or_else(|| Quota::per_second(amount))
-        .allow_burst(burst);
-    RateLimiter::direct_with_clock(quota, clock.clone())
+/// Takes what is left of a limiter that is not used any more, and returns how much that was.
+fn left(limiter: &Limiter) -> u32 {
+    let mut sum: u32 = 0;
+    for bit in (0..u32::BITS).rev() {
+        let tokens =
+            NonZeroU32::MIN.saturating_mul(NonZeroU32::new(1 << bit).unwrap_or(NonZeroU32::MIN));
+        if matches!(limiter.check_n(tokens), Ok(Ok(()))) {
+            sum = sum.saturating_add(tokens.get());
+        }
+    }
+    sum
+}
+
+fn limiter(spec: RateSpec, parts: u32, clock: &RateClock) -> Option<Box<Limiter>> {
+    let burst = NonZeroU32::new(burst_of(spec.burst, parts))?;
+    let per = u128::try_from(spec.per.as_micros()).unwrap_or(1_000_000) * 1000;
+    let share = u128::from(spec.amount.max(1)) * u128::from(parts);
+    // Rounded up, so that shares never make more than the whole.
+    let nanos = (per * u128::from(WHOLE)).checked_div(share)?;
+    let exact = (per * u128::from(WHOLE)) % share == 0;
+    let nanos = u64::try_from(nanos + u128::from(!exact)).unwrap_or(u64::MAX);
+    let quota = Quota::with_period(Duration::from_nanos(nanos))?.allow_burst(burst);
+    let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
+    Some(Box::new(limiter))
 }

@@ -235,7 +235,8 @@ impl Reserve {
                     continue;
                 };
                 let tokens = rate_tokens(account, &item.feature, item.quantity);
-                take(rates, &item.feature, rate, tokens, shared, decision);
+                let of = (&account.customer.id, &item.feature);
+                take(rates, of, rate, tokens, shared, decision);
             }
             self.is_paid = decisions.iter().all(|decision| decision.allowed);
         }
@@ -296,13 +297,16 @@ pub(super) fn rate_tokens(account: &Account, feature: &FeatureId, quantity: i64)
 /// Takes tokens for a decision that all else allowed.
 pub(super) fn take(
     rates: &mut super::rates::Rates,
-    feature: &FeatureId,
+    (customer, feature): (&CustomerId, &FeatureId),
     rate: RateSpec,
     tokens: u32,
     shared: &Shared,
     decision: &mut Decision,
 ) {
-    if let Err(wait) = rates.take(feature, rate, tokens, &shared.rates) {
+    let (now, outage) = (shared.clock.now(), shared.outage.since());
+    let parts = shared.shares.of(customer, feature, now, outage.is_some());
+    if let Err(wait) = rates.take(feature, (rate, parts), tokens, &shared.rates) {
+        shared.shares.note_refused(customer, feature, parts);
         decision.deny(Reason::RateLimited);
         decision.retry_after = wait;
         decision.approximate = true;

@@ -121,6 +121,11 @@ impl Server {
         let chores = tokio::spawn(chores);
         let following = engine.clone().follow_others(closed.clone());
         let following = tokio::spawn(following);
+        // Without a share, what has a rate would be refused at first.
+        if let Err(error) = engine.settle_rates().await {
+            tracing::warn!(%error, "shares of rates are not settled yet");
+        }
+        tokio::spawn(engine.clone().share_rates(closed.clone()));
         let (ending, health) = (Ending::default(), HealthReporter::new());
         let parts = Parts {
             engine: engine.clone(),

@@ -13,6 +13,7 @@ mod feed;
 pub mod memory;
 pub mod postgres;
 mod query;
+mod rates;
 mod rows;
 pub mod sqlite;
 mod summary;
@@ -30,6 +31,7 @@ pub use query::{
     AllocationQuery, AuditPage, AuditQuery, CounterMismatch, CustomerQuery, Denial, DenialQuery,
     EventQuery, Page, PlanInForce, ReservationQuery, UsageQuery, UsageRow,
 };
+pub use rates::{ClaimRates, RateClaims, RateKey, RateShare, RateTable};
 pub use rows::{
     AccountRows, CounterRow, CustomerNo, EventFlags, EventKind, EventRow, StoredCatalog,
     StoredEvent, SubaccountRows, Use,
@@ -123,6 +125,13 @@ pub trait Store: Send + Sync + 'static {
             cursor,
             ..Feed::default()
         })
+    }
+
+    /// Says that this process is alive, and lets it look at how rates are shared out and take its part, one process at a
+    /// time. Returns for how long from the call on what it took is its own; `None` and nothing else where
+    /// [`Store::is_shared`] is false.
+    async fn share_rates(&self, _claim: ClaimRates) -> Result<Option<Span>, StoreError> {
+        Ok(None)
     }
 
     /// Ends what was begun by [`Store::enlist`], so that others need not wait to find this process silent.

@@ -7,6 +7,7 @@ mod customers;
 mod failing;
 mod failures;
 mod first_use;
+mod lanes;
 mod overrides;
 mod plans;
 mod rebuilds;

@@ -1,13 +1,11 @@
 //! Batches: whole or not at all, and once.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::fixture::{
-    Draft, START, answer, between, counter_of, create, customer_id, customer_write, event,
+    Draft, START, answer, between, catalog, counter_of, create, customer_id, customer_write, event,
     events_of, held, mark, minute, reservation, rollups_of, set, shift, spec, subaccount_id,
 };
-use crate::domain::catalog::{Catalog, CatalogVersion, WarningLevels};
 use crate::domain::customer::{Adjustment, Allocation, Subaccount};
 use crate::domain::id::{AllocationId, FeatureId};
 use crate::domain::quantity::Milli;
@@ -172,28 +170,6 @@ fn allocation(id: &str) -> Allocation {
         subaccount: None,
         metadata: Labels::new(),
         create_time: START,
-    }
-}
-
-fn catalog(version: CatalogVersion) -> StoredCatalog {
-    let catalog = Catalog {
-        version,
-        default_plan: None,
-        auto_create_per_minute: Some(7),
-        warnings: WarningLevels {
-            notice_percent: 80,
-            critical_percent: 95,
-        },
-        credit_units: BTreeMap::new(),
-        meters: BTreeMap::new(),
-        features: BTreeMap::new(),
-        products: BTreeMap::new(),
-        plans: BTreeMap::new(),
-    };
-    StoredCatalog {
-        catalog: Arc::new(catalog),
-        source: Arc::from(format!("version = {version}")),
-        apply_time: minute(version),
     }
 }
 

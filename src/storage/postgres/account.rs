@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use serde::de::DeserializeOwned;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
@@ -85,50 +84,28 @@ async fn fill(
             account.reservations.push(reservation(&row)?);
         }
     }
-    let sql = "SELECT customer_id, body FROM overrides WHERE customer_id = ANY($1)";
-    bodies(conn, "overrides", sql, ids, accounts, |account, body| {
-        account.overrides.push(body);
-    })
-    .await?;
-    let sql = "SELECT customer_id, body FROM allocations WHERE customer_id = ANY($1)";
-    bodies(conn, "allocations", sql, ids, accounts, |account, body| {
-        account.allocations.push(body);
-    })
-    .await?;
-    let sql = "SELECT customer_id, body FROM adjustments WHERE customer_id = ANY($1)";
-    bodies(conn, "adjustments", sql, ids, accounts, |account, body| {
-        account.adjustments = body;
-    })
-    .await?;
-    let rows: Vec<(String, String, String)> = sqlx::query_as(
-        "SELECT customer_id, body, tracked FROM subaccounts WHERE customer_id = ANY($1)",
+    // One question for what is mostly not there: each costs a round trip, which others may wait for.
+    let rows: Vec<(i32, String, String, Option<String>)> = sqlx::query_as(
+        "SELECT 0, customer_id, body, NULL FROM overrides WHERE customer_id = ANY($1)
+         UNION ALL SELECT 1, customer_id, body, NULL FROM allocations WHERE customer_id = ANY($1)
+         UNION ALL SELECT 2, customer_id, body, NULL FROM adjustments WHERE customer_id = ANY($1)
+         UNION ALL SELECT 3, customer_id, body, tracked FROM subaccounts WHERE customer_id = ANY($1)",
     )
     .bind(ids)
     .fetch_all(conn)
     .await?;
-    for (id, body, tracked) in rows {
-        if let Some(account) = accounts.get_mut(&id) {
-            account.subaccounts.push(SubaccountRows {
+    for (kind, id, body, tracked) in rows {
+        let Some(account) = accounts.get_mut(&id) else {
+            continue;
+        };
+        match kind {
+            0 => account.overrides.push(read_json("overrides", &body)?),
+            1 => account.allocations.push(read_json("allocations", &body)?),
+            2 => account.adjustments = read_json("adjustments", &body)?,
+            _ => account.subaccounts.push(SubaccountRows {
                 subaccount: read_json("subaccounts", &body)?,
-                tracked: names.specs(&tracked)?,
-            });
-        }
-    }
-    Ok(())
-}
-
-async fn bodies<T: DeserializeOwned>(
-    conn: &mut PgConnection,
-    table: &'static str,
-    sql: &'static str,
-    ids: &[&str],
-    accounts: &mut HashMap<String, AccountRows>,
-    mut take: impl FnMut(&mut AccountRows, T),
-) -> Result<(), StoreError> {
-    let rows: Vec<(String, String)> = sqlx::query_as(sql).bind(ids).fetch_all(conn).await?;
-    for (id, body) in rows {
-        if let Some(account) = accounts.get_mut(&id) {
-            take(account, read_json(table, &body)?);
+                tracked: names.specs(tracked.as_deref().unwrap_or("[]"))?,
+            }),
         }
     }
     Ok(())

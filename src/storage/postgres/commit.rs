@@ -16,7 +16,7 @@ use super::insert::{self, Inserted};
 use super::marks;
 use super::open::duration;
 use super::scan::{self, Key};
-use super::{Shared, account, changes, columns, counters, epochs, find, rollups};
+use super::{Shared, account, changes, columns, counters, find, rollups};
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::id::CustomerId;
 use crate::domain::time::Timestamp;
@@ -192,7 +192,6 @@ async fn fill<'a>(
         return Ok(None);
     };
     failpoint::hit("commit.begun");
-    hold_catalog(conn, asked.catalog).await?;
     let mut locked = Locked::default();
     let mut customers = named(shared, conn, asked).await?;
     let plain = || asked.plain.iter().flat_map(|rows| rows.iter());
@@ -202,6 +201,10 @@ async fn fill<'a>(
     locked
         .lock(conn, of_events.chain(of_numbers).chain(of_names))
         .await?;
+    // Asked after the catalog was held: what another process committed before is seen.
+    if asked.catalog != 0 && locked.catalog(conn).await? > asked.catalog {
+        return Err(StoreError::Outdated.into());
+    }
     check_events(&locked, plain())?;
     let mut inserted = insert::insert_plain(conn, &asked.plain).await?;
     failpoint::hit("commit.events_inserted");
@@ -247,19 +250,6 @@ async fn fill<'a>(
     let lease = shared.options.lease;
     marks::link(conn, (&turn, lease), marked, &locked.ids(), &stored).await?;
     Ok(Some(filled))
-}
-
-/// Keeps the catalog that the batch rests on until the batch has ended.
-async fn hold_catalog(conn: &mut PgConnection, known: CatalogVersion) -> Result<(), StoreError> {
-    if known == 0 {
-        return Ok(());
-    }
-    marks::keep_catalog(conn).await?;
-    // A statement of its own: it must see what was committed before the lock was had.
-    if epochs::newest_catalog(conn).await? > known {
-        return Err(StoreError::Outdated);
-    }
-    Ok(())
 }
 
 /// Reads customers that are locked, save those that are as the maker of the batch knows them.

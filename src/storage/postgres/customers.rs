@@ -4,13 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::PgConnection;
 
+use crate::domain::catalog::CatalogVersion;
 use crate::domain::id::CustomerId;
 use crate::storage::columns::{corrupt, json};
 use crate::storage::{CustomerNo, CustomerWrite, StoreError};
 
 /// The customers whose rows a transaction has locked.
 #[derive(Default)]
-pub(super) struct Locked(BTreeMap<CustomerId, Row>);
+pub(super) struct Locked {
+    rows: BTreeMap<CustomerId, Row>,
+    /// The newest catalog, as it was after the first rows were locked.
+    catalog: Option<CatalogVersion>,
+}
 
 /// A row that is locked.
 #[derive(Clone, Copy)]
@@ -23,17 +28,28 @@ struct Row {
 impl Locked {
     /// Returns the number of a customer; `None`: there is none of this id, or it is not locked.
     pub(super) fn no(&self, id: &CustomerId) -> Option<CustomerNo> {
-        self.0.get(id).map(|row| row.no)
+        self.rows.get(id).map(|row| row.no)
     }
 
     /// Returns the version of a customer as others last left it; `None`: there is none of this id.
     pub(super) fn version(&self, id: &CustomerId) -> Option<i64> {
-        self.0.get(id).map(|row| row.version)
+        self.rows.get(id).map(|row| row.version)
+    }
+
+    /// Returns the newest catalog: of when rows were locked, if any were.
+    pub(super) async fn catalog(
+        &self,
+        conn: &mut PgConnection,
+    ) -> Result<CatalogVersion, StoreError> {
+        match self.catalog {
+            Some(catalog) => Ok(catalog),
+            None => super::epochs::newest_catalog(conn).await,
+        }
     }
 
     /// Returns the customers whose rows are locked or made.
     pub(super) fn ids(&self) -> Vec<&CustomerId> {
-        self.0.keys().collect()
+        self.rows.keys().collect()
     }
 
     /// Locks those customers that are not locked yet and raises their versions. Within one call two writers lock in
@@ -44,26 +60,28 @@ impl Locked {
         named: impl Iterator<Item = &CustomerId>,
     ) -> Result<(), sqlx::Error> {
         let missing: BTreeSet<&str> = named
-            .filter(|id| !self.0.contains_key(*id))
+            .filter(|id| !self.rows.contains_key(*id))
             .map(CustomerId::as_str)
             .collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let rows: Vec<(String, CustomerNo, i64)> = sqlx::query_as(
+        let rows: Vec<(String, CustomerNo, i64, CatalogVersion)> = sqlx::query_as(
             "WITH locked AS (
                  SELECT customer_id FROM customers WHERE customer_id = ANY($1)
                  ORDER BY customer_id FOR UPDATE
              )
              UPDATE customers c SET version = version + 1 FROM locked
-             WHERE c.customer_id = locked.customer_id RETURNING c.customer_id, c.no, c.version - 1",
+             WHERE c.customer_id = locked.customer_id RETURNING c.customer_id, c.no, c.version - 1,
+                 (SELECT coalesce(max(version), 0) FROM catalogs)",
         )
         .bind(missing.into_iter().collect::<Vec<_>>())
         .fetch_all(conn)
         .await?;
-        for (id, no, version) in rows {
+        for (id, no, version, catalog) in rows {
+            self.catalog.get_or_insert(catalog);
             let id = CustomerId::new(id).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            self.0.insert(id, Row { no, version });
+            self.rows.insert(id, Row { no, version });
         }
         Ok(())
     }
@@ -74,7 +92,7 @@ impl Locked {
         named: impl Iterator<Item = &'a CustomerId>,
     ) -> Result<(), StoreError> {
         for id in named {
-            if !self.0.contains_key(id) {
+            if !self.rows.contains_key(id) {
                 return Err(StoreError::Constraint(format!("there is no customer {id}")));
             }
         }
@@ -89,7 +107,7 @@ impl Locked {
     ) -> Result<Vec<(CustomerId, CustomerNo)>, StoreError> {
         let (replaced, new): (Vec<_>, Vec<_>) = writes
             .iter()
-            .partition(|write| self.0.contains_key(&write.customer.id));
+            .partition(|write| self.rows.contains_key(&write.customer.id));
         if !replaced.is_empty() {
             Columns::of(&replaced)
                 .run(
@@ -124,7 +142,7 @@ impl Locked {
         let mut numbers = Vec::with_capacity(created.len());
         for (id, no) in created {
             let id = CustomerId::new(id).map_err(|error| corrupt("customers", error))?;
-            self.0.insert(id.clone(), Row { no, version: 0 });
+            self.rows.insert(id.clone(), Row { no, version: 0 });
             numbers.push((id, no));
         }
         Ok(numbers)

@@ -6,3 +6,5 @@ pub(super) const MIGRATING: i64 = 0x6275_7273_6172_0001;
 pub(super) const MAKING_DAYS: i64 = 0x6275_7273_6172_0002;
 /// Shared by batches while they decide under a catalog; whoever applies one has it alone.
 pub(super) const CATALOG: i64 = 0x6275_7273_6172_0003;
+/// Held by the process that looks at shares of rates and takes its own.
+pub(super) const RATES: i64 = 0x6275_7273_6172_0004;

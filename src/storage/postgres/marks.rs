@@ -23,19 +23,21 @@ pub(super) struct Turn {
 }
 
 /// Takes the committer's turn; `None`: the batch is already stored. A connection that may still commit a batch of the
-/// same epoch is waited for.
+/// same epoch is waited for. Until the batch has ended, others apply no catalog.
 pub(super) async fn begin(
     conn: &mut PgConnection,
     mark: BatchMark,
 ) -> Result<Option<Turn>, StoreError> {
-    let row: Option<(i16, i64, Vec<u8>, bool)> = sqlx::query_as(
-        "SELECT committer, number, hash, fenced FROM committers WHERE epoch = $1 FOR UPDATE",
+    let row: Option<(i16, i64, Vec<u8>, bool, bool)> = sqlx::query_as(
+        "SELECT committer, number, hash, fenced, pg_advisory_xact_lock_shared($2) IS NULL
+         FROM committers WHERE epoch = $1 FOR UPDATE",
     )
     .bind(mark.epoch)
+    .bind(locks::CATALOG)
     .fetch_optional(&mut *conn)
     .await?;
     // One that ended so long ago that it is forgotten is ended all the same.
-    let (committer, number, previous, fenced) = row.ok_or(StoreError::Fenced)?;
+    let (committer, number, previous, fenced, _) = row.ok_or(StoreError::Fenced)?;
     if number >= mark.number {
         return is_stored(conn, mark).await.map(|()| None);
     }
@@ -62,15 +64,6 @@ async fn is_stored(conn: &mut PgConnection, mark: BatchMark) -> Result<(), Store
     Err(StoreError::Constraint(
         "a batch has a lower number than one of its epoch that is stored".to_owned(),
     ))
-}
-
-/// Keeps others from applying a catalog until the batch has ended.
-pub(super) async fn keep_catalog(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_xact_lock_shared($1)")
-        .bind(locks::CATALOG)
-        .execute(conn)
-        .await
-        .map(drop)
 }
 
 /// Waits until no batch is decided under the catalog before, and keeps others from beginning to.

@@ -26,6 +26,7 @@ mod marks;
 mod migrate;
 mod names;
 mod open;
+mod rates;
 mod rollups;
 mod scan;
 #[cfg(test)]
@@ -48,9 +49,9 @@ use self::days::Days;
 use self::names::Names;
 use self::trim::{Slice, TrimCursor};
 use super::{
-    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
-    DenialQuery, EventQuery, Feed, FeedCursor, Page, ReservationQuery, Store, StoreError,
-    StoredCatalog, StoredEvent, UsageQuery, UsageRow,
+    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, ClaimRates, Committed,
+    CustomerQuery, Denial, DenialQuery, EventQuery, Feed, FeedCursor, Page, ReservationQuery,
+    Store, StoreError, StoredCatalog, StoredEvent, UsageQuery, UsageRow,
 };
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
@@ -244,8 +245,23 @@ impl Store for PostgresStore {
     }
 
     async fn resign(&self) -> Result<(), StoreError> {
-        self.read(async { epochs::resign(&mut *self.reader().await?, &self.shared.process).await })
-            .await
+        self.read(async {
+            let mut conn = self.reader().await?;
+            rates::leave(&mut conn, &self.shared.process).await?;
+            epochs::resign(&mut conn, &self.shared.process).await
+        })
+        .await
+    }
+
+    async fn share_rates(&self, claim: ClaimRates) -> Result<Option<Span>, StoreError> {
+        self.read(async {
+            let Shared {
+                process, options, ..
+            } = &self.shared;
+            rates::share(&mut *self.reader().await?, process, options.lease, claim).await?;
+            Ok(Some(options.lease))
+        })
+        .await
     }
 
     async fn accounts(

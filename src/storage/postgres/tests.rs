@@ -1,5 +1,6 @@
 //! What only the PostgreSQL store promises.
 
+mod others;
 mod several;
 
 use std::sync::Arc;
