@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::{Opened, Options, migrate};
+use super::{Opened, Options, archive, migrate};
 use crate::clock::Stopwatch;
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::StoreError;
@@ -68,10 +68,11 @@ pub(super) async fn begin(
 async fn prepare(conn: &mut PgConnection, options: &Options) -> Result<Opened, StoreError> {
     check(conn, options).await?;
     migrate::run(conn, migrate::MIGRATIONS).await?;
-    let (epoch, incarnation) =
+    let (epoch, incarnation): (i64, String) =
         sqlx::query_as("UPDATE store SET epoch = epoch + 1 RETURNING epoch, incarnation")
             .fetch_one(conn)
             .await?;
+    archive::refuse_unfinished(&incarnation)?;
     Ok(Opened { epoch, incarnation })
 }
 
