@@ -21,6 +21,7 @@ check: ## Formatting, lints, documentation, protocol files, dependencies.
 	@scripts/check
 
 bench: ## Measure, and print the figures beside their baselines.
+	@$(if $(filter postgres,$(STORE)),scripts/install-tools postgres)
 	cargo bench --locked --bench compare
 
 crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=30 STORE=sqlite).

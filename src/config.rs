@@ -134,6 +134,23 @@ pub struct Config {
         value_parser = RangedU64ValueParser::<usize>::new().range(4_096..=16_777_216))]
     pub queue_events: usize,
 
+    /// Transactions that may run at a time, each for a range of the customers; 0: as many as suit the database, which is
+    /// 1 in SQLite and 4 in PostgreSQL.
+    #[arg(long, env = "BURSAR_COMMITTERS", value_name = "COUNT", default_value_t = 0,
+        value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub committers: u16,
+
+    /// Milliseconds that answers of checks may be behind what other servers on the same database did.
+    #[arg(long, env = "BURSAR_REFRESH_MS", value_name = "MILLISECONDS", default_value_t = 250,
+        value_parser = clap::value_parser!(u32).range(20..=10_000))]
+    pub refresh_ms: u32,
+
+    /// Milliseconds that a statement in PostgreSQL may take, and a transaction may do nothing. A lock is waited for a
+    /// third as long, the server's answer twice as long.
+    #[arg(long, env = "BURSAR_DATABASE_TIMEOUT_MS", value_name = "MILLISECONDS", default_value_t = 15_000,
+        value_parser = clap::value_parser!(u32).range(100..=600_000))]
+    pub database_timeout_ms: u32,
+
     /// Seconds that calls and streams get to end when the server is told to stop.
     #[arg(long, env = "BURSAR_DRAIN_SECONDS", value_name = "SECONDS", default_value_t = 10,
         value_parser = clap::value_parser!(u32).range(0..=3600))]
@@ -145,6 +162,12 @@ impl Config {
     #[must_use]
     pub fn drain(&self) -> Duration {
         Duration::from_secs(u64::from(self.drain_seconds))
+    }
+
+    /// Returns how far checks may be behind other servers.
+    #[must_use]
+    pub fn refresh(&self) -> Duration {
+        Duration::from_millis(u64::from(self.refresh_ms))
     }
 }
 

@@ -188,17 +188,29 @@ CREATE TABLE catalogs (
     apply_time bigint NOT NULL
 );
 
--- One row per commit: the mark that makes it repeatable, and a chain per epoch over what was stored. The row is made
--- first, so that a batch which is given again waits for the connection that may still commit it; what it says about
--- the batch comes last.
+-- One row per life of a committer: a process takes a new one for each of its committers when it starts, and when it
+-- cannot tell what became of a batch. The row is locked by each of its batches, so that one commits after the other.
+CREATE TABLE committers (
+    epoch      bigint PRIMARY KEY,
+    process    text NOT NULL,    -- the same for all committers of a process
+    committer  smallint NOT NULL, -- which of the process's ranges of customers
+    number     bigint NOT NULL,  -- of the newest batch
+    hash       bytea NOT NULL,   -- of the newest batch
+    alive_till bigint NOT NULL,  -- from then on others may fence it, unless the process says anew that it is alive
+    fenced     boolean NOT NULL  -- it can commit nothing any more
+) WITH (fillfactor = 50);
+
+-- One row per commit: the mark that makes it repeatable, what others read to follow, and a chain per epoch over what
+-- was stored.
 CREATE TABLE batches (
     epoch     bigint NOT NULL,
     number    bigint NOT NULL,
+    committer smallint NOT NULL,
     time      bigint NOT NULL,
-    events    bigint, -- events stored
-    customers bigint, -- customers whose events were stored
-    prev_hash bytea,
-    hash      bytea,
+    events    bigint NOT NULL, -- events stored
+    customers text[],          -- customers named; NULL: too many to list
+    prev_hash bytea NOT NULL,
+    hash      bytea NOT NULL,
     PRIMARY KEY (epoch, number)
-) WITH (fillfactor = 70);
+);
 CREATE INDEX batches_by_time ON batches (time);

@@ -93,7 +93,9 @@ impl Accounts {
                 cell.set_no(rows.no);
                 // Not before any batch that the reading has seen.
                 let now = clock.now();
+                let version = rows.version;
                 let (account, untracked) = loader.account(rows, &catalogs, now);
+                inner.version = version;
                 inner.account = Some(account);
                 inner.untracked = untracked;
             }

@@ -144,14 +144,26 @@ impl Engine {
             if cells.is_empty() {
                 return;
             }
-            if let Err(error) = self.submit(Expire::of(cells)).await {
-                tracing::debug!(%error, "overdue reservations are not ended yet");
-                return;
+            for cells in self.by_lane(cells) {
+                if let Err(error) = self.submit(Expire::of(cells)).await {
+                    tracing::debug!(%error, "overdue reservations are not ended yet");
+                    return;
+                }
             }
             if !more {
                 return;
             }
         }
+    }
+
+    /// Returns customers apart by their committers.
+    fn by_lane(&self, cells: Vec<Arc<Cell>>) -> Vec<Vec<Arc<Cell>>> {
+        let mut lanes = vec![Vec::new(); self.queues.len()];
+        for cell in cells {
+            lanes[self.lane(&cell)].push(cell);
+        }
+        lanes.retain(|lane| !lane.is_empty());
+        lanes
     }
 
     /// Lets go of customers that are not in use, when there are many.
@@ -202,7 +214,7 @@ impl Engine {
     }
 }
 
-fn every(period: Duration) -> Interval {
+pub(super) fn every(period: Duration) -> Interval {
     let mut interval = interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval

@@ -175,10 +175,26 @@ impl Mutation for Apply {
     fn committed(&mut self, shared: &Shared) {
         if let Some(applied) = self.applied.take() {
             let version = applied.version();
-            shared.loader.set_current(applied);
-            // They follow the new default plan; the others are on the version that they were assigned.
-            shared.accounts.forget_where(follows_default);
+            shared.take_catalog(applied);
             tracing::info!(version, "catalog applied");
+        }
+    }
+}
+
+impl Shared {
+    /// Reads the newest catalog, which another process applied.
+    pub(super) async fn renew_catalog(&self) -> Result<(), Error> {
+        if let Some(newest) = self.store.catalog(None).await? {
+            self.take_catalog(newest);
+        }
+        Ok(())
+    }
+
+    /// Makes a catalog the current one, unless it is older.
+    fn take_catalog(&self, newest: StoredCatalog) {
+        if self.loader.set_current(newest) {
+            // They follow the new default plan; the others are on the version that they were assigned.
+            self.accounts.forget_where(follows_default);
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The place of one customer in memory.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
+use foldhash::quality::FixedState;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::rates::Rates;
@@ -16,6 +18,8 @@ use crate::storage::CustomerNo;
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(super) id: CustomerId,
+    /// Where it lies in the hash of customers, from 0 up to 65,535: which committer it belongs to.
+    pub(super) hash: u16,
     /// The store's number of the customer; 0: not known.
     no: AtomicI64,
     /// Whether it was used since the last look for idle ones.
@@ -32,6 +36,9 @@ pub(crate) struct Cell {
 pub(super) struct Inner {
     /// The account; `None`: to be read from the store.
     pub(super) account: Option<Account>,
+    /// The version it was read at, see [`AccountRows`](crate::storage::AccountRows); what a running batch changed
+    /// counts when that is committed.
+    pub(super) version: i64,
     /// Whether the store knows no such customer, as of the last reading.
     pub(super) absent: bool,
     /// Rises with each batch that touches the account, so that an older reading is noticed.
@@ -46,7 +53,9 @@ pub(super) struct Inner {
 
 impl Cell {
     pub(super) fn new(id: CustomerId) -> Arc<Self> {
+        let hash = FixedState::with_seed(0).hash_one(id.as_str()) >> 48;
         Arc::new(Self {
+            hash: u16::try_from(hash).unwrap_or(0),
             id,
             no: AtomicI64::new(0),
             used: AtomicBool::new(true),
@@ -110,6 +119,7 @@ impl Inner {
     /// Forgets the account, so that it is read again.
     pub(super) fn forget(&mut self) {
         self.account = None;
+        self.version = 0;
         self.absent = false;
         self.in_batch = None;
         self.generation = self.generation.wrapping_add(1);

@@ -13,8 +13,6 @@ use crate::domain::id::{CustomerId, FeatureId, SubaccountId};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::Labels;
 
-/// How long an answer about what is counted may be reused: as far as other replicas may be behind.
-const CACHE_COUNTED: Span = Span::from_millis(250);
 /// How long an answer about what only changes with the plan may be reused.
 const CACHE_FIXED: Span = Span::from_secs(10);
 
@@ -139,6 +137,12 @@ impl Engine {
         decision
     }
 
+    /// Returns how long an answer about what is counted may be reused: as far as other processes may be behind.
+    fn cache_counted(&self) -> Span {
+        let micros = self.shared.limits.refresh.as_micros();
+        Span::from_micros_clamped(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+
     /// Adds to a decision what the account alone does not tell.
     pub(super) fn finish(
         &self,
@@ -163,7 +167,7 @@ impl Engine {
                     FeatureKind::Boolean | FeatureKind::Static => CACHE_FIXED,
                     FeatureKind::Metered { .. }
                     | FeatureKind::Allocation
-                    | FeatureKind::Concurrency => CACHE_COUNTED,
+                    | FeatureKind::Concurrency => self.cache_counted(),
                     FeatureKind::Rate => Span::ZERO,
                 },
                 None => Span::ZERO,

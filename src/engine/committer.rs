@@ -4,35 +4,31 @@
 //! batches and an idle one small ones, without waiting for either. Answers are sent after the commit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::Shared;
+use super::backoff::Backoff;
 use super::cell::Cell;
+use super::decide::{self, Decided, Touch, Writes};
 use super::error::Error;
 use super::mutation::{Pending, Write};
-use super::step::{Deciding, Place};
 use super::track::Track;
 use crate::clock::Stopwatch;
 use crate::domain::quantity::Overflow;
 use crate::failpoint;
-use crate::storage::{Batch, BatchMark, Changes, Committed, Found, StoreError};
+use crate::storage::{BatchMark, Committed, StoreError};
 
 /// Most mutations in one batch.
 const BATCH_WRITES_MAX: usize = 4096;
 /// How often mutations are made ready and tried again.
 const ROUNDS_MAX: usize = 16;
-
-type Writes = Vec<Box<dyn Write>>;
-
-/// What `decide` leaves for the committer.
-#[derive(Default)]
-struct Decided {
-    touched: Vec<Arc<Cell>>,
-    not_ready: bool,
-    overflowed: bool,
-}
+/// How often a commit of unknown outcome is asked about again before its callers are told.
+const UNKNOWN_ATTEMPTS: usize = 6;
+/// The longest pause between two such questions, and between two batches while the store fails.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// The committer of one range of customers; SQLite has one for all.
 pub(super) struct Committer {
@@ -40,22 +36,26 @@ pub(super) struct Committer {
     queue: mpsc::Receiver<Box<dyn Write>>,
     /// A mutation that must have a batch to itself and came while another was gathered.
     held: Option<Box<dyn Write>>,
-    epoch: i64,
-    number: i64,
+    /// Which of the process's committers it is.
+    place: u16,
+    /// The mark of the last batch that was committed; `None`: a life is to be begun.
+    last: Option<BatchMark>,
+    backoff: Backoff,
 }
 
 impl Committer {
     pub(super) fn new(
         shared: Arc<Shared>,
         queue: mpsc::Receiver<Box<dyn Write>>,
-        epoch: i64,
+        place: u16,
     ) -> Self {
         Self {
             shared,
             queue,
             held: None,
-            epoch,
-            number: 0,
+            place,
+            last: None,
+            backoff: Backoff::new(PAUSE_MAX),
         }
     }
 
@@ -112,8 +112,12 @@ impl Committer {
             let failed = self.make_ready(cells).await;
             writes = finish_failed(writes, &failed);
         }
-        tracing::error!(writes = writes.len(), "mutations cannot be made ready");
-        finish(writes, &Err(Error::Internal));
+        tracing::error!(
+            writes = writes.len(),
+            "mutations cannot be decided on what others leave"
+        );
+        let lost = StoreError::Conflict("too many rounds".to_owned());
+        finish(writes, &Err(Error::Store(lost)));
     }
 
     /// Loads what mutations need and memory does not hold, and sees to it that its counters are kept. Returns those
@@ -141,67 +145,127 @@ impl Committer {
         failed
     }
 
+    /// Returns the mark of the next batch, of a new life if there is none.
+    async fn next_mark(&mut self) -> Result<BatchMark, StoreError> {
+        let last = match self.last {
+            Some(last) => last,
+            None => BatchMark {
+                epoch: self.shared.store.enlist(self.place).await?,
+                number: 0,
+            },
+        };
+        self.last = Some(last);
+        Ok(BatchMark {
+            number: last.number + 1,
+            ..last
+        })
+    }
+
     /// Commits one batch; returns what must be tried again.
     async fn commit_once(&mut self, writes: Writes) -> Writes {
         let watch = Stopwatch::start();
-        self.number += 1;
         let count = writes.len();
+        let mark = match self.next_mark().await {
+            Ok(mark) => mark,
+            Err(error) => {
+                self.shared
+                    .note_batch(count, &Err(error.clone()), watch.elapsed());
+                finish(writes, &Err(Error::Store(error)));
+                self.backoff.pause().await;
+                return Vec::new();
+            }
+        };
         let writes = Arc::new(Mutex::new(writes));
+        let (outcome, decided) = self.decide_and_commit(mark, &writes).await;
+        let writes = std::mem::take(&mut *writes.lock());
+        self.shared.note_batch(count, &outcome, watch.elapsed());
+        self.conclude(mark, writes, decided, outcome).await
+    }
+
+    /// Hands a batch to the store; when the outcome is not known, again, until it is.
+    async fn decide_and_commit(
+        &mut self,
+        mark: BatchMark,
+        writes: &Arc<Mutex<Writes>>,
+    ) -> (Result<Committed, StoreError>, Decided) {
         let decided = Arc::new(Mutex::new(Decided::default()));
-        let mut outcome = self
-            .shared
-            .store
-            .commit(self.batch(&writes, &decided))
-            .await;
         let mut before = Vec::new();
-        for attempt in 0..UNKNOWN_ATTEMPTS {
-            let Err(StoreError::Unknown(detail)) = &outcome else {
-                break;
+        let mut is_doubtful = false;
+        let mut questions = Backoff::new(PAUSE_MAX);
+        let mut attempt = 0;
+        let mut outcome = loop {
+            let batch = decide::batch(&self.shared, mark, writes, &decided);
+            let outcome = self.shared.store.commit(batch).await;
+            is_doubtful |= matches!(outcome, Err(StoreError::Unknown(_)));
+            let is_open = match &outcome {
+                Err(StoreError::Unknown(_)) => true,
+                // This attempt came to nothing; what became of those before it is still not known.
+                Err(StoreError::Unavailable(_) | StoreError::Full(_)) => is_doubtful,
+                _ => false,
             };
-            tracing::warn!(attempt, %detail, "the outcome of a commit is unknown, asking again");
+            attempt += 1;
+            let gives_up =
+                attempt > UNKNOWN_ATTEMPTS || failpoint::fault("unknown_commit_is_failure");
+            if !is_open || gives_up {
+                break outcome;
+            }
+            tracing::warn!(attempt, "the outcome of a commit is unknown, asking again");
             // The same mark: if the first one was committed, it is found and nothing is done twice.
             let first = std::mem::take(&mut *decided.lock());
             forget(&first.touched);
             before.extend(first.touched);
-            outcome = self
-                .shared
-                .store
-                .commit(self.batch(&writes, &decided))
-                .await;
+            questions.pause().await;
+        };
+        if is_doubtful
+            && let Err(StoreError::Unavailable(detail) | StoreError::Full(detail)) = outcome
+        {
+            outcome = Err(StoreError::Unknown(detail));
         }
         let mut decided = std::mem::take(&mut *decided.lock());
         decided.touched.append(&mut before);
-        let writes = std::mem::take(&mut *writes.lock());
-        self.shared.note_batch(count, &outcome, watch.elapsed());
-        self.conclude(writes, decided, outcome).await
+        (outcome, decided)
     }
 
     async fn conclude(
         &mut self,
+        mark: BatchMark,
         writes: Writes,
         decided: Decided,
         outcome: Result<Committed, StoreError>,
     ) -> Writes {
-        match outcome {
+        let error = match outcome {
             Ok(_) => {
-                failpoint::hit("engine.committed");
-                let mut writes = writes;
-                for write in &mut writes {
-                    write.committed(&self.shared);
-                }
-                finish(writes, &Ok(()));
-                failpoint::hit("engine.answered");
-                let catalog = self.shared.loader.current().version();
-                self.shared.watchers.committed(&decided.touched, catalog);
-                Vec::new()
+                self.last = Some(mark);
+                self.backoff.reset();
+                self.announce(writes, &decided.touched);
+                return Vec::new();
             }
-            Err(StoreError::Constraint(_)) if decided.not_ready => {
-                forget(&decided.touched);
+            Err(error) => error,
+        };
+        forget(&decided.touched);
+        match error {
+            StoreError::Constraint(_) if decided.not_ready => writes,
+            StoreError::Conflict(detail) => {
+                tracing::debug!(%detail, "another process was faster, deciding again");
                 writes
             }
-            Err(StoreError::Constraint(detail)) if writes.len() > 1 => {
+            StoreError::Fenced => {
+                tracing::warn!(
+                    epoch = mark.epoch,
+                    "this process was silent too long, beginning anew"
+                );
+                self.last = None;
+                writes
+            }
+            StoreError::Outdated => match self.shared.renew_catalog().await {
+                Ok(()) => writes,
+                Err(error) => {
+                    finish(writes, &Err(error));
+                    Vec::new()
+                }
+            },
+            StoreError::Constraint(detail) if writes.len() > 1 => {
                 tracing::warn!(%detail, writes = writes.len(), "a batch broke a constraint, trying one by one");
-                forget(&decided.touched);
                 for write in writes {
                     let again = Box::pin(self.commit_once(vec![write])).await;
                     if !again.is_empty() {
@@ -210,117 +274,59 @@ impl Committer {
                 }
                 Vec::new()
             }
-            Err(error) => {
-                forget(&decided.touched);
-                let error = match error {
-                    StoreError::Constraint(_) => Error::Overflow(Overflow),
-                    other => Error::Store(other),
-                };
-                finish(writes, &Err(error));
+            error => {
+                self.fail(writes, error).await;
                 Vec::new()
             }
         }
     }
 
-    /// Returns a batch of these mutations.
-    fn batch(&self, writes: &Arc<Mutex<Writes>>, decided: &Arc<Mutex<Decided>>) -> Batch {
-        let now = self.shared.clock.now();
-        let mut batch = Batch {
-            mark: BatchMark {
-                epoch: self.epoch,
-                number: self.number,
-            },
-            now,
-            plain: Vec::new(),
-            probe_events: Vec::new(),
-            probe_requests: Vec::new(),
-            load: Vec::new(),
-            folds: Vec::new(),
-            decide: Box::new(|_| Changes::default()),
+    /// Answers what could not be committed, and waits a little before the next batch while the store fails.
+    async fn fail(&mut self, writes: Writes, error: StoreError) {
+        let is_unknown = matches!(error, StoreError::Unknown(_));
+        if is_unknown && failpoint::fault("unknown_commit_is_failure") {
+            let refused = StoreError::Conflict("taken for a failure".to_owned());
+            return finish(writes, &Err(Error::Store(refused)));
+        }
+        if is_unknown {
+            // Its number may be taken: the next batch gets one of a new life, which this one cannot commit beside.
+            self.last = None;
+        }
+        let is_corrupt = matches!(error, StoreError::Corrupt { .. });
+        let error = match error {
+            StoreError::Constraint(_) => Error::Overflow(Overflow),
+            other => Error::Store(other),
         };
-        let mut places = Vec::new();
-        for write in writes.lock().iter_mut() {
-            let mut place = Place::default();
-            if let Some(chunk) = write.plain() {
-                place.chunk = Some(batch.plain.len());
-                batch.plain.push(Arc::clone(chunk));
+        let waits = !is_corrupt && !matches!(error, Error::Overflow(_));
+        finish(writes, &Err(error));
+        if waits {
+            self.backoff.pause().await;
+        }
+    }
+
+    /// Makes known what was committed, and answers.
+    fn announce(&self, mut writes: Writes, touched: &[Touch]) {
+        failpoint::hit("engine.committed");
+        for touch in touched {
+            let mut inner = touch.cell.lock();
+            if inner.generation == touch.generation {
+                inner.version += 1;
             }
-            let start = batch.probe_events.len();
-            batch.probe_events.extend(write.probes());
-            place.probes = start..batch.probe_events.len();
-            let start = batch.folds.len();
-            batch.folds.extend(write.folds(&self.shared.loader, now));
-            place.folds = start..batch.folds.len();
-            if let Some(request) = write.request() {
-                place.request = Some(batch.probe_requests.len());
-                batch.probe_requests.push(request.key.clone());
-            }
-            places.push(place);
         }
-        let (writes, decided, shared) = (
-            Arc::clone(writes),
-            Arc::clone(decided),
-            Arc::clone(&self.shared),
-        );
-        batch.decide = Box::new(move |found| {
-            decide(
-                &shared,
-                now,
-                found,
-                &mut writes.lock(),
-                places,
-                &mut decided.lock(),
-            )
-        });
-        batch
+        for write in &mut writes {
+            write.committed(&self.shared);
+        }
+        finish(writes, &Ok(()));
+        failpoint::hit("engine.answered");
+        let catalog = self.shared.loader.current().version();
+        let cells = touched.iter().map(|touch| &touch.cell.id);
+        self.shared.watchers.committed(cells, catalog);
     }
 }
 
-/// How often a commit of unknown outcome is asked about again before its callers are told.
-const UNKNOWN_ATTEMPTS: usize = 5;
-
-/// Decides a batch: every mutation in order of arrival, on the accounts as they stand.
-fn decide(
-    shared: &Shared,
-    now: crate::domain::time::Timestamp,
-    found: &Found<'_>,
-    writes: &mut Writes,
-    places: Vec<Place>,
-    decided: &mut Decided,
-) -> Changes {
-    let mut batch = Deciding::new(now, &shared.loader, found);
-    decided.not_ready = !batch.enter_all(writes);
-    if decided.not_ready {
-        decided.touched = batch.touched_cells();
-        return abort("accounts are not in memory");
-    }
-    for (write, place) in writes.iter_mut().zip(places) {
-        batch.run(write.as_mut(), place);
-        decided.overflowed |= write.overflowed();
-        if failpoint::fault("ack_before_commit") {
-            write.finish(Ok(()));
-        }
-    }
-    decided.touched = batch.touched_cells();
-    match batch.collect() {
-        Ok(changes) if !decided.overflowed => changes,
-        Ok(_) | Err(Overflow) => {
-            decided.overflowed = true;
-            abort("a sum would leave the range of 64 bits")
-        }
-    }
-}
-
-fn abort(why: &str) -> Changes {
-    Changes {
-        abort: Some(why.to_owned()),
-        ..Changes::default()
-    }
-}
-
-fn forget(touched: &[Arc<Cell>]) {
-    for cell in touched {
-        cell.lock().forget();
+fn forget(touched: &[Touch]) {
+    for touch in touched {
+        touch.cell.lock().forget();
     }
 }
 

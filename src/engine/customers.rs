@@ -173,7 +173,7 @@ impl Mutation for Create {
 fn rows_of(customer: Customer) -> AccountRows {
     AccountRows {
         no: 0,
-        as_of: 0,
+        version: 0,
         customer,
         subscription: None,
         overrides: Vec::new(),

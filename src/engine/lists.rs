@@ -19,6 +19,9 @@ pub(super) fn list_error(error: StoreError) -> Error {
         other @ (StoreError::Unavailable(_)
         | StoreError::Full(_)
         | StoreError::Unknown(_)
+        | StoreError::Conflict(_)
+        | StoreError::Outdated
+        | StoreError::Fenced
         | StoreError::Corrupt { .. }) => Error::Store(other),
     }
 }

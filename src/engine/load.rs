@@ -83,11 +83,18 @@ impl Loader {
         self.current.read().clone()
     }
 
-    /// Takes a newly applied catalog for the newest.
-    pub(super) fn set_current(&self, catalog: StoredCatalog) {
-        let before = std::mem::replace(&mut *self.current.write(), catalog);
+    /// Takes an applied catalog for the newest; false when it is not newer than the one that is.
+    pub(super) fn set_current(&self, catalog: StoredCatalog) -> bool {
+        let before = {
+            let mut current = self.current.write();
+            if catalog.version() <= current.version() {
+                return false;
+            }
+            std::mem::replace(&mut *current, catalog)
+        };
         self.older.lock().insert(before.version(), before.catalog);
         self.rights.lock().clear();
+        true
     }
 
     /// Returns the catalogs that the rows' plan may be taken from.

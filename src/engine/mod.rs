@@ -10,6 +10,7 @@ mod amend;
 mod assign;
 mod audit;
 mod background;
+mod backoff;
 mod catalogs;
 mod cell;
 mod check;
@@ -18,15 +19,18 @@ mod collect;
 mod committer;
 mod consume;
 mod customers;
+mod decide;
 mod denials;
 mod entitlements;
 mod error;
+mod follow;
 mod gauge;
 mod lists;
 mod load;
 mod mutation;
 mod outage;
 mod overrides;
+mod parts;
 mod prepare;
 mod profiles;
 mod rates;
@@ -45,10 +49,12 @@ mod watch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
 
 use self::accounts::Accounts;
 use self::cell::Cell;
@@ -56,7 +62,7 @@ use self::committer::Committer;
 use self::denials::DenialLog;
 use self::gauge::Gauges;
 use self::load::Loader;
-use self::mutation::{Mutation, Pending, Request, Write};
+use self::mutation::{Mutation, Pending, Receiver, Request, Write};
 use self::outage::Outage;
 use self::rates::{RateClock, Rates};
 use self::watch::Watchers;
@@ -105,6 +111,10 @@ pub struct Limits {
     pub watchers: usize,
     /// Most watchers of one customer's entitlements.
     pub watchers_per_customer: usize,
+    /// Committers, each with a range of the customers: how many transactions may run at a time.
+    pub committers: u16,
+    /// How far answers from memory may be behind what other processes did.
+    pub refresh: Duration,
 }
 
 impl Default for Limits {
@@ -116,6 +126,8 @@ impl Default for Limits {
             queue_events: 262_144,
             watchers: 10_000,
             watchers_per_customer: 100,
+            committers: 1,
+            refresh: Duration::from_millis(250),
         }
     }
 }
@@ -124,7 +136,8 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
-    queue: mpsc::Sender<Box<dyn Write>>,
+    /// Where mutations wait, by committer.
+    queues: Arc<[mpsc::Sender<Box<dyn Write>>]>,
 }
 
 /// What the engine's parts share.
@@ -150,16 +163,14 @@ pub(crate) struct Shared {
 const OVERLOAD_WAIT: Span = Span::from_millis(100);
 
 impl Engine {
-    /// Starts the engine and its committer on the current runtime. `epoch` is this process's start, as the store
-    /// numbers it. The returned handle ends when every engine is dropped and all that waited is answered.
+    /// Starts the engine and its committers on the current runtime. The returned handle ends when every engine is
+    /// dropped and all that waited is answered.
     pub fn start(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         catalog: StoredCatalog,
         limits: Limits,
-        epoch: i64,
     ) -> (Self, tokio::task::JoinHandle<()>) {
-        let (queue, waiting) = mpsc::channel(limits.queue_writes);
         let version = catalog.version();
         let shared = Arc::new(Shared {
             store,
@@ -176,9 +187,21 @@ impl Engine {
             creations: parking_lot::Mutex::default(),
             draining: AtomicBool::new(false),
         });
-        let committer = Committer::new(Arc::clone(&shared), waiting, epoch);
-        let task = tokio::spawn(committer.run());
-        (Self { shared, queue }, task)
+        let mut queues = Vec::new();
+        let mut committers = JoinSet::new();
+        for place in 0..shared.limits.committers.max(1) {
+            let (queue, waiting) = mpsc::channel(shared.limits.queue_writes);
+            committers.spawn(Committer::new(Arc::clone(&shared), waiting, place).run());
+            queues.push(queue);
+        }
+        let queues = queues.into();
+        let task = tokio::spawn(async move { while committers.join_next().await.is_some() {} });
+        (Self { shared, queues }, task)
+    }
+
+    /// Returns which committer a customer belongs to: the ranges of the hash are of one size.
+    fn lane(&self, cell: &Cell) -> usize {
+        (usize::from(cell.hash) * self.queues.len()) >> u16::BITS
     }
 
     /// Returns the engine's time.
@@ -261,9 +284,14 @@ impl Engine {
 
     /// Hands a mutation to the committer and waits for its answer; refused when too much is waiting.
     async fn submit<M: Mutation>(&self, mutation: M) -> Result<M::Answer, Error> {
+        self.send(mutation)?.await.map_err(|_| Error::Draining)?
+    }
+
+    /// Hands a mutation to the committer; refused when too much is waiting.
+    fn send<M: Mutation>(&self, mutation: M) -> Result<Receiver<M>, Error> {
         let (pending, answer) = Pending::new(mutation);
         self.offer(Box::new(pending))?;
-        answer.await.map_err(|_| Error::Draining)?
+        Ok(answer)
     }
 
     /// As [`Engine::submit`], done once per caller and request id.
@@ -287,16 +315,21 @@ impl Engine {
         if self.is_draining() {
             return Err(Error::Draining);
         }
-        self.queue.try_send(write).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => {
-                self.shared.gauges.overloads.increment(1);
-                Error::Overloaded {
-                    queue: "writes",
-                    retry_after: OVERLOAD_WAIT,
+        // All that it looks at belongs to one committer; what looks at no customer goes to the first.
+        let lane = write.named().first().map_or(0, |cell| self.lane(cell));
+        debug_assert!(write.named().iter().all(|cell| self.lane(cell) == lane));
+        self.queues[lane]
+            .try_send(write)
+            .map_err(|refused| match refused {
+                mpsc::error::TrySendError::Full(_) => {
+                    self.shared.gauges.overloads.increment(1);
+                    Error::Overloaded {
+                        queue: "writes",
+                        retry_after: OVERLOAD_WAIT,
+                    }
                 }
-            }
-            mpsc::error::TrySendError::Closed(_) => Error::Draining,
-        })
+                mpsc::error::TrySendError::Closed(_) => Error::Draining,
+            })
     }
 }
 

@@ -37,6 +37,11 @@ pub(super) trait Mutation: Send + 'static {
     /// The accounts it looks at or changes.
     fn cells(&self) -> &[Arc<Cell>];
 
+    /// The accounts whose newest state it must be decided on: all that it looks at, entered into the batch or not.
+    fn named(&self) -> &[Arc<Cell>] {
+        self.cells()
+    }
+
     /// Whether it must have a batch to itself, because it changes what is counted.
     fn is_alone(&self) -> bool {
         false
@@ -117,6 +122,7 @@ pub(super) struct Pending<M: Mutation> {
 /// A mutation on its way, of whatever type.
 pub(super) trait Write: Send {
     fn cells(&self) -> &[Arc<Cell>];
+    fn named(&self) -> &[Arc<Cell>];
     fn is_alone(&self) -> bool;
     fn plain(&self) -> Option<&Arc<Vec<EventRow>>>;
     fn probes(&self) -> Vec<EventKey>;
@@ -133,7 +139,7 @@ pub(super) trait Write: Send {
     fn finish(&mut self, committed: Result<(), Error>);
 }
 
-type Receiver<M> = oneshot::Receiver<Result<<M as Mutation>::Answer, Error>>;
+pub(super) type Receiver<M> = oneshot::Receiver<Result<<M as Mutation>::Answer, Error>>;
 
 impl<M: Mutation> Pending<M> {
     /// A mutation without a request id: it is safe to repeat by itself.
@@ -194,6 +200,10 @@ impl<M: Mutation> Pending<M> {
 impl<M: Mutation> Write for Pending<M> {
     fn cells(&self) -> &[Arc<Cell>] {
         self.mutation.cells()
+    }
+
+    fn named(&self) -> &[Arc<Cell>] {
+        self.mutation.named()
     }
 
     fn is_alone(&self) -> bool {

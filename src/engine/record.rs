@@ -1,15 +1,14 @@
 //! Recording usage: validated at once, stored and counted in one batch, acknowledged after its commit.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::Engine;
 use super::cell::Cell;
 use super::error::{Error, Thing};
 use super::mutation::{Applied, Mutation};
+use super::parts::Events;
 use super::prepare::{Prepared, Slot};
 use super::step::Step;
 use crate::domain::account::Counted;
@@ -63,14 +62,14 @@ impl Engine {
         } = prepared;
         let mut answer = RecordAnswer::default();
         if !plain.is_empty() || !probed.is_empty() {
-            let events = Arc::new(Events {
+            let events = Events {
                 plain: Arc::new(plain),
                 plain_meters,
                 cells,
                 probed,
                 size,
-                _room: Some(room),
-            });
+                room: Some(Arc::new(room)),
+            };
             answer = self.record_all(events).await?;
         }
         let mut plain = answer.plain.into_iter();
@@ -92,50 +91,6 @@ impl Engine {
         self.shared.gauges.count_outcomes(&outcomes);
         Ok(outcomes)
     }
-
-    /// Records events in one go; where a sum would leave 64 bits, in ever smaller parts, so that only the events which
-    /// make it do so are rejected.
-    async fn record_all(&self, events: Arc<Events>) -> Result<RecordAnswer, Error> {
-        match self.submit(Record(Arc::clone(&events))).await {
-            Err(Error::Overflow(_)) => {}
-            done => return done,
-        }
-        let mut answer = RecordAnswer::default();
-        let (plain, probed) = (0..events.plain.len(), 0..events.probed.len());
-        // The last is looked at first: plain events count before those that name a reservation.
-        let mut parts = vec![(0..0, probed), (plain, 0..0)];
-        while let Some((plain, probed)) = parts.pop() {
-            if plain.is_empty() && probed.is_empty() {
-                continue;
-            }
-            let part = Arc::new(events.part(plain.clone(), probed.clone()));
-            match self.submit(Record(part)).await {
-                Ok(mut done) => {
-                    answer.plain.append(&mut done.plain);
-                    answer.probed.append(&mut done.probed);
-                }
-                Err(error @ Error::Overflow(_)) => match plain.len() + probed.len() {
-                    1 if plain.is_empty() => {
-                        answer.probed.push(RecordOutcome::Rejected(error));
-                    }
-                    1 => answer.plain.push(RecordOutcome::Rejected(error)),
-                    _ => {
-                        let (first, second) = (halves(&plain), halves(&probed));
-                        parts.push((first.1, second.1));
-                        parts.push((first.0, second.0));
-                    }
-                },
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(answer)
-    }
-}
-
-/// Cuts a range in two; the second half has the odd one.
-fn halves(range: &Range<usize>) -> (Range<usize>, Range<usize>) {
-    let middle = range.start + range.len() / 2;
-    (range.start..middle, middle..range.end)
 }
 
 /// Returns the first field in which two events of one id differ; a time that is not stated is not compared.
@@ -179,44 +134,14 @@ pub(super) fn recorded(row: &EventRow) -> Recorded {
     }
 }
 
-/// Events of any customers that are recorded together.
-struct Events {
-    plain: Arc<Vec<EventRow>>,
-    plain_meters: Vec<Arc<Meter>>,
-    /// Cells of the plain events, then of the others.
-    cells: Vec<Arc<Cell>>,
-    probed: Vec<(EventRow, Result<Arc<Meter>, Error>)>,
-    /// How much room they take among the events that wait.
-    size: usize,
-    /// That room.
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-impl Events {
-    /// Returns some of them.
-    fn part(&self, plain: Range<usize>, probed: Range<usize>) -> Self {
-        let others = &self.cells[self.plain.len()..];
-        let mut cells = self.cells[plain.clone()].to_vec();
-        cells.extend_from_slice(&others[probed.clone()]);
-        Self {
-            plain: Arc::new(self.plain[plain.clone()].to_vec()),
-            plain_meters: self.plain_meters[plain].to_vec(),
-            cells,
-            probed: self.probed[probed].to_vec(),
-            size: self.size,
-            _room: None,
-        }
-    }
-}
-
 /// Records events.
-struct Record(Arc<Events>);
+pub(super) struct Record(pub(super) Arc<Events>);
 
 /// Outcomes of a [`Record`], by position.
 #[derive(Default)]
-struct RecordAnswer {
-    plain: Vec<RecordOutcome>,
-    probed: Vec<RecordOutcome>,
+pub(super) struct RecordAnswer {
+    pub(super) plain: Vec<RecordOutcome>,
+    pub(super) probed: Vec<RecordOutcome>,
 }
 
 impl Mutation for Record {

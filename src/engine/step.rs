@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::{Cell, Inner};
 use super::collect::{collect_counters, collect_effects};
+use super::decide::Touch;
 use super::error::{Error, Thing};
 use super::load::Loader;
 use super::mutation::{Request, Write};
@@ -204,11 +205,12 @@ impl<'f> Deciding<'f> {
     }
 
     /// Returns the accounts that were taken in.
-    pub(super) fn touched_cells(&self) -> Vec<Arc<Cell>> {
-        self.touched
-            .iter()
-            .map(|touched| Arc::clone(&touched.cell))
-            .collect()
+    pub(super) fn touched_cells(&self) -> Vec<Touch> {
+        let touch = |touched: &Touched| Touch {
+            cell: Arc::clone(&touched.cell),
+            generation: touched.cell.lock().generation,
+        };
+        self.touched.iter().map(touch).collect()
     }
 }
 

@@ -51,6 +51,10 @@ impl Mutation for Track {
         &[]
     }
 
+    fn named(&self) -> &[Arc<Cell>] {
+        std::slice::from_ref(&self.cell)
+    }
+
     fn is_alone(&self) -> bool {
         true
     }

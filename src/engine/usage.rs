@@ -166,6 +166,9 @@ fn sum_error(error: StoreError) -> Error {
         other @ (StoreError::Unavailable(_)
         | StoreError::Full(_)
         | StoreError::Unknown(_)
+        | StoreError::Conflict(_)
+        | StoreError::Outdated
+        | StoreError::Fenced
         | StoreError::Corrupt { .. }) => Error::Store(other),
     }
 }

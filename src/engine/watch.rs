@@ -10,7 +10,6 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::cell::Cell;
 use super::entitlements::{Entitled, EntitledAsk};
 use super::error::Error;
 use super::{Engine, Shared};
@@ -69,7 +68,11 @@ impl Watchers {
     }
 
     /// Wakes the watchers of customers that a batch touched; all of them when it applied a catalog.
-    pub(super) fn committed(&self, touched: &[Arc<Cell>], catalog: CatalogVersion) {
+    pub(super) fn committed<'a>(
+        &self,
+        touched: impl Iterator<Item = &'a CustomerId>,
+        catalog: CatalogVersion,
+    ) {
         let mut rooms = self.0.lock();
         let applied = rooms.catalog != catalog;
         rooms.catalog = catalog;
@@ -80,8 +83,8 @@ impl Watchers {
         if rooms.seats == 0 {
             return;
         }
-        for cell in touched {
-            if let Some(room) = rooms.rooms.get(&cell.id) {
+        for customer in touched {
+            if let Some(room) = rooms.rooms.get(customer) {
                 room.wake();
             }
         }

@@ -26,6 +26,8 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
 const RETRY_UNAVAILABLE: Duration = Duration::from_secs(1);
 /// How long to wait before trying again when an operator has to act first.
 const RETRY_FULL: Duration = Duration::from_secs(10);
+/// How long to wait when others were faster.
+const RETRY_CONTENDED: Duration = Duration::from_millis(100);
 
 /// What the edge itself refuses, beside what the engine does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,6 +316,13 @@ fn store(error: &StoreError) -> Fault {
             &[],
         )
         .retry(RETRY_FULL),
+        StoreError::Conflict(_) | StoreError::Outdated | StoreError::Fenced => Fault::new(
+            Code::Aborted,
+            ErrorReason::Contended,
+            "others changed the same each time; nothing was done, send the same call again",
+            &[],
+        )
+        .retry(RETRY_CONTENDED),
         StoreError::Constraint(_) | StoreError::Corrupt { .. } => {
             tracing::error!(%error, "the store broke its contract");
             internal()

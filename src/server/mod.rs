@@ -84,6 +84,7 @@ struct Server {
     engine: Engine,
     committer: JoinHandle<()>,
     chores: JoinHandle<()>,
+    following: JoinHandle<()>,
     listener: tokio::net::TcpListener,
     edges: Vec<Edge>,
     http: thread::JoinHandle<()>,
@@ -108,15 +109,18 @@ impl Server {
         let catalog_version = catalog.version();
         let limits = Limits {
             queue_events: config.queue_events,
+            committers: open::committers(config),
+            refresh: config.refresh(),
             ..Limits::default()
         };
-        let (engine, committer) =
-            Engine::start(ground.store, ground.clock, catalog, limits, ground.epoch);
+        let (engine, committer) = Engine::start(ground.store, ground.clock, catalog, limits);
         let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
         let chores = engine
             .clone()
             .run_chores(chores(config), ground.following, closed.clone());
         let chores = tokio::spawn(chores);
+        let following = engine.clone().follow_others(closed.clone());
+        let following = tokio::spawn(following);
         let (ending, health) = (Ending::default(), HealthReporter::new());
         let parts = Parts {
             engine: engine.clone(),
@@ -150,6 +154,7 @@ impl Server {
             engine,
             committer,
             chores,
+            following,
             listener,
             edges,
             http,
@@ -191,7 +196,7 @@ impl Server {
             }
         }
         self.closed.cancel();
-        if self.chores.await.is_err() {
+        if self.chores.await.is_err() || self.following.await.is_err() {
             tracing::error!("the chores could not be waited for");
         }
         self.engine.drain();
@@ -209,6 +214,9 @@ impl Server {
             .is_err()
         {
             tracing::error!("the committer did not end in time");
+        }
+        if let Err(error) = store.resign().await {
+            tracing::warn!(%error, "others will find out later that this process has ended");
         }
         tracing::info!("stopped");
         store

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::{AnchoredClock, Clock, wall_clock};
 use crate::config::{Config, Database};
 use crate::domain::catalog::{CatalogFault, parse_catalog};
-use crate::domain::time::Timestamp;
+use crate::domain::time::Span;
 use crate::storage::memory::MemoryStore;
 use crate::storage::postgres::{self, PostgresStore};
 use crate::storage::sqlite::{self, SqliteStore};
@@ -70,8 +70,6 @@ pub struct Ground {
     pub clock: Arc<dyn Clock>,
     /// The same clock, when it is to follow the store's time.
     pub following: Option<Arc<AnchoredClock>>,
-    /// The number of this start, as the store counts them.
-    pub epoch: i64,
 }
 
 /// Opens the store that the settings name.
@@ -80,23 +78,18 @@ pub struct Ground {
 /// When it cannot be used.
 pub async fn open(config: &Config) -> Result<Ground, StartError> {
     let allow_weak_durability = config.allow_weak_durability;
-    let (store, epoch): (Arc<dyn Store>, i64) = match &config.database {
-        Database::Memory => (Arc::new(MemoryStore::new(Arc::new(wall_clock))), 1),
+    let store: Arc<dyn Store> = match &config.database {
+        Database::Memory => Arc::new(MemoryStore::new(Arc::new(wall_clock))),
         Database::Sqlite(path) => {
             let options = sqlite::Options {
                 allow_weak_durability,
                 ..sqlite::Options::default()
             };
-            let (store, opened) = SqliteStore::open(path, options)?;
-            (Arc::new(store), opened.epoch)
+            Arc::new(SqliteStore::open(path, options)?.0)
         }
         Database::Postgres(address) => {
-            let options = postgres::Options {
-                allow_weak_durability,
-                ..postgres::Options::default()
-            };
-            let (store, opened) = PostgresStore::open(address, options).await?;
-            (Arc::new(store), opened.epoch)
+            let options = postgres_options(config);
+            Arc::new(PostgresStore::open(address, options).await?.0)
         }
     };
     let clock = Arc::new(AnchoredClock::new(store.now().await?));
@@ -104,8 +97,34 @@ pub async fn open(config: &Config) -> Result<Ground, StartError> {
         store,
         following: Some(Arc::clone(&clock)),
         clock,
-        epoch,
     })
+}
+
+/// A process counts as gone when it was not heard of for so many times as long as answers may be behind.
+const LEASE_REFRESHES: u32 = 20;
+
+fn postgres_options(config: &Config) -> postgres::Options {
+    let statement = config.database_timeout_ms;
+    postgres::Options {
+        writers: u32::from(committers(config)),
+        statement_timeout: Span::from_millis(statement),
+        idle_timeout: Span::from_millis(statement),
+        lock_timeout: Span::from_millis(statement / 3),
+        answer_timeout: Span::from_millis(statement * 2),
+        lease: Span::from_millis(config.refresh_ms * LEASE_REFRESHES),
+        allow_weak_durability: config.allow_weak_durability,
+        ..postgres::Options::default()
+    }
+}
+
+/// Returns how many transactions may run at a time.
+pub(super) fn committers(config: &Config) -> u16 {
+    match (&config.database, config.committers) {
+        // One file is written to by one thread.
+        (Database::Memory | Database::Sqlite(_), _) => 1,
+        (Database::Postgres(_), 0) => 4,
+        (Database::Postgres(_), count) => count,
+    }
 }
 
 /// Returns the store's newest catalog; an empty store gets its first one.
@@ -134,26 +153,36 @@ pub(super) async fn catalog(config: &Config, ground: &Ground) -> Result<StoredCa
         source: source.into(),
         apply_time: now,
     };
-    ground
+    match ground
         .store
-        .commit(founding(ground.epoch, now, first.clone()))
-        .await?;
-    Ok(first)
+        .commit(founding(ground, first.clone()).await?)
+        .await
+    {
+        Ok(_) => Ok(first),
+        // Another process that starts at the same time was faster.
+        Err(StoreError::Conflict(_) | StoreError::Constraint(_)) => {
+            let stored = ground.store.catalog(None).await?;
+            stored.ok_or_else(|| StoreError::Unavailable("no catalog was stored".to_owned()).into())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// The batch before the committer's first: it stores the first catalog.
-fn founding(epoch: i64, now: Timestamp, first: StoredCatalog) -> Batch {
-    Batch {
-        mark: BatchMark { epoch, number: 0 },
-        now,
+/// Returns the batch that stores the first catalog, of a life of its own.
+async fn founding(ground: &Ground, first: StoredCatalog) -> Result<Batch, StoreError> {
+    let epoch = ground.store.enlist(0).await?;
+    Ok(Batch {
+        mark: BatchMark { epoch, number: 1 },
+        now: first.apply_time,
         plain: Vec::new(),
         probe_events: Vec::new(),
         probe_requests: Vec::new(),
-        load: Vec::new(),
+        catalog: 0,
+        customers: Vec::new(),
         folds: Vec::new(),
         decide: Box::new(move |_| Changes {
             catalog: Some(first),
             ..Changes::default()
         }),
-    }
+    })
 }

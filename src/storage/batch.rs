@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::rows::{AccountRows, CustomerNo, EventKind, EventRow, StoredCatalog, StoredEvent};
+use crate::domain::catalog::CatalogVersion;
 use crate::domain::counter::{CounterSpec, Ring};
 use crate::domain::customer::{Adjustment, Allocation, Customer, Override, Subaccount};
 use crate::domain::id::{
@@ -18,13 +19,44 @@ use crate::domain::usage::Labels;
 /// The decision of a batch: pure, called once, with everything that was found.
 pub type Decide = Box<dyn FnOnce(&Found<'_>) -> Changes + Send>;
 
-/// Names a batch: dense per committer and epoch.
+/// Names a batch: the numbers of what an epoch committed are dense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchMark {
-    /// The start of the process that made it; each start takes a new one.
+    /// The life of the committer that made it, see [`Store::enlist`](super::Store::enlist).
     pub epoch: i64,
-    /// Its number within the epoch, from 1.
+    /// Its number within the epoch, from 1. That of a batch which is known not to have been committed is used again.
     pub number: i64,
+}
+
+/// A customer that a batch decides on, and what its maker knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Who.
+    pub id: CustomerId,
+    /// The version that memory holds; 0: it holds nothing.
+    pub version: i64,
+}
+
+/// What a store says of a [`Named`] customer.
+#[derive(Debug, Clone)]
+pub enum Reread {
+    /// What its maker holds is what is stored.
+    Same,
+    /// Somebody changed it since, or its maker holds nothing.
+    Rows(Box<AccountRows>),
+    /// There is none of this id.
+    Absent,
+}
+
+impl Reread {
+    /// Returns what was read.
+    #[must_use]
+    pub fn rows(&self) -> Option<&AccountRows> {
+        match self {
+            Self::Rows(rows) => Some(rows),
+            Self::Same | Self::Absent => None,
+        }
+    }
 }
 
 /// One transaction.
@@ -39,8 +71,10 @@ pub struct Batch {
     pub probe_events: Vec<EventKey>,
     /// Requests whose earlier answer the decision depends on.
     pub probe_requests: Vec<RequestKey>,
-    /// Customers that memory does not hold.
-    pub load: Vec<CustomerId>,
+    /// The newest catalog that its maker knows; 0: it decides nothing that depends on one.
+    pub catalog: CatalogVersion,
+    /// The customers that it decides on. A store that only one process writes to may be told of none.
+    pub customers: Vec<Named>,
     /// Counters to be built from events.
     pub folds: Vec<Fold>,
     /// The decision.
@@ -94,7 +128,7 @@ pub struct StoredAnswer {
 
 /// A counter to be built from stored events, plain ones of the batch included: every window of it since `since`.
 /// What was dropped with trimmed events is in it, so a counter that is built again holds what it held.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fold {
     /// Whose counter.
     pub customer: CustomerNo,
@@ -151,8 +185,8 @@ pub struct Found<'a> {
     pub events: Vec<Option<StoredEvent>>,
     /// Answers to [`Batch::probe_requests`], by position.
     pub requests: Vec<Option<StoredAnswer>>,
-    /// Answers to [`Batch::load`], by position.
-    pub accounts: Vec<Option<AccountRows>>,
+    /// Answers to [`Batch::customers`], by position.
+    pub accounts: Vec<Reread>,
     /// Answers to [`Batch::folds`], by position.
     pub folds: Vec<FoldResult>,
 }

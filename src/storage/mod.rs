@@ -10,6 +10,7 @@ mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod dues;
+mod feed;
 pub mod memory;
 pub mod postgres;
 mod query;
@@ -22,8 +23,10 @@ use async_trait::async_trait;
 
 pub use batch::{
     Batch, BatchMark, Changes, Committed, CounterSet, CounterShift, CustomerWrite, Decide,
-    Duplicate, EventKey, Fold, FoldResult, Found, RequestKey, RollupShift, StoredAnswer, WindowUse,
+    Duplicate, EventKey, Fold, FoldResult, Found, Named, RequestKey, Reread, RollupShift,
+    StoredAnswer, WindowUse,
 };
+pub use feed::{Feed, FeedCursor};
 pub use query::{
     AllocationQuery, AuditPage, AuditQuery, CounterMismatch, CustomerQuery, Denial, DenialQuery,
     EventQuery, Page, PlanInForce, ReservationQuery, UsageQuery, UsageRow,
@@ -43,6 +46,9 @@ use crate::domain::time::{Span, Timestamp};
 
 /// How long the key of an event is kept, from its receipt; the event is never dropped before.
 pub const EVENT_KEYS_KEPT: Span = Span::from_days(36);
+/// How long the row of a batch is kept: as long as a process may lag that follows what others do, and long enough to
+/// look into what happened.
+pub const BATCHES_KEPT: Span = Span::from_days(7);
 /// How long the answer to a mutation is kept.
 pub const ANSWERS_KEPT: Span = Span::from_days(40);
 /// How long a row of the denial log is kept.
@@ -70,6 +76,16 @@ pub enum StoreError {
     /// The connection was lost inside COMMIT: it may or may not have happened. The same batch may be given again.
     #[error("the outcome of a commit is unknown: {0}")]
     Unknown(String),
+    /// Another process changed meanwhile what the decision rests on, in a way that only showed when it was written;
+    /// nothing was changed. The same is to be decided again.
+    #[error("another process was faster: {0}")]
+    Conflict(String),
+    /// The batch rests on a catalog that is no longer the newest; nothing was changed or decided.
+    #[error("a newer catalog was applied")]
+    Outdated,
+    /// The epoch of the batch was ended, and the batch is not stored; nothing was changed. A new epoch is to be taken.
+    #[error("the epoch was ended by another process")]
+    Fenced,
     /// What was read makes no sense.
     #[error("corrupt {table}: {detail}")]
     Corrupt {
@@ -90,26 +106,66 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the database's own time: what every replica agrees on.
     async fn now(&self) -> Result<Timestamp, StoreError>;
 
+    /// Whether other processes may write to the same database, so that what memory holds may be behind.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Begins a life of a committer, which the process counts from 0, and returns its number: the epoch. Epochs rise
+    /// with each start and are never used twice. What an earlier life of the same committer of this process still has
+    /// under way is waited for and then kept from committing.
+    async fn enlist(&self, committer: u16) -> Result<i64, StoreError>;
+
+    /// Says that this process is alive, ends the epochs of those that have not said so in time, and returns what
+    /// others changed since the cursor; without one, where they are now. Nothing where [`Store::is_shared`] is false.
+    async fn follow(&self, since: Option<FeedCursor>) -> Result<Feed, StoreError> {
+        let cursor = since.unwrap_or_default();
+        Ok(Feed {
+            cursor,
+            ..Feed::default()
+        })
+    }
+
+    /// Ends what was begun by [`Store::enlist`], so that others need not wait to find this process silent.
+    async fn resign(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Decides and writes one batch in one transaction and returns when it is durable.
     ///
     /// In this order: refuses a batch whose mark is already stored ([`Committed::repeated`]); inserts the plain
     /// events that are new; reads what the batch asks for; calls `decide` once; writes the changes and the mark.
     /// On an error nothing of it is stored, save after [`StoreError::Unknown`].
     ///
+    /// What was read of the customers that the batch names holds until it is committed. Where others write as well,
+    /// changes concern only customers that are named, that plain events are of, or that they create; anything else is
+    /// locked late and may have to be tried again.
+    ///
     /// A plain event is visible to everything that is read afterwards: a repeat of it later in the batch is a
     /// [`Duplicate`] of it, probes find it, and folds count it.
     ///
     /// Refused with [`StoreError::Constraint`]: a sum that leaves 64 bits, a customer that is neither stored nor
-    /// created in the same changes, and an event, an answer or a catalog version that is already stored.
+    /// created in the same changes, and an event, an answer or a catalog version that is already stored; the last two
+    /// with [`StoreError::Conflict`] where another process may have stored them meanwhile.
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError>;
 
-    /// Reads what decisions about one customer need; `None`: no such customer. Counters whose window ended by
-    /// `now` and reservations that are no longer open are left out.
+    /// Reads what decisions about customers need, by position; `None`: no such customer. Counters whose window ended
+    /// by `now` and reservations that are no longer open are left out.
+    async fn accounts(
+        &self,
+        customers: &[CustomerId],
+        now: Timestamp,
+    ) -> Result<Vec<Option<AccountRows>>, StoreError>;
+
+    /// Reads one of [`Store::accounts`].
     async fn account(
         &self,
         customer: &CustomerId,
         now: Timestamp,
-    ) -> Result<Option<AccountRows>, StoreError>;
+    ) -> Result<Option<AccountRows>, StoreError> {
+        let read = self.accounts(std::slice::from_ref(customer), now).await?;
+        Ok(read.into_iter().next().flatten())
+    }
 
     /// Returns a catalog; `None` for the version asks for the newest.
     async fn catalog(

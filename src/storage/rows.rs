@@ -22,9 +22,9 @@ pub type CustomerNo = i64;
 pub struct AccountRows {
     /// Its number.
     pub no: CustomerNo,
-    /// The number of the batch that was committed last when this was read, not counting the one that loads it;
-    /// 0: none.
-    pub as_of: i64,
+    /// Rises by one with each batch that names or changes the customer, from 1; always 0 in a store that only one
+    /// process writes to.
+    pub version: i64,
     /// Who it is.
     pub customer: Customer,
     /// Its plan; `None`: the catalog's default plan.

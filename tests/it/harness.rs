@@ -100,6 +100,9 @@ impl TestServer {
             grpc_addr: "127.0.0.1:0".parse().unwrap(),
             http_addr: "127.0.0.1:0".parse().unwrap(),
             database: Database::Memory,
+            committers: 0,
+            refresh_ms: 250,
+            database_timeout_ms: 15_000,
             catalog: None,
             insecure: false,
             allow_weak_durability: false,
@@ -197,21 +200,20 @@ impl TestServer {
 
 fn ground(kind: Kind, config: &Config, clock: &Arc<ManualClock>) -> Ground {
     let time = Arc::clone(clock);
-    let (store, epoch): (Arc<dyn Store>, i64) = match kind {
-        Kind::Memory => (Arc::new(MemoryStore::new(Arc::new(move || time.now()))), 1),
+    let store: Arc<dyn Store> = match kind {
+        Kind::Memory => Arc::new(MemoryStore::new(Arc::new(move || time.now()))),
         Kind::Sqlite => {
             let Database::Sqlite(path) = &config.database else {
                 panic!("a file is wanted, not {}", config.database);
             };
-            let (store, opened) = SqliteStore::open(path, Options::default()).unwrap();
-            (Arc::new(store), opened.epoch)
+            let (store, _) = SqliteStore::open(path, Options::default()).unwrap();
+            Arc::new(store)
         }
     };
     Ground {
         store,
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         following: None,
-        epoch,
     }
 }
 

@@ -14,5 +14,8 @@ mod docs;
 mod edge;
 mod harness;
 mod laws;
+#[path = "../postgres/mod.rs"]
+mod postgres;
 mod replay;
+mod replicas;
 mod tidy;

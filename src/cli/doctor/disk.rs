@@ -98,7 +98,7 @@ fn database_finding(path: &Path, found: &Diagnosis) -> Finding {
         );
     }
     let mut text = format!(
-        "{name}: sound, {} and {} of log, schema {}, opened {} times, SQLite {}",
+        "{name}: sound, {} and {} of log, schema {}, written by {} starts, SQLite {}",
         megabytes(found.file_bytes),
         megabytes(found.wal_bytes),
         found.schema_version,

@@ -108,7 +108,8 @@ macro_rules! passed_on {
 
 passed_on! {
     now() -> Timestamp;
-    account(customer: &CustomerId, now: Timestamp) -> Option<AccountRows>;
+    enlist(committer: u16) -> i64;
+    accounts(customers: &[CustomerId], now: Timestamp) -> Vec<Option<AccountRows>>;
     catalog(version: Option<CatalogVersion>) -> Option<StoredCatalog>;
     customers(query: CustomerQuery) -> Page<(Customer, Option<Subscription>)>;
     usage(query: UsageQuery) -> Vec<UsageRow>;

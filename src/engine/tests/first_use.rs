@@ -30,7 +30,7 @@ fn engine() -> Engine {
     let toml = format!("auto_create_customers = {{ per_minute = 10 }}\n{CATALOG}");
     let catalog = stored_catalog(&toml, 1);
     let (store, limits) = (store as Arc<dyn Store>, Limits::default());
-    Engine::start(store, clock, catalog, limits, 1).0
+    Engine::start(store, clock, catalog, limits).0
 }
 
 /// An event that does not say when it happened.

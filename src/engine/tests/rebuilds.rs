@@ -9,7 +9,7 @@ use crate::domain::quantity::Milli;
 use crate::domain::time::Span;
 use crate::domain::window::Window;
 use crate::storage::conformance::fixture::Draft;
-use crate::storage::{AuditQuery, BatchMark, Changes, CounterSet, Store, Use};
+use crate::storage::{AuditQuery, Changes, CounterSet, Store, Use};
 
 fn query() -> AuditQuery {
     AuditQuery {
@@ -53,11 +53,7 @@ impl Setting {
             counters: counters.into_iter().map(set).collect(),
             ..Changes::default()
         };
-        let mark = BatchMark {
-            epoch: 99,
-            number: 1,
-        };
-        let draft = Draft::new().marked(mark).at(now).changes(changes);
+        let draft = Draft::new().at(now).changes(changes);
         draft.run(&*self.store).await;
         self.engine.forget_all();
         planted

@@ -154,7 +154,6 @@ impl Setting {
             Arc::clone(&clock) as Arc<dyn Clock>,
             stored_catalog(CATALOG, 0),
             Limits::default(),
-            1,
         );
         let requests = AtomicU32::new(0);
         let setting = Self {

@@ -139,7 +139,6 @@ async fn recovery_is_noticed_without_traffic() {
         clock,
         stored_catalog(CATALOG, 0),
         Limits::default(),
-        1,
     );
     let create = async |id: &str| {
         let request = RequestId::new(id).unwrap();

@@ -168,7 +168,7 @@ mod tests {
         };
         let store = Arc::new(MemoryStore::new(Arc::new(wall_clock)));
         let clock = Arc::new(AnchoredClock::new(wall_clock()));
-        let (engine, _) = Engine::start(store, clock, stored, limits, 1);
+        let (engine, _) = Engine::start(store, clock, stored, limits);
         engine.prepare(vec![event(0)]).await.unwrap();
         engine
     }

@@ -105,7 +105,7 @@ pub async fn an_unknown_customer_has_no_account(store: &dyn Store) {
         assert!(found.is_none(), "{id}");
     }
     let (_, seen) = Draft::new().load("nobody").load("acme").run(store).await;
-    assert!(seen.accounts[0].is_none() && seen.accounts[1].is_some());
+    assert!(seen.accounts[0].rows().is_none() && seen.accounts[1].rows().is_some());
 }
 
 /// Writes one of everything.
@@ -217,12 +217,12 @@ pub async fn an_account_is_complete(store: &dyn Store) {
 pub async fn a_batch_loads_the_same_account(store: &dyn Store) {
     let made = write_all(store).await;
     let (_, seen) = Draft::new().load("acme").run(store).await;
-    let loaded = seen.accounts[0].as_ref().unwrap();
+    let loaded = seen.accounts[0].rows().unwrap();
     compare(loaded, &made);
     assert_eq!(loaded.no, account(store, "acme").await.no);
     let late = Draft::new().at(minute(60)).load("acme");
     let (_, seen) = late.run(store).await;
-    let loaded = seen.accounts[0].as_ref().unwrap();
+    let loaded = seen.accounts[0].rows().unwrap();
     assert!(loaded.counters.is_empty(), "ended by the batch's own now");
 }
 

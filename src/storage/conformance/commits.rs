@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fixture::{
     Draft, START, answer, between, counter_of, create, customer_id, customer_write, event,
-    events_of, held, minute, reservation, rollups_of, set, shift, spec, subaccount_id,
+    events_of, held, mark, minute, reservation, rollups_of, set, shift, spec, subaccount_id,
 };
 use crate::domain::catalog::{Catalog, CatalogVersion, WarningLevels};
 use crate::domain::customer::{Adjustment, Allocation, Subaccount};
@@ -13,7 +13,7 @@ use crate::domain::id::{AllocationId, FeatureId};
 use crate::domain::quantity::Milli;
 use crate::domain::usage::Labels;
 use crate::domain::window::TimeRange;
-use crate::storage::{BatchMark, Changes, Store, StoreError, StoredCatalog};
+use crate::storage::{BatchMark, Changes, Reread, Store, StoreError, StoredCatalog};
 
 pub async fn an_empty_batch_is_committed(store: &dyn Store) {
     let (committed, _) = Draft::new().run(store).await;
@@ -27,9 +27,8 @@ pub async fn a_repeated_mark_does_nothing(store: &dyn Store) {
         shifts: vec![shift("acme", &hour.0, hour.1, 5, 0)],
         ..Changes::default()
     };
-    let first = Draft::new().changes(change());
-    let mark = first.mark;
-    first.run(store).await;
+    let mark = mark(store).await;
+    Draft::new().marked(mark).changes(change()).run(store).await;
     let late = event((no, "acme"), "e1", 1, minute(1));
     let again = Draft::new()
         .marked(mark)
@@ -47,13 +46,12 @@ pub async fn a_repeated_mark_does_nothing(store: &dyn Store) {
 }
 
 pub async fn marks_of_another_epoch_are_others(store: &dyn Store) {
-    let first = Draft::new();
-    let BatchMark { epoch, number } = first.mark;
-    first.run(store).await;
-    let next = BatchMark {
-        epoch: epoch + 1,
-        number,
-    };
+    let (first, second) = (mark(store).await, mark(store).await);
+    assert!(first.epoch < second.epoch);
+    assert_eq!(first.number, second.number);
+    Draft::new().marked(first).run(store).await;
+    Draft::new().marked(second).run(store).await;
+    let next = BatchMark { number: 2, ..first };
     Draft::new().marked(next).run(store).await;
 }
 
@@ -137,9 +135,9 @@ pub async fn a_broken_constraint_leaves_nothing_behind(store: &dyn Store) {
         answers: vec![answer("r1", "x")],
         ..Changes::default()
     };
-    let failing = Draft::new().plain(vec![plain.clone()]).changes(changes);
-    let mark = failing.mark;
-    failing.must_break(store).await;
+    let mark = mark(store).await;
+    let failing = Draft::new().marked(mark).plain(vec![plain.clone()]);
+    failing.changes(changes).must_break(store).await;
 
     let after = store.account(&customer_id("acme"), START).await.unwrap();
     assert_eq!(format!("{before:?}"), format!("{after:?}"));
@@ -248,14 +246,34 @@ pub async fn only_new_customers_are_listed_as_created(store: &dyn Store) {
     assert_eq!(acme.unwrap().no, no, "a number is kept");
 }
 
-pub async fn an_account_says_which_batch_it_has_seen(store: &dyn Store) {
+pub async fn a_customer_is_read_when_its_version_is_not_known(store: &dyn Store) {
     create(store, "acme").await;
-    let draft = Draft::new();
-    let number = draft.mark.number;
-    draft.run(store).await;
-    let (_, seen) = Draft::new().load("acme").run(store).await;
-    let loaded = seen.accounts[0].as_ref().unwrap();
-    assert_eq!(loaded.as_of, number);
+    let before = store.account(&customer_id("acme"), START).await.unwrap();
+    let version = before.unwrap().version;
+    let draft = Draft::new().name("acme", 0).name("nobody", 0);
+    let (_, seen) = draft.run(store).await;
+    assert!(matches!(seen.accounts[1], Reread::Absent));
+    let rows = seen.accounts[0].rows().unwrap();
+    assert_eq!(rows.version, version, "as the batch before left it");
+    let known = if store.is_shared() { version + 1 } else { 1 };
+    let (_, seen) = Draft::new().name("acme", known).run(store).await;
+    assert!(matches!(seen.accounts[0], Reread::Same));
+}
+
+pub async fn a_batch_under_an_older_catalog_is_refused(store: &dyn Store) {
+    for version in [3, 4] {
+        let changes = Changes {
+            catalog: Some(catalog(version)),
+            ..Changes::default()
+        };
+        Draft::new().under(3).changes(changes).run(store).await;
+    }
+    let (outcome, seen) = Draft::new().under(3).commit(store).await;
+    assert!(matches!(outcome, Err(StoreError::Outdated)), "{outcome:?}");
+    assert_eq!(seen.calls, 0);
+    for version in [0, 4, 5] {
+        Draft::new().under(version).run(store).await;
+    }
 }
 
 pub async fn commits_at_the_same_time_all_happen(store: &dyn Store) {
@@ -324,8 +342,7 @@ pub async fn a_catalog_version_is_never_replaced(store: &dyn Store) {
         .changes(storing(first.clone()))
         .run(store)
         .await;
-    let (outcome, _) = Draft::new().changes(storing(other)).commit(store).await;
-    assert!(matches!(outcome, Err(StoreError::Constraint(_))));
+    Draft::new().changes(storing(other)).must_break(store).await;
     let kept = store.catalog(None).await.unwrap().unwrap();
     assert_eq!(kept.source, first.source);
 }

@@ -48,7 +48,8 @@ macro_rules! store_conformance {
                     changes_may_name_a_customer_that_they_create
                     changes_of_an_unknown_customer_are_refused
                     only_new_customers_are_listed_as_created
-                    an_account_says_which_batch_it_has_seen
+                    a_customer_is_read_when_its_version_is_not_known
+                    a_batch_under_an_older_catalog_is_refused
                     commits_at_the_same_time_all_happen
                     catalogs_are_kept_by_version
                     a_catalog_version_is_never_replaced

@@ -7,7 +7,7 @@ use super::fold::fold;
 use super::plan::Plan;
 use super::state::{EventName, State};
 use crate::storage::{
-    Batch, Changes, Committed, CustomerNo, Duplicate, EventRow, Found, StoreError,
+    Batch, Changes, Committed, CustomerNo, Duplicate, EventRow, Found, Reread, StoreError,
 };
 
 /// Decides and writes one batch.
@@ -18,6 +18,10 @@ pub(super) fn commit(state: &mut State, mut batch: Batch) -> Result<Committed, S
             created: Vec::new(),
             repeated: true,
         });
+    }
+    let newest = state.catalogs.last_key_value();
+    if batch.catalog != 0 && newest.is_some_and(|(version, _)| *version > batch.catalog) {
+        return Err(StoreError::Outdated);
     }
     let mut pending = Pending {
         state,
@@ -40,7 +44,6 @@ pub(super) fn commit(state: &mut State, mut batch: Batch) -> Result<Committed, S
     pending.inserted.clear();
     let created = plan.write(pending.state, changes, refused, batch.now);
     pending.state.marks.insert(mark);
-    pending.state.newest_batch = mark.1;
     pending.state.latest = pending.state.latest.max(batch.now);
     Ok(Committed {
         created,
@@ -114,9 +117,14 @@ fn find<'a>(state: &State, batch: &'a Batch, duplicates: Vec<Duplicate>) -> Foun
             })
             .collect(),
         accounts: batch
-            .load
+            .customers
             .iter()
-            .map(|customer| state.account(customer, batch.now))
+            .map(|named| match state.account(&named.id, batch.now) {
+                None => Reread::Absent,
+                // Only this process writes: what it holds is the newest.
+                Some(_) if named.version != 0 => Reread::Same,
+                Some(rows) => Reread::Rows(Box::new(rows)),
+            })
             .collect(),
         folds: batch.folds.iter().map(|asked| fold(state, asked)).collect(),
     }

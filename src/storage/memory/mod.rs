@@ -72,12 +72,19 @@ impl Store for MemoryStore {
         commit::commit(&mut self.state.lock(), batch)
     }
 
-    async fn account(
+    async fn enlist(&self, _committer: u16) -> Result<i64, StoreError> {
+        let mut state = self.state.lock();
+        state.epoch += 1;
+        Ok(state.epoch)
+    }
+
+    async fn accounts(
         &self,
-        customer: &CustomerId,
+        customers: &[CustomerId],
         now: Timestamp,
-    ) -> Result<Option<AccountRows>, StoreError> {
-        Ok(self.state.lock().account(customer, now))
+    ) -> Result<Vec<Option<AccountRows>>, StoreError> {
+        let state = self.state.lock();
+        Ok(customers.iter().map(|id| state.account(id, now)).collect())
     }
 
     async fn catalog(

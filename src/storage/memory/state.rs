@@ -30,8 +30,8 @@ pub(super) struct State {
     pub books: BTreeMap<CustomerNo, Books>,
     /// Batches that were committed, by epoch and number.
     pub marks: BTreeSet<(i64, i64)>,
-    /// The number of the batch that was committed last; 0: none.
-    pub newest_batch: i64,
+    /// Lives of committers so far.
+    pub epoch: i64,
     /// The latest instant that a batch was decided at or a trim was asked for.
     pub latest: Timestamp,
     /// Catalogs by version.
@@ -96,7 +96,7 @@ impl State {
         let open = |held: &&Reservation| held.state == ReservationState::Open;
         Some(AccountRows {
             no,
-            as_of: self.newest_batch,
+            version: 0,
             customer: books.customer.clone(),
             subscription: books.subscription.clone(),
             overrides: books.overrides.values().cloned().collect(),

@@ -31,10 +31,9 @@ pub(super) async fn read(
     if customers.is_empty() {
         return Ok(Vec::new());
     }
-    let as_of = names.newest();
     let ids: Vec<&str> = customers.iter().map(CustomerId::as_str).collect();
     let rows = sqlx::query(
-        "SELECT customer_id, no, body, subscription, tracked FROM customers WHERE customer_id = ANY($1)",
+        "SELECT customer_id, no, body, subscription, tracked, version FROM customers WHERE customer_id = ANY($1)",
     )
     .bind(&ids)
     .fetch_all(&mut *conn)
@@ -44,7 +43,7 @@ pub(super) async fn read(
         let subscription: Option<&str> = row.try_get(3)?;
         let account = AccountRows {
             no: row.try_get(1)?,
-            as_of,
+            version: row.try_get(5)?,
             customer: read_json("customers", row.try_get(2)?)?,
             subscription: subscription
                 .map(|text| read_json("customers", text))

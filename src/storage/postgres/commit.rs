@@ -11,18 +11,20 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 
 use super::customers::Locked;
-use super::error::{is_lost_partition, is_passing, of_commit};
+use super::error::{is_conflict, is_lost_partition, is_passing, of_commit};
 use super::insert::{self, Inserted};
-use super::marks::{self, Link};
+use super::marks;
 use super::open::duration;
 use super::scan::{self, Key};
-use super::{Shared, account, changes, columns, counters, find, rollups};
+use super::{Shared, account, changes, columns, counters, epochs, find, rollups};
+use crate::domain::catalog::CatalogVersion;
 use crate::domain::id::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::failpoint;
+use crate::storage::columns::corrupt;
 use crate::storage::{
-    Batch, BatchMark, Changes, Committed, CustomerNo, Decide, EventKey, EventRow, Fold, Found,
-    RequestKey, StoreError,
+    AccountRows, Batch, BatchMark, Changes, Committed, CustomerNo, Decide, EventKey, EventRow,
+    Fold, Found, Named, RequestKey, Reread, StoreError,
 };
 
 /// How often a batch is tried that came to nothing before it was decided.
@@ -37,7 +39,8 @@ struct Asked {
     plain: Vec<Arc<Vec<EventRow>>>,
     probe_events: Vec<EventKey>,
     probe_requests: Vec<RequestKey>,
-    load: Vec<CustomerId>,
+    catalog: CatalogVersion,
+    customers: Vec<Named>,
     folds: Vec<Fold>,
 }
 
@@ -75,6 +78,12 @@ struct Filled<'a> {
     decided: Vec<EventRow>,
 }
 
+impl Filled<'_> {
+    fn stored(&self) -> Vec<&EventRow> {
+        self.inserted.rows().chain(&self.decided).collect()
+    }
+}
+
 /// Decides and writes a batch.
 pub(super) async fn commit(shared: &Shared, batch: Batch) -> Result<Committed, StoreError> {
     let asked = Asked {
@@ -83,7 +92,8 @@ pub(super) async fn commit(shared: &Shared, batch: Batch) -> Result<Committed, S
         plain: batch.plain,
         probe_events: batch.probe_events,
         probe_requests: batch.probe_requests,
-        load: batch.load,
+        catalog: batch.catalog,
+        customers: batch.customers,
         folds: batch.folds,
     };
     let mut decide = Some(batch.decide);
@@ -107,10 +117,13 @@ pub(super) async fn commit(shared: &Shared, batch: Batch) -> Result<Committed, S
                 tries += 1;
             }
             failure => {
-                if let Failure::Database(error) = &failure
-                    && is_lost_partition(error)
-                {
-                    shared.days.forget();
+                if let Failure::Database(error) = &failure {
+                    if is_lost_partition(error) {
+                        shared.days.forget();
+                    }
+                    if decide.is_none() && is_conflict(error) {
+                        return Err(StoreError::Conflict(error.to_string()));
+                    }
                 }
                 return Err(failure.into());
             }
@@ -140,37 +153,22 @@ async fn once(
             repeated: true,
         });
     };
-    end(shared, transaction, asked, &filled).await?;
+    end(shared, transaction).await?;
     for (id, no) in &filled.created {
         shared.names.learn(*no, id);
     }
+    shared.days.noted(filled.stored().into_iter());
     Ok(Committed {
         created: filled.created,
         repeated: false,
     })
 }
 
-/// Links the batch to the one before it and commits. One batch of a process does so at a time.
-async fn end(
-    shared: &Shared,
-    mut transaction: Transaction<'static, Postgres>,
-    asked: &Asked,
-    filled: &Filled<'_>,
-) -> Result<(), Failure> {
+/// Commits.
+async fn end(shared: &Shared, transaction: Transaction<'static, Postgres>) -> Result<(), Failure> {
     let limit = duration(shared.options.answer_timeout);
-    let mut stored: Vec<&EventRow> = filled.inserted.rows().collect();
-    stored.extend(&filled.decided);
-    let mut newest = shared.chain.lock().await;
-    let marked = (asked.mark, asked.now);
-    let linking = marks::link(&mut transaction, newest.as_ref(), marked, &stored);
-    let linked: Result<Link, StoreError> = timeout(limit, linking)
-        .await
-        .map_err(|_| StoreError::Unavailable("the database did not answer in time".to_owned()))?;
-    let link = linked?;
     failpoint::hit("commit.rows_written");
     failpoint::hit("commit.before_commit");
-    // Until the outcome is known, nothing is known of the chain.
-    *newest = None;
     match timeout(limit, transaction.commit()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return Err(of_commit(error).into()),
@@ -180,9 +178,6 @@ async fn end(
         }
     }
     failpoint::hit("commit.after_commit");
-    *newest = Some(link);
-    shared.names.committed(asked.mark.number);
-    shared.days.noted(stored.into_iter());
     Ok(())
 }
 
@@ -193,17 +188,19 @@ async fn fill<'a>(
     asked: &'a Asked,
     decide: &mut Option<Decide>,
 ) -> Result<Option<Filled<'a>>, Failure> {
-    if !marks::mark(conn, asked.mark, asked.now).await? {
+    let Some(turn) = marks::begin(conn, asked.mark).await? else {
         return Ok(None);
-    }
+    };
     failpoint::hit("commit.begun");
+    hold_catalog(conn, asked.catalog).await?;
     let mut locked = Locked::default();
     let mut customers = named(shared, conn, asked).await?;
     let plain = || asked.plain.iter().flat_map(|rows| rows.iter());
     let of_events = plain().map(|row| &row.event.customer_id);
     let of_numbers = customers.values();
+    let of_names = asked.customers.iter().map(|named| &named.id);
     locked
-        .lock(conn, of_events.chain(of_numbers).chain(&asked.load))
+        .lock(conn, of_events.chain(of_numbers).chain(of_names))
         .await?;
     check_events(&locked, plain())?;
     let mut inserted = insert::insert_plain(conn, &asked.plain).await?;
@@ -214,7 +211,7 @@ async fn fill<'a>(
         duplicates,
         events: probed(conn, &customers, &asked.probe_events).await?,
         requests: find::answers(conn, asked.probe_requests.clone()).await?,
-        accounts: account::read(conn, &shared.names, &asked.load, asked.now).await?,
+        accounts: reread(shared, conn, asked, &locked).await?,
         folds: find::folds(conn, &customers, &asked.folds).await?,
     };
     let Some(decide) = decide.take() else {
@@ -236,13 +233,65 @@ async fn fill<'a>(
     locked.lock(conn, by_id.chain(customers.values())).await?;
     inserted.take_out(conn, &changes.refused).await?;
     let created = write(shared, conn, asked.now, &changes, &mut locked, &customers).await?;
-    let stored = inserted.rows().chain(&changes.events);
-    shared.days.note(conn, asked.now, stored).await?;
-    Ok(Some(Filled {
+    let filled = Filled {
         created,
         inserted,
         decided: changes.events,
-    }))
+    };
+    let stored = filled.stored();
+    let marked = (asked.mark, asked.now);
+    shared
+        .days
+        .note(conn, asked.now, stored.iter().copied())
+        .await?;
+    let lease = shared.options.lease;
+    marks::link(conn, (&turn, lease), marked, &locked.ids(), &stored).await?;
+    Ok(Some(filled))
+}
+
+/// Keeps the catalog that the batch rests on until the batch has ended.
+async fn hold_catalog(conn: &mut PgConnection, known: CatalogVersion) -> Result<(), StoreError> {
+    if known == 0 {
+        return Ok(());
+    }
+    marks::keep_catalog(conn).await?;
+    // A statement of its own: it must see what was committed before the lock was had.
+    if epochs::newest_catalog(conn).await? > known {
+        return Err(StoreError::Outdated);
+    }
+    Ok(())
+}
+
+/// Reads customers that are locked, save those that are as the maker of the batch knows them.
+async fn reread(
+    shared: &Shared,
+    conn: &mut PgConnection,
+    asked: &Asked,
+    locked: &Locked,
+) -> Result<Vec<Reread>, StoreError> {
+    let is_blind = failpoint::fault("limit_from_memory");
+    let is_known = |named: &Named| match locked.version(&named.id) {
+        Some(version) => version == named.version || (is_blind && named.version != 0),
+        None => true,
+    };
+    let changed = asked.customers.iter().filter(|named| !is_known(named));
+    let ids: Vec<CustomerId> = changed.map(|named| named.id.clone()).collect();
+    let mut read = account::read(conn, &shared.names, &ids, asked.now)
+        .await?
+        .into_iter();
+    let mut answers = Vec::with_capacity(asked.customers.len());
+    for named in &asked.customers {
+        answers.push(match locked.version(&named.id) {
+            None => Reread::Absent,
+            Some(_) if is_known(named) => Reread::Same,
+            Some(version) => {
+                let rows = read.next().flatten();
+                let rows = rows.ok_or_else(|| corrupt("customers", "a locked row is gone"))?;
+                Reread::Rows(Box::new(AccountRows { version, ..rows }))
+            }
+        });
+    }
+    Ok(answers)
 }
 
 /// Writes what was decided.
@@ -254,6 +303,9 @@ async fn write(
     locked: &mut Locked,
     customers: &BTreeMap<CustomerNo, CustomerId>,
 ) -> Result<Vec<(CustomerId, CustomerNo)>, StoreError> {
+    if changes.catalog.is_some() {
+        marks::change_catalog(conn).await?;
+    }
     let created = locked.write(conn, &changes.customers).await?;
     locked.check(changes::named(changes))?;
     check_events(locked, changes.events.iter())?;

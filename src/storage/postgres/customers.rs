@@ -8,14 +8,32 @@ use crate::domain::id::CustomerId;
 use crate::storage::columns::{corrupt, json};
 use crate::storage::{CustomerNo, CustomerWrite, StoreError};
 
-/// The customers whose rows a transaction has locked, with their numbers.
+/// The customers whose rows a transaction has locked.
 #[derive(Default)]
-pub(super) struct Locked(BTreeMap<CustomerId, CustomerNo>);
+pub(super) struct Locked(BTreeMap<CustomerId, Row>);
+
+/// A row that is locked.
+#[derive(Clone, Copy)]
+struct Row {
+    no: CustomerNo,
+    /// Its version before this transaction raised it.
+    version: i64,
+}
 
 impl Locked {
     /// Returns the number of a customer; `None`: there is none of this id, or it is not locked.
     pub(super) fn no(&self, id: &CustomerId) -> Option<CustomerNo> {
-        self.0.get(id).copied()
+        self.0.get(id).map(|row| row.no)
+    }
+
+    /// Returns the version of a customer as others last left it; `None`: there is none of this id.
+    pub(super) fn version(&self, id: &CustomerId) -> Option<i64> {
+        self.0.get(id).map(|row| row.version)
+    }
+
+    /// Returns the customers whose rows are locked or made.
+    pub(super) fn ids(&self) -> Vec<&CustomerId> {
+        self.0.keys().collect()
     }
 
     /// Locks those customers that are not locked yet and raises their versions. Within one call two writers lock in
@@ -32,20 +50,20 @@ impl Locked {
         if missing.is_empty() {
             return Ok(());
         }
-        let rows: Vec<(String, CustomerNo)> = sqlx::query_as(
+        let rows: Vec<(String, CustomerNo, i64)> = sqlx::query_as(
             "WITH locked AS (
                  SELECT customer_id FROM customers WHERE customer_id = ANY($1)
                  ORDER BY customer_id FOR UPDATE
              )
              UPDATE customers c SET version = version + 1 FROM locked
-             WHERE c.customer_id = locked.customer_id RETURNING c.customer_id, c.no",
+             WHERE c.customer_id = locked.customer_id RETURNING c.customer_id, c.no, c.version - 1",
         )
         .bind(missing.into_iter().collect::<Vec<_>>())
         .fetch_all(conn)
         .await?;
-        for (id, no) in rows {
+        for (id, no, version) in rows {
             let id = CustomerId::new(id).map_err(|error| sqlx::Error::Decode(error.into()))?;
-            self.0.insert(id, no);
+            self.0.insert(id, Row { no, version });
         }
         Ok(())
     }
@@ -99,14 +117,14 @@ impl Locked {
             .await?;
         if created.len() < new.len() {
             // Another process created one since this batch looked; what it wrote must not be lost.
-            return Err(StoreError::Constraint(
+            return Err(StoreError::Conflict(
                 "a customer that is to be created was created meanwhile".to_owned(),
             ));
         }
         let mut numbers = Vec::with_capacity(created.len());
         for (id, no) in created {
             let id = CustomerId::new(id).map_err(|error| corrupt("customers", error))?;
-            self.0.insert(id.clone(), no);
+            self.0.insert(id.clone(), Row { no, version: 0 });
             numbers.push((id, no));
         }
         Ok(numbers)

@@ -61,6 +61,21 @@ pub(super) fn is_passing(error: &Error) -> bool {
     }
 }
 
+/// Whether another process got in the way of what was decided: nothing was changed, and deciding again may go well.
+pub(super) fn is_conflict(error: &Error) -> bool {
+    database(error).is_some_and(|database| {
+        let code = database.code();
+        // What has a name of its own is decided to be new, and was not there under the customer's lock: the answer of
+        // a request, the version of a catalog.
+        let is_taken = code == "23505"
+            && matches!(
+                database.constraint(),
+                Some("answers_pkey" | "catalogs_pkey")
+            );
+        is_taken || matches!(code, "40001" | "40P01" | "55P03")
+    })
+}
+
 /// Says what a failed COMMIT means. Only where the database refused it in so many words is it known not to have
 /// happened.
 pub(super) fn of_commit(error: Error) -> StoreError {

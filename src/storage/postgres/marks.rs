@@ -1,75 +1,127 @@
-//! The row of a batch: the mark that makes it repeatable, and a chain over what was stored.
-
-use std::collections::HashSet;
+//! The row of a batch, and that of the committer which made it: the mark that makes a batch repeatable, a chain over
+//! what was stored, and the fence that an ended epoch does not pass.
 
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use super::scan::Key;
-use crate::domain::time::Timestamp;
+use crate::domain::id::CustomerId;
+use crate::domain::time::{Span, Timestamp};
+use crate::failpoint;
+use crate::storage::columns::corrupt;
 use crate::storage::{BatchMark, EventRow, StoreError};
 
-/// The newest link of the chain of an epoch.
-pub(super) struct Link {
-    epoch: i64,
-    hash: Vec<u8>,
+/// Batches share this lock while they decide under a catalog; whoever applies one has it alone.
+const CATALOG: i64 = 0x6275_7273_6172_0002;
+/// Most customers that the row of a batch lists; of more, others forget all that they know.
+const LISTED_MAX: usize = 10_000;
+
+/// The committer's row, locked: its batches commit one after the other.
+pub(super) struct Turn {
+    committer: i16,
+    /// The hash of the batch before.
+    previous: Vec<u8>,
 }
 
-/// Makes the row of a batch; false when there is one. A batch that another connection may still commit is waited for.
-pub(super) async fn mark(
+/// Takes the committer's turn; `None`: the batch is already stored. A connection that may still commit a batch of the
+/// same epoch is waited for.
+pub(super) async fn begin(
     conn: &mut PgConnection,
     mark: BatchMark,
-    now: Timestamp,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
-        "INSERT INTO batches (epoch, number, time) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+) -> Result<Option<Turn>, StoreError> {
+    let row: Option<(i16, i64, Vec<u8>, bool)> = sqlx::query_as(
+        "SELECT committer, number, hash, fenced FROM committers WHERE epoch = $1 FOR UPDATE",
     )
     .bind(mark.epoch)
-    .bind(mark.number)
-    .bind(now.as_micros())
-    .execute(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    Ok(done.rows_affected() > 0)
+    // One that ended so long ago that it is forgotten is ended all the same.
+    let (committer, number, previous, fenced) = row.ok_or(StoreError::Fenced)?;
+    if number >= mark.number {
+        return is_stored(conn, mark).await.map(|()| None);
+    }
+    if fenced && !failpoint::fault("stale_epoch_writes") {
+        return Err(StoreError::Fenced);
+    }
+    Ok(Some(Turn {
+        committer,
+        previous,
+    }))
 }
 
-/// Writes what the row says of the batch: how much was stored, and a hash of it after the hash of the one before.
+/// Sees that a batch with a number that was reached is indeed stored.
+async fn is_stored(conn: &mut PgConnection, mark: BatchMark) -> Result<(), StoreError> {
+    let found: bool =
+        sqlx::query_scalar("SELECT EXISTS (SELECT FROM batches WHERE epoch = $1 AND number = $2)")
+            .bind(mark.epoch)
+            .bind(mark.number)
+            .fetch_one(conn)
+            .await?;
+    if found {
+        return Ok(());
+    }
+    Err(StoreError::Constraint(
+        "a batch has a lower number than one of its epoch that is stored".to_owned(),
+    ))
+}
+
+/// Keeps others from applying a catalog until the batch has ended.
+pub(super) async fn keep_catalog(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock_shared($1)")
+        .bind(CATALOG)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Waits until no batch is decided under the catalog before, and keeps others from beginning to.
+pub(super) async fn change_catalog(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(CATALOG)
+        .execute(conn)
+        .await
+        .map(drop)
+}
+
+/// Writes the row of a batch: whom it named and how much was stored, and a hash of it after the hash of the one before.
 pub(super) async fn link(
     conn: &mut PgConnection,
-    last: Option<&Link>,
+    (turn, lease): (&Turn, Span),
     (mark, now): (BatchMark, Timestamp),
+    named: &[&CustomerId],
     stored: &[&EventRow],
-) -> Result<Link, StoreError> {
-    let previous = match last.filter(|last| last.epoch == mark.epoch) {
-        Some(last) => last.hash.clone(),
-        None => newest(conn, mark.epoch).await?,
-    };
-    let hash = chain(&previous, mark, now, stored);
-    let customers: HashSet<_> = stored.iter().map(|row| row.customer).collect();
-    sqlx::query(
-        "UPDATE batches SET events = $3, customers = $4, prev_hash = $5, hash = $6
-         WHERE epoch = $1 AND number = $2",
+) -> Result<(), StoreError> {
+    let hash = chain(&turn.previous, mark, now, stored);
+    let listed: Option<Vec<&str>> =
+        (named.len() <= LISTED_MAX).then(|| named.iter().map(|id| id.as_str()).collect());
+    let done = sqlx::query(
+        "WITH moved AS (
+             UPDATE committers SET number = $2, hash = $7,
+                 alive_till = (extract(epoch FROM clock_timestamp()) * 1000000)::int8 + $10
+             WHERE epoch = $1 AND NOT fenced RETURNING 1
+         )
+         INSERT INTO batches (epoch, number, committer, time, events, customers, prev_hash, hash)
+         SELECT $1, $2, $3, $4, $5, $6, $9, $7 WHERE $8 OR EXISTS (SELECT FROM moved)",
     )
     .bind(mark.epoch)
     .bind(mark.number)
+    .bind(turn.committer)
+    .bind(now.as_micros())
     .bind(i64::try_from(stored.len()).unwrap_or(i64::MAX))
-    .bind(i64::try_from(customers.len()).unwrap_or(i64::MAX))
-    .bind(previous)
+    .bind(listed)
     .bind(&hash)
+    .bind(failpoint::fault("stale_epoch_writes"))
+    .bind(&turn.previous)
+    .bind(lease.as_micros())
     .execute(conn)
     .await?;
-    let epoch = mark.epoch;
-    Ok(Link { epoch, hash })
-}
-
-/// Returns the hash of the newest batch of an epoch; nothing when there is none.
-async fn newest(conn: &mut PgConnection, epoch: i64) -> Result<Vec<u8>, StoreError> {
-    let hash: Option<Vec<u8>> = sqlx::query_scalar(
-        "SELECT hash FROM batches WHERE epoch = $1 AND hash IS NOT NULL ORDER BY number DESC LIMIT 1",
-    )
-    .bind(epoch)
-    .fetch_optional(conn)
-    .await?;
-    Ok(hash.unwrap_or_default())
+    if done.rows_affected() != 1 {
+        return Err(corrupt(
+            "committers",
+            format!("epoch {} is gone", mark.epoch),
+        ));
+    }
+    Ok(())
 }
 
 /// Returns the hash of a batch over the one before it, its mark and time, and each stored event's key and amount.

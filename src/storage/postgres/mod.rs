@@ -16,6 +16,7 @@ mod counters;
 mod customers;
 mod days;
 mod dropped;
+mod epochs;
 mod error;
 mod event_list;
 mod find;
@@ -44,13 +45,12 @@ pub use self::archive::{PostgresSnapshot, PostgresTarget};
 pub use self::open::Seen;
 
 use self::days::Days;
-use self::marks::Link;
 use self::names::Names;
 use self::trim::{Slice, TrimCursor};
 use super::{
     AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
-    DenialQuery, EventQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent,
-    UsageQuery, UsageRow,
+    DenialQuery, EventQuery, Feed, FeedCursor, Page, ReservationQuery, Store, StoreError,
+    StoredCatalog, StoredEvent, UsageQuery, UsageRow,
 };
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
@@ -76,6 +76,8 @@ pub struct Options {
     pub idle_timeout: Span,
     /// How long this process waits for the server, which may be cut off: for one read, and for each half of a commit.
     pub answer_timeout: Span,
+    /// How long others wait for a sign of life of this process before they end its epochs.
+    pub lease: Span,
     /// Whether to run although what is acknowledged may be lost in a power cut.
     pub allow_weak_durability: bool,
 }
@@ -90,16 +92,15 @@ impl Default for Options {
             lock_timeout: Span::from_secs(5),
             idle_timeout: Span::from_secs(15),
             answer_timeout: Span::from_secs(30),
+            lease: Span::from_secs(5),
             allow_weak_durability: false,
         }
     }
 }
 
-/// What the start of this process means to the store.
+/// What was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// The number of this start; rises with each, of any process.
-    pub epoch: i64,
     /// Names this life of the database; a restored backup is to get another.
     pub incarnation: String,
 }
@@ -118,8 +119,8 @@ struct Shared {
     readers: PgPool,
     names: Names,
     days: Days,
-    /// The newest batch of this process; `None`: it is to be read again.
-    chain: Mutex<Option<Link>>,
+    /// Names this process among those that use the database.
+    process: String,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -149,7 +150,7 @@ impl PostgresStore {
                 options,
                 names: Names::default(),
                 days: Days::default(),
-                chain: Mutex::new(None),
+                process: uuid(),
             },
             trimming: Mutex::default(),
         };
@@ -193,6 +194,15 @@ async fn now(conn: &mut PgConnection) -> Result<Timestamp, StoreError> {
     super::columns::read_time("clock", micros)
 }
 
+/// Returns a name that no other process has.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a process is named once, when it opens the database"
+)]
+fn uuid() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
 fn late(_: tokio::time::error::Elapsed) -> StoreError {
     StoreError::Unavailable("the database did not answer in time".to_owned())
 }
@@ -208,22 +218,44 @@ impl Store for PostgresStore {
         commit::commit(&self.shared, batch).await
     }
 
-    async fn account(
-        &self,
-        customer: &CustomerId,
-        now: Timestamp,
-    ) -> Result<Option<AccountRows>, StoreError> {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    async fn enlist(&self, committer: u16) -> Result<i64, StoreError> {
         self.read(async {
-            // What was committed by now is in the snapshot, and maybe more.
-            let newest = self.shared.names.newest();
+            let mut conn = self.shared.writers.acquire().await?;
+            let whose = (&*self.shared.process, committer);
+            epochs::enlist(&mut conn, whose, self.shared.options.lease).await
+        })
+        .await
+    }
+
+    async fn follow(&self, since: Option<FeedCursor>) -> Result<Feed, StoreError> {
+        self.read(async {
+            let Shared {
+                process, options, ..
+            } = &self.shared;
+            let mut conn = self.reader().await?;
+            epochs::renew(&mut conn, process, options.lease).await?;
+            epochs::follow(&mut conn, process, since).await
+        })
+        .await
+    }
+
+    async fn resign(&self) -> Result<(), StoreError> {
+        self.read(async { epochs::resign(&mut *self.reader().await?, &self.shared.process).await })
+            .await
+    }
+
+    async fn accounts(
+        &self,
+        customers: &[CustomerId],
+        now: Timestamp,
+    ) -> Result<Vec<Option<AccountRows>>, StoreError> {
+        self.read(async {
             let mut snapshot = self.snapshot().await?;
-            let asked = std::slice::from_ref(customer);
-            let found = account::read(&mut snapshot, &self.shared.names, asked, now).await?;
-            let found = found.into_iter().next().flatten();
-            Ok(found.map(|rows| AccountRows {
-                as_of: newest,
-                ..rows
-            }))
+            account::read(&mut snapshot, &self.shared.names, customers, now).await
         })
         .await
     }

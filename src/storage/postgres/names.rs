@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::RwLock;
 use sqlx::PgConnection;
@@ -24,20 +23,9 @@ pub(super) struct Names {
     customers: RwLock<HashMap<CustomerNo, CustomerId, foldhash::fast::RandomState>>,
     by_text: RwLock<HashMap<Box<str>, Arc<CounterSpec>, foldhash::fast::RandomState>>,
     specs: RwLock<HashSet<Arc<CounterSpec>, foldhash::fast::RandomState>>,
-    newest: AtomicI64,
 }
 
 impl Names {
-    /// Notes the batch that this process committed last.
-    pub(super) fn committed(&self, number: i64) {
-        self.newest.store(number, Ordering::Relaxed);
-    }
-
-    /// Returns the number of the batch that this process committed last; 0: none.
-    pub(super) fn newest(&self) -> i64 {
-        self.newest.load(Ordering::Relaxed)
-    }
-
     /// Keeps the id of a customer at hand. Numbers never change once they are committed.
     pub(super) fn learn(&self, no: CustomerNo, id: &CustomerId) {
         if self.customers.read().contains_key(&no) {

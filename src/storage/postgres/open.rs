@@ -68,12 +68,11 @@ pub(super) async fn begin(
 async fn prepare(conn: &mut PgConnection, options: &Options) -> Result<Opened, StoreError> {
     check(conn, options).await?;
     migrate::run(conn, migrate::MIGRATIONS).await?;
-    let (epoch, incarnation): (i64, String) =
-        sqlx::query_as("UPDATE store SET epoch = epoch + 1 RETURNING epoch, incarnation")
-            .fetch_one(conn)
-            .await?;
+    let incarnation: String = sqlx::query_scalar("SELECT incarnation FROM store")
+        .fetch_one(conn)
+        .await?;
     archive::refuse_unfinished(&incarnation)?;
-    Ok(Opened { epoch, incarnation })
+    Ok(Opened { incarnation })
 }
 
 /// What a database is, seen without opening it.

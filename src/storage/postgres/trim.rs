@@ -8,13 +8,13 @@ use super::columns::day_at;
 use super::customers::Locked;
 use super::days::Days;
 use super::names::Names;
-use super::{Shared, dropped};
+use super::{Shared, dropped, epochs};
 use crate::domain::id::CustomerId;
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::columns::corrupt;
 use crate::storage::{
-    ANSWERS_KEPT, DENIALS_KEPT, DENIALS_MAX, EVENT_KEYS_KEPT, RESERVATIONS_KEPT, StoreError,
-    TRIM_SLICE,
+    ANSWERS_KEPT, BATCHES_KEPT, DENIALS_KEPT, DENIALS_MAX, EVENT_KEYS_KEPT, RESERVATIONS_KEPT,
+    StoreError, TRIM_SLICE,
 };
 
 /// Most customers whose denials one slice counts.
@@ -281,7 +281,7 @@ impl<'a> Slice<'a> {
         Ok(false)
     }
 
-    /// Drops reservations that ended, answers, and denials that are old; true when all are gone.
+    /// Drops reservations that ended, answers, denials and batches that are old; true when all are gone.
     async fn rows(&self) -> Result<bool, StoreError> {
         let mut left = TRIM_SLICE;
         for (sql, kept) in [
@@ -301,6 +301,11 @@ impl<'a> Slice<'a> {
                   ORDER BY minute LIMIT $2)",
                 DENIALS_KEPT,
             ),
+            (
+                "DELETE FROM batches WHERE (epoch, number) IN (SELECT epoch, number FROM batches
+                 WHERE time < $1 ORDER BY time LIMIT $2)",
+                BATCHES_KEPT,
+            ),
         ] {
             let done = sqlx::query(sql)
                 .bind(self.now.minus(kept).as_micros())
@@ -312,6 +317,7 @@ impl<'a> Slice<'a> {
                 return Ok(false);
             }
         }
+        epochs::trim(&mut *self.pool.acquire().await?, self.now).await?;
         Ok(true)
     }
 

@@ -39,7 +39,7 @@ pub(super) fn read(
         .optional()?;
     Ok(Some(AccountRows {
         no,
-        as_of: as_of(reading)?,
+        version: 0,
         customer: read_json("customers", &body)?,
         subscription: subscription
             .map(|text| read_json("customers", &text))
@@ -65,16 +65,6 @@ pub(super) fn read(
         )?,
         subaccounts: subaccounts(reading, no)?,
     }))
-}
-
-/// Returns the number of the newest batch of this process that the transaction sees.
-fn as_of(reading: Reading<'_>) -> Result<i64, StoreError> {
-    let newest = reading
-        .conn
-        .prepare_cached("SELECT number FROM batches WHERE seq > ?1 ORDER BY seq DESC LIMIT 1")?
-        .query_row([reading.opened_at], |row| row.get(0))
-        .optional()?;
-    Ok(newest.unwrap_or(0))
 }
 
 fn bodies<T: serde::de::DeserializeOwned>(

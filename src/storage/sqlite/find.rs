@@ -13,7 +13,8 @@ use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::storage::sums::Sums;
 use crate::storage::{
-    EventKey, EventRow, Fold, FoldResult, RequestKey, StoreError, StoredAnswer, StoredEvent,
+    EventKey, EventRow, Fold, FoldResult, Named, RequestKey, Reread, StoreError, StoredAnswer,
+    StoredEvent,
 };
 
 /// Looks up events.
@@ -62,15 +63,20 @@ pub(super) fn answers(
         .collect()
 }
 
-/// Reads accounts.
+/// Reads the customers that memory does not hold; of the others it holds the newest, as only this process writes.
 pub(super) fn accounts(
     reading: Reading<'_>,
-    load: &[crate::domain::id::CustomerId],
+    named: &[Named],
     now: Timestamp,
-) -> Result<Vec<Option<crate::storage::AccountRows>>, StoreError> {
-    load.iter()
-        .map(|customer| account::read(reading, customer, now))
-        .collect()
+) -> Result<Vec<Reread>, StoreError> {
+    let one = |named: &Named| {
+        if named.version != 0 {
+            return Ok(Reread::Same);
+        }
+        let rows = account::read(reading, &named.id, now)?;
+        Ok(rows.map_or(Reread::Absent, |rows| Reread::Rows(Box::new(rows))))
+    };
+    named.iter().map(one).collect()
 }
 
 /// Builds counters from events, those of this batch included.

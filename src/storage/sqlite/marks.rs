@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns::{IdColumn, kind_column};
 use super::insert::Inserted;
+use crate::domain::catalog::CatalogVersion;
 use crate::domain::time::Timestamp;
 use crate::storage::{BatchMark, CustomerNo, EventRow, StoreError};
 
@@ -47,6 +48,20 @@ pub(super) fn is_marked(conn: &Connection, mark: BatchMark) -> Result<bool, Stor
     Ok(conn
         .prepare_cached("SELECT 1 FROM batches WHERE epoch = ?1 AND number = ?2")?
         .exists((mark.epoch, mark.number))?)
+}
+
+/// Refuses a batch that rests on a catalog which is no longer the newest.
+pub(super) fn check_catalog(conn: &Connection, known: CatalogVersion) -> Result<(), StoreError> {
+    if known == 0 {
+        return Ok(());
+    }
+    let newest: CatalogVersion = conn
+        .prepare_cached("SELECT ifnull(max(version), 0) FROM catalogs")?
+        .query_row([], |row| row.get(0))?;
+    if newest > known {
+        return Err(StoreError::Outdated);
+    }
+    Ok(())
 }
 
 /// Refuses events of customers that do not exist.

@@ -43,7 +43,7 @@ pub use diagnose::{Diagnosis, diagnose};
 pub use open::Opened;
 
 use self::checkpoint::Checkpointer;
-use self::names::Names;
+use self::names::{Names, Reading};
 use self::readers::Readers;
 use self::writer::{Ask, WriterHandle};
 use super::{
@@ -115,15 +115,12 @@ impl SqliteStore {
         archive::refuse_unfinished(path)?;
         let mut conn = open::writer(path, &options)?;
         open::migrate(&mut conn)?;
-        let opened = open::begin_epoch(&mut conn, path)?;
-        let opened_at = conn.query_row("SELECT ifnull(max(seq), 0) FROM batches", [], |row| {
-            row.get(0)
-        })?;
+        let opened = open::begin(&mut conn, path)?;
         let names = Arc::new(Names::default());
         names.tell(open::latest(&conn)?);
         let checkpointer = Checkpointer::start(path, &options)?;
-        let writer = WriterHandle::start(conn, Arc::clone(&names), opened_at, checkpointer)?;
-        let readers = Arc::new(Readers::new(path, options, names, opened_at));
+        let writer = WriterHandle::start(conn, Arc::clone(&names), checkpointer)?;
+        let readers = Arc::new(Readers::new(path, options, names));
         let store = Self {
             writer,
             readers,
@@ -148,15 +145,21 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn account(
+    async fn enlist(&self, _committer: u16) -> Result<i64, StoreError> {
+        self.writer.ask(Ask::Enlist).await
+    }
+
+    async fn accounts(
         &self,
-        customer: &CustomerId,
+        customers: &[CustomerId],
         now: Timestamp,
-    ) -> Result<Option<AccountRows>, StoreError> {
-        let customer = customer.clone();
-        self.readers
-            .read(move |reading| account::read(reading, &customer, now))
-            .await
+    ) -> Result<Vec<Option<AccountRows>>, StoreError> {
+        let customers = customers.to_vec();
+        let read = move |reading: Reading<'_>| {
+            let one = |customer| account::read(reading, customer, now);
+            customers.iter().map(one).collect()
+        };
+        self.readers.read(read).await
     }
 
     async fn catalog(

@@ -34,11 +34,10 @@ impl Names {
     }
 
     /// Takes a connection for reading.
-    pub(super) fn reading<'a>(&'a self, conn: &'a Connection, opened_at: i64) -> Reading<'a> {
+    pub(super) fn reading<'a>(&'a self, conn: &'a Connection) -> Reading<'a> {
         Reading {
             conn,
             names: self,
-            opened_at,
             latest: Timestamp::from_micros_clamped(self.latest.load(Ordering::Relaxed)),
         }
     }
@@ -49,8 +48,6 @@ impl Names {
 pub(super) struct Reading<'a> {
     pub(super) conn: &'a Connection,
     pub(super) names: &'a Names,
-    /// The newest batch row when the store was opened: what is newer was made by this process.
-    pub(super) opened_at: i64,
     /// The latest instant that the store was told, of a batch or a trim.
     pub(super) latest: Timestamp,
 }

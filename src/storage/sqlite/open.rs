@@ -1,4 +1,4 @@
-//! Opening a database file: lock, settings, schema, epoch.
+//! Opening a database file: lock, settings, schema.
 
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -24,11 +24,9 @@ const STATEMENTS_KEPT: usize = 128;
 /// How long a connection waits for another process that holds a lock (a backup, a shell), in milliseconds.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
-/// What the start of this process means to the store.
+/// What was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
-    /// The number of this start; rises with each.
-    pub epoch: i64,
     /// Names this life of the database; a restored backup is to get another.
     pub incarnation: String,
 }
@@ -186,15 +184,10 @@ pub(super) fn migrate(conn: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Notes the start of a process.
-pub(super) fn begin_epoch(conn: &mut Connection, path: &Path) -> Result<Opened, StoreError> {
+/// Names this life of the database, unless it has a name.
+pub(super) fn begin(conn: &mut Connection, path: &Path) -> Result<Opened, StoreError> {
     let now = time(conn)?;
     let transaction = conn.transaction()?;
-    let epoch: i64 = transaction.query_row(
-        "INSERT INTO store VALUES ('epoch', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
-        [],
-        |row| row.get(0),
-    )?;
     let seed = format!(
         "{} {} {}",
         now.as_micros(),
@@ -215,5 +208,5 @@ pub(super) fn begin_epoch(conn: &mut Connection, path: &Path) -> Result<Opened, 
         |row| row.get(0),
     )?;
     transaction.commit()?;
-    Ok(Opened { epoch, incarnation })
+    Ok(Opened { incarnation })
 }

@@ -16,19 +16,17 @@ pub(super) struct Readers {
     path: PathBuf,
     options: Options,
     names: Arc<Names>,
-    opened_at: i64,
     idle: Mutex<Vec<Connection>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path, options: Options, names: Arc<Names>, opened_at: i64) -> Self {
+    pub(super) fn new(path: &Path, options: Options, names: Arc<Names>) -> Self {
         Self {
             path: path.to_owned(),
             permits: Arc::new(Semaphore::new(options.readers.clamp(1, 64))),
             options,
             names,
-            opened_at,
             idle: Mutex::default(),
         }
     }
@@ -51,7 +49,7 @@ impl Readers {
                 None => open::reader(&readers.path, &readers.options)?,
             };
             conn.execute_batch("BEGIN")?;
-            let result = read(readers.names.reading(&conn, readers.opened_at));
+            let result = read(readers.names.reading(&conn));
             // A connection whose transaction cannot be ended is not given to the next reader.
             if conn.execute_batch("ROLLBACK").is_ok() {
                 readers.idle.lock().push(conn);

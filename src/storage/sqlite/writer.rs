@@ -29,6 +29,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// What the writer is asked for.
 pub(super) enum Ask {
     Commit(Box<Batch>, Reply<Committed>),
+    Enlist(Reply<i64>),
     Denials(Vec<Denial>, Reply<()>),
     Trim(Timestamp, Span, Reply<bool>),
     /// Runs statements on the writing connection.
@@ -46,7 +47,6 @@ impl WriterHandle {
     pub(super) fn start(
         conn: Connection,
         names: Arc<Names>,
-        opened_at: i64,
         checkpointer: Checkpointer,
     ) -> Result<Self, StoreError> {
         let last_hash: Option<Vec<u8>> = conn
@@ -59,7 +59,6 @@ impl WriterHandle {
         let mut writer = Writer {
             conn,
             names,
-            opened_at,
             checkpointer,
             numbers: Numbers::default(),
             combinations: Combinations::default(),
@@ -103,7 +102,6 @@ impl Drop for WriterHandle {
 struct Writer {
     conn: Connection,
     names: Arc<Names>,
-    opened_at: i64,
     checkpointer: Checkpointer,
     numbers: Numbers,
     combinations: Combinations,
@@ -128,6 +126,7 @@ impl Writer {
             // A caller that no longer waits does not matter: what was asked is done all the same.
             match ask {
                 Ask::Commit(batch, reply) => drop(reply.send(self.commit(*batch))),
+                Ask::Enlist(reply) => drop(reply.send(self.enlist())),
                 Ask::Denials(denials, reply) => {
                     let done =
                         self.transaction(|writer| changes::log_denials(&writer.conn, &denials));
@@ -141,6 +140,14 @@ impl Writer {
             }
             self.checkpointer.after_commit(&self.conn);
         }
+    }
+
+    fn enlist(&mut self) -> Result<i64, StoreError> {
+        self.transaction(|writer| {
+            let sql = "INSERT INTO store VALUES ('epoch', 1)
+                       ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value";
+            Ok(writer.conn.query_row(sql, [], |row| row.get(0))?)
+        })
     }
 
     fn commit(&mut self, batch: Batch) -> Result<Committed, StoreError> {
@@ -223,7 +230,7 @@ impl Writer {
     }
 
     fn parts(&mut self) -> (Reading<'_>, &mut Numbers, &mut Combinations) {
-        let reading = self.names.reading(&self.conn, self.opened_at);
+        let reading = self.names.reading(&self.conn);
         (reading, &mut self.numbers, &mut self.combinations)
     }
 
@@ -232,7 +239,6 @@ impl Writer {
         let Self {
             conn,
             names,
-            opened_at,
             numbers,
             combinations,
             segment,
@@ -240,11 +246,12 @@ impl Writer {
             last_hash,
             ..
         } = self;
-        let reading = names.reading(conn, *opened_at);
+        let reading = names.reading(conn);
         if marks::is_marked(conn, batch.mark)? {
             return Ok(None);
         }
         failpoint::hit("commit.begun");
+        marks::check_catalog(conn, batch.catalog)?;
         let plain = &batch.plain;
         marks::check_customers(conn, plain.iter().flat_map(|rows| rows.iter()))?;
         let mut inserted = insert::insert_plain(conn, numbers, forgetful, plain)?;
@@ -254,7 +261,7 @@ impl Writer {
             duplicates: inserted.duplicates(reading)?,
             events: find::events(reading, &batch.probe_events)?,
             requests: find::answers(reading, batch.probe_requests)?,
-            accounts: find::accounts(reading, &batch.load, batch.now)?,
+            accounts: find::accounts(reading, &batch.customers, batch.now)?,
             folds: find::folds(reading, &inserted, &batch.folds)?,
         };
         // A decision that panics must not take the writer with it.
@@ -301,7 +308,7 @@ impl Writer {
         // The segment that takes events may be trimmed too; the next commit opens another.
         self.segment = None;
         let more = self.transaction(|writer| {
-            let reading = writer.names.reading(&writer.conn, writer.opened_at);
+            let reading = writer.names.reading(&writer.conn);
             trim::slice(reading, &mut writer.trimmed, now, keep)
         })?;
         self.names.tell(now);

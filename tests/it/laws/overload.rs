@@ -30,13 +30,13 @@ const PER_CALL: usize = 100;
 
 async fn flood<B: Backend>() {
     let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
-    let (store, epoch) = B::open(&home, &clock);
+    let store = B::open(&home, &clock);
     let limits = Limits {
         queue_events: 1_000,
         queue_writes: 8,
         ..Limits::default()
     };
-    let (engine, committer) = Engine::start(store, clock, catalog(CATALOG), limits, epoch);
+    let (engine, committer) = Engine::start(store, clock, catalog(CATALOG), limits);
     let acme = CustomerId::new("acme").unwrap();
     let request = RequestId::new("create").unwrap();
     engine

@@ -23,9 +23,8 @@ units = { limits = [{ amount = 10, window = "day" }] }
 
 async fn race<B: Backend>(by_reserving: bool) {
     let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
-    let (store, epoch) = B::open(&home, &clock);
-    let (engine, committer) =
-        Engine::start(store, clock, catalog(CATALOG), Limits::default(), epoch);
+    let store = B::open(&home, &clock);
+    let (engine, committer) = Engine::start(store, clock, catalog(CATALOG), Limits::default());
     let acme = CustomerId::new("acme").unwrap();
     let request = RequestId::new("create").unwrap();
     engine

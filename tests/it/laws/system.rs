@@ -25,28 +25,24 @@ pub trait Backend {
     type Home;
 
     fn home() -> Self::Home;
-    /// Opens the store, and says which start of the process this is.
-    fn open(home: &Self::Home, clock: &Arc<ManualClock>) -> (Arc<dyn Store>, i64);
+    /// Opens the store.
+    fn open(home: &Self::Home, clock: &Arc<ManualClock>) -> Arc<dyn Store>;
 }
 
 pub struct Memory;
 pub struct Sqlite;
 
 impl Backend for Memory {
-    type Home = std::sync::Mutex<(Option<Arc<dyn Store>>, i64)>;
+    type Home = std::sync::OnceLock<Arc<MemoryStore>>;
 
     fn home() -> Self::Home {
-        std::sync::Mutex::new((None, 0))
+        std::sync::OnceLock::new()
     }
 
-    fn open(home: &Self::Home, clock: &Arc<ManualClock>) -> (Arc<dyn Store>, i64) {
-        let mut home = home.lock().unwrap();
-        home.1 += 1;
+    fn open(home: &Self::Home, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
         let clock = Arc::clone(clock);
-        let store = home
-            .0
-            .get_or_insert_with(|| Arc::new(MemoryStore::new(Arc::new(move || clock.now()))));
-        (Arc::clone(store), home.1)
+        let store = home.get_or_init(|| Arc::new(MemoryStore::new(Arc::new(move || clock.now()))));
+        Arc::clone(store) as _
     }
 }
 
@@ -57,10 +53,10 @@ impl Backend for Sqlite {
         tempfile::tempdir().unwrap()
     }
 
-    fn open(home: &Self::Home, _: &Arc<ManualClock>) -> (Arc<dyn Store>, i64) {
-        let (store, opened) = SqliteStore::open(home.path().join("bursar.db"), Options::default())
+    fn open(home: &Self::Home, _: &Arc<ManualClock>) -> Arc<dyn Store> {
+        let (store, _) = SqliteStore::open(home.path().join("bursar.db"), Options::default())
             .expect("the database opens");
-        (Arc::new(store), opened.epoch)
+        Arc::new(store)
     }
 }
 
@@ -171,10 +167,10 @@ impl<B: Backend> System<B> {
                 drop(engine);
                 committer.await.unwrap();
             }
-            let (store, epoch) = B::open(&self.home, &self.clock);
+            let store = B::open(&self.home, &self.clock);
             let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
             let limits = Limits::default();
-            self.engine = Some(Engine::start(store, clock, catalog(CATALOG), limits, epoch));
+            self.engine = Some(Engine::start(store, clock, catalog(CATALOG), limits));
         });
     }
 

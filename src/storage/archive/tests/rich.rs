@@ -187,7 +187,7 @@ async fn shown(store: &dyn Store) -> String {
         .unwrap()
         .unwrap();
     account.no = 0;
-    account.as_of = 0;
+    account.version = 0;
     account
         .counters
         .sort_by_key(|row| (row.spec.clone(), row.start));

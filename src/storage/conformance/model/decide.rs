@@ -181,7 +181,7 @@ impl Maker<'_> {
     }
 
     fn end(&mut self, nth: usize) {
-        let account = self.found.accounts[self.index].iter();
+        let account = self.found.accounts[self.index].rows().into_iter();
         let mut open: Vec<_> = account.flat_map(|rows| &rows.reservations).collect();
         open.sort_by_key(|held| held.id.clone());
         let Some(ending) = open.get(nth) else {

@@ -11,12 +11,13 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::Labels;
 use crate::domain::window::TimeRange;
 use crate::storage::conformance::fixture::{
-    all_events, answer, create_tracking, customer_id, event, meter, spec, spec_where, subaccount_id,
+    all_events, answer, create_tracking, customer_id, event, mark, meter, spec, spec_where,
+    subaccount_id,
 };
 use crate::storage::{
     AccountRows, AuditQuery, Batch, BatchMark, CustomerNo, CustomerQuery, Denial, DenialQuery,
-    EventKey, EventKind, EventRow, Fold, Found, ReservationQuery, Store, StoreError, StoredEvent,
-    UsageQuery,
+    EventKey, EventKind, EventRow, Fold, Found, Named, ReservationQuery, Store, StoreError,
+    StoredEvent, UsageQuery,
 };
 
 const KEEP: Span = Span::from_days(40);
@@ -25,6 +26,7 @@ const KEEP: Span = Span::from_days(40);
 pub(super) struct Side<'a> {
     store: &'a dyn Store,
     numbers: Vec<CustomerNo>,
+    epoch: i64,
     batches: i64,
 }
 
@@ -38,6 +40,7 @@ impl<'a> Side<'a> {
         Self {
             store,
             numbers,
+            epoch: mark(store).await.epoch,
             batches: 0,
         }
     }
@@ -52,6 +55,7 @@ impl<'a> Side<'a> {
         Self {
             store,
             numbers,
+            epoch: mark(store).await.epoch,
             batches: 0,
         }
     }
@@ -106,14 +110,21 @@ impl<'a> Side<'a> {
         let (write, decided) = (Arc::clone(&found), turn.clone());
         let batch = Batch {
             mark: BatchMark {
-                epoch: 7,
+                epoch: self.epoch,
                 number: self.batches,
             },
             now,
             plain,
             probe_events: probe_events.collect(),
             probe_requests: (0..40).map(|n| answer(&format!("r{n}"), "").key).collect(),
-            load: CUSTOMERS.iter().map(|id| customer_id(id)).collect(),
+            catalog: 0,
+            customers: CUSTOMERS
+                .iter()
+                .map(|id| Named {
+                    id: customer_id(id),
+                    version: 0,
+                })
+                .collect(),
             folds: vec![
                 fold(spec("day"), 0),
                 fold(spec("5h"), 1),
@@ -264,7 +275,7 @@ fn describe(found: &Found<'_>) -> String {
     )
     .unwrap();
     for account in &found.accounts {
-        said.push_str(&describe_account(account.as_ref()));
+        said.push_str(&describe_account(account.rows()));
     }
     said
 }
@@ -276,7 +287,7 @@ fn describe_account(account: Option<&AccountRows>) -> String {
     };
     let mut rows = account.clone();
     rows.no = 0;
-    rows.as_of = 0;
+    rows.version = 0;
     rows.tracked.sort();
     rows.counters
         .sort_by_key(|row| (row.subaccount.clone(), row.spec.clone(), row.start));

@@ -8,12 +8,12 @@ use sqlx::Connection as _;
 use super::{make, open};
 use crate::domain::time::Span;
 use crate::storage::conformance::fixture::{
-    Draft, START, between, counter_of, create, customer_id, customer_write, event, events_of,
+    Draft, START, between, counter_of, create, customer_id, customer_write, event, events_of, mark,
     minute, shift, spec,
 };
 use crate::storage::postgres::cluster::Database;
 use crate::storage::postgres::{Options, PostgresStore};
-use crate::storage::{Batch, Changes, Store, StoreError};
+use crate::storage::{Batch, Changes, Named, Store, StoreError};
 
 /// Opens a store that does not wait long.
 async fn impatient(database: &Database) -> PostgresStore {
@@ -87,15 +87,17 @@ async fn processes_store_each_event_once_and_add_up() {
 async fn a_batch_given_again_waits_for_the_connection_that_may_commit_it() {
     let (store, database) = make().await;
     for commits in [true, false] {
-        let draft = Draft::new();
+        let mark = mark(&store).await;
+        let draft = Draft::new().marked(mark);
         let mut conn = database.connect().await;
         let mut old = conn.begin().await.unwrap();
-        sqlx::query("INSERT INTO batches (epoch, number, time) VALUES ($1, $2, 0)")
-            .bind(draft.mark.epoch)
-            .bind(draft.mark.number)
-            .execute(&mut *old)
-            .await
-            .unwrap();
+        for sql in [
+            "UPDATE committers SET number = $2 WHERE epoch = $1",
+            "INSERT INTO batches VALUES ($1, $2, 0, 0, 0, NULL, '', '')",
+        ] {
+            let done = sqlx::query(sql).bind(mark.epoch).bind(mark.number);
+            done.execute(&mut *old).await.unwrap();
+        }
         let ending = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             if commits {
@@ -143,13 +145,17 @@ async fn a_connection_that_is_lost_before_the_commit_changes_nothing() {
     let (store, database) = make().await;
     let no = create(&store, "acme").await;
     let url = database.url();
-    let batch = |cuts: bool| Batch {
-        mark: Draft::new().mark,
+    let batch = |mark, cuts: bool| Batch {
+        mark,
         now: START,
         plain: vec![Arc::new(vec![event((no, "acme"), "e", 1, minute(1))])],
         probe_events: Vec::new(),
         probe_requests: Vec::new(),
-        load: vec![customer_id("acme")],
+        catalog: 0,
+        customers: vec![Named {
+            id: customer_id("acme"),
+            version: 0,
+        }],
         folds: Vec::new(),
         decide: {
             let url = url.clone();
@@ -162,13 +168,15 @@ async fn a_connection_that_is_lost_before_the_commit_changes_nothing() {
             })
         },
     };
-    let outcome = store.commit(batch(true)).await;
+    let mark = mark(&store).await;
+    let outcome = store.commit(batch(mark, true)).await;
     assert!(
         matches!(outcome, Err(StoreError::Unavailable(_))),
         "{outcome:?}"
     );
     // The connections of before are dead; a batch that was not decided yet finds another.
-    store.commit(batch(false)).await.unwrap();
+
+    store.commit(batch(mark, false)).await.unwrap();
     assert_eq!(events_of(&store, "acme").await.len(), 1);
 }
 
@@ -204,8 +212,8 @@ async fn a_customer_that_another_process_created_is_not_created_again() {
     };
     let draft = || Draft::new().load("acme").changes(creating());
     let (created, seen) = draft().run(&store).await;
-    assert!(seen.accounts[0].is_none());
+    assert!(seen.accounts[0].rows().is_none());
     assert_eq!(created.created.len(), 1);
     let (replaced, seen) = draft().run(&other).await;
-    assert!(seen.accounts[0].is_some() && replaced.created.is_empty());
+    assert!(seen.accounts[0].rows().is_some() && replaced.created.is_empty());
 }

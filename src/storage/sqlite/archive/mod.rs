@@ -115,7 +115,7 @@ impl Source for SqliteSnapshot {
     }
 
     async fn send(&mut self, scope: &Scope, sink: &mut dyn Sink) -> Result<(), ArchiveError> {
-        let reading = self.names.reading(&self.conn, 0);
+        let reading = self.names.reading(&self.conn);
         read::send(reading, scope, sink).await
     }
 

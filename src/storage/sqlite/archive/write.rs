@@ -99,7 +99,7 @@ impl SqliteTarget {
             ..
         } = self;
         let mut rows = Rows {
-            reading: names.reading(conn, 0),
+            reading: names.reading(conn),
             numbers,
         };
         match record {
@@ -390,7 +390,7 @@ impl Source for SqliteTarget {
     async fn send(&mut self, scope: &Scope, sink: &mut dyn Sink) -> Result<(), ArchiveError> {
         // What the writing side learned of names is read anew.
         let names = Names::default();
-        read::send(names.reading(&self.conn, 0), scope, sink).await
+        read::send(names.reading(&self.conn), scope, sink).await
     }
 
     async fn totals(&mut self, after: &str) -> Result<Option<Vec<CustomerTotals>>, ArchiveError> {

@@ -1,0 +1,5 @@
+//! Several real servers on one database.
+
+mod cluster;
+mod messages;
+mod proxy;
