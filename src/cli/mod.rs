@@ -7,6 +7,7 @@ mod copying;
 mod doctor;
 mod export;
 mod failure;
+mod health;
 mod new_file;
 mod print;
 pub mod replay;
@@ -60,6 +61,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Look at database, disk, clock, limits and ports, and say what to do about each.
     Doctor(doctor::DoctorArgs),
+    /// Ask a server on this machine whether it is alive.
+    Health(health::HealthArgs),
     /// Write everything that a database remembers into an archive, while servers go on.
     Backup(backup::BackupArgs),
     /// Make a database of an archive.
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Catalog(args) => catalog::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Health(args) => health::run(args),
         Command::Backup(args) => backup::run(args),
         Command::Restore(args) => restore::run(args),
         Command::Move(args) => transfer::run(args),

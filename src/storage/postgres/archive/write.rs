@@ -56,7 +56,14 @@ impl PostgresTarget {
             .await
             .map_err(StoreError::from)?;
         mark.commit().await.map_err(StoreError::from)?;
-        let mut transaction = begin(&pool).await?;
+        let mut transaction = match begin(&pool).await {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                // Somebody was faster; what is there now is theirs.
+                lift(&pool).await;
+                return Err(error);
+            }
+        };
         sqlx::query(RENAME)
             .execute(&mut *transaction)
             .await
@@ -114,7 +121,7 @@ impl PostgresTarget {
 /// Begins a transaction in which nobody else uses an empty database.
 async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, ArchiveError> {
     let mut transaction = pool.begin().await.map_err(StoreError::from)?;
-    sqlx::raw_sql("LOCK TABLE store IN ACCESS EXCLUSIVE MODE")
+    sqlx::raw_sql("LOCK TABLE store, catalogs, customers IN ACCESS EXCLUSIVE MODE")
         .execute(&mut *transaction)
         .await
         .map_err(StoreError::from)?;
@@ -132,6 +139,17 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, ArchiveE
         }
     }
     Ok(transaction)
+}
+
+/// Takes the mark of an unfinished copy away.
+async fn lift(pool: &PgPool) {
+    let renamed = sqlx::query(
+        "UPDATE store SET incarnation = substr(replace(gen_random_uuid()::text, '-', ''), 17)
+         WHERE incarnation = $1",
+    );
+    if let Err(error) = renamed.bind(UNFINISHED).execute(pool).await {
+        tracing::warn!(%error, "the mark of an unfinished copy stays, and keeps servers away");
+    }
 }
 
 /// Returns where rows of a table go, with their columns.
@@ -359,13 +377,9 @@ impl Target for PostgresTarget {
         let Self {
             pool, transaction, ..
         } = *self;
-        let lift = async {
-            transaction.rollback().await?;
-            sqlx::query(RENAME).execute(&pool).await
-        };
-        if let Err(error) = lift.await {
-            tracing::warn!(%error, "the mark of an unfinished copy stays, and keeps servers away");
-        }
+        // What fails here is rolled back when the connection ends.
+        let _ = transaction.rollback().await;
+        lift(&pool).await;
         pool.close().await;
     }
 }

@@ -1,5 +1,6 @@
 //! Copying a file of SQLite out, and into a new one.
 
+mod insert;
 mod read;
 mod rows;
 mod write;
