@@ -148,7 +148,7 @@ pub fn decide(runtime: &Runtime, results: &mut Results) {
     let store = Arc::new(MemoryStore::new(Arc::new(wall_clock)));
     let clock = Arc::new(AnchoredClock::new(now));
     let engine = runtime.block_on(async {
-        let (engine, _) = Engine::start(store, clock, stored, Limits::default(), 1);
+        let (engine, _) = Engine::start(store, clock, stored, Limits::default());
         for number in 0..customers {
             let id = CustomerId::new(customer(number)).expect("an id");
             let request = RequestId::new(customer(number)).expect("an id");

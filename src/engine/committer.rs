@@ -233,14 +233,11 @@ impl Committer {
         decided: Decided,
         outcome: Result<Committed, StoreError>,
     ) -> Writes {
-        let error = match outcome {
-            Ok(_) => {
-                self.last = Some(mark);
-                self.backoff.reset();
-                self.announce(writes, &decided.touched);
-                return Vec::new();
-            }
-            Err(error) => error,
+        let Err(error) = outcome else {
+            self.last = Some(mark);
+            self.backoff.reset();
+            self.announce(writes, &decided.touched);
+            return Vec::new();
         };
         forget(&decided.touched);
         match error {

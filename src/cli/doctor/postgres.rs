@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Finding;
-use crate::clock::wall_clock;
+use crate::clock::{Stopwatch, wall_clock};
 use crate::domain::time::Timestamp;
 use crate::storage::postgres::{self, Seen};
 
@@ -15,7 +15,8 @@ const CLOCKS_APART_MAX_MICROS: u64 = 1_000_000;
 
 /// Looks at the database by its address.
 pub async fn examine(address: &str) -> Vec<Finding> {
-    match postgres::look(address).await {
+    let watch = Stopwatch::start();
+    match postgres::look(address, || watch.elapsed()).await {
         Ok(seen) => findings(&seen, wall_clock()),
         Err(error) => vec![Finding::fail(
             SUBJECT,

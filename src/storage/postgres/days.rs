@@ -6,11 +6,10 @@ use parking_lot::Mutex;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::columns::{day_at, day_of};
+use super::locks;
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::{EVENT_KEYS_KEPT, EventRow, StoreError};
 
-/// The lock under which partitions are made: two processes that make the same one would both fail.
-const MAKING: i64 = 0x6275_7273_6172_0002;
 /// First count times are noted in whole steps of this length, so that few events lower one.
 pub(super) const STEP: i64 = Span::from_days(1).as_micros();
 
@@ -119,7 +118,7 @@ impl Days {
 pub(super) async fn make(conn: &mut PgConnection, day: i32) -> Result<i64, sqlx::Error> {
     let mut transaction = sqlx::Connection::begin(conn).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(MAKING)
+        .bind(locks::MAKING_DAYS)
         .execute(&mut *transaction)
         .await?;
     let noted: Option<i64> =

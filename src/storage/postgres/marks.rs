@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
+use super::locks;
 use super::scan::Key;
 use crate::domain::id::CustomerId;
 use crate::domain::time::{Span, Timestamp};
@@ -11,8 +12,6 @@ use crate::failpoint;
 use crate::storage::columns::corrupt;
 use crate::storage::{BatchMark, EventRow, StoreError};
 
-/// Batches share this lock while they decide under a catalog; whoever applies one has it alone.
-const CATALOG: i64 = 0x6275_7273_6172_0002;
 /// Most customers that the row of a batch lists; of more, others forget all that they know.
 const LISTED_MAX: usize = 10_000;
 
@@ -68,7 +67,7 @@ async fn is_stored(conn: &mut PgConnection, mark: BatchMark) -> Result<(), Store
 /// Keeps others from applying a catalog until the batch has ended.
 pub(super) async fn keep_catalog(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_xact_lock_shared($1)")
-        .bind(CATALOG)
+        .bind(locks::CATALOG)
         .execute(conn)
         .await
         .map(drop)
@@ -77,7 +76,7 @@ pub(super) async fn keep_catalog(conn: &mut PgConnection) -> Result<(), sqlx::Er
 /// Waits until no batch is decided under the catalog before, and keeps others from beginning to.
 pub(super) async fn change_catalog(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(CATALOG)
+        .bind(locks::CATALOG)
         .execute(conn)
         .await
         .map(drop)

@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 use sqlx::{Connection as _, PgConnection};
 
+use super::locks;
 use crate::storage::StoreError;
 use crate::storage::columns::corrupt;
 
@@ -23,9 +24,6 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     text: include_str!("../../../migrations/postgres/0001_init.sql"),
 }];
 
-/// The lock under which migrations run.
-const MIGRATING: i64 = 0x6275_7273_6172_0001;
-
 /// Runs the migrations that the database lacks. The connection is to be closed afterwards, whatever comes of it: that
 /// gives the lock up.
 pub(super) async fn run(conn: &mut PgConnection, known: &[Migration]) -> Result<(), StoreError> {
@@ -34,7 +32,7 @@ pub(super) async fn run(conn: &mut PgConnection, known: &[Migration]) -> Result<
         .execute(&mut *conn)
         .await?;
     sqlx::query("SELECT pg_advisory_lock($1)")
-        .bind(MIGRATING)
+        .bind(locks::MIGRATING)
         .execute(&mut *conn)
         .await?;
     sqlx::raw_sql(

@@ -22,6 +22,7 @@ mod event_list;
 mod find;
 mod insert;
 mod lists;
+mod locks;
 mod marks;
 mod migrate;
 mod names;
@@ -35,6 +36,7 @@ mod usage;
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -173,15 +175,15 @@ impl PostgresStore {
     }
 }
 
-/// Looks at a database and changes nothing.
+/// Looks at a database and changes nothing. `elapsed` tells how long ago something was.
 ///
 /// # Errors
 /// When it cannot be reached.
-pub async fn look(address: &str) -> Result<Seen, StoreError> {
+pub async fn look(address: &str, elapsed: impl Fn() -> Duration) -> Result<Seen, StoreError> {
     let options = Options::default();
     let limit = open::duration(options.answer_timeout);
     let connecting = open::connecting(address, &options)?;
-    timeout(limit, open::look(&connecting))
+    timeout(limit, open::look(&connecting, elapsed))
         .await
         .map_err(late)?
 }

@@ -7,7 +7,6 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::{Opened, Options, archive, migrate};
-use crate::clock::Stopwatch;
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::StoreError;
 
@@ -23,6 +22,7 @@ pub(super) fn connecting(url: &str, options: &Options) -> Result<PgConnectOption
         .application_name(&options.application_name)
         .statement_cache_capacity(256)
         .options([
+            ("client_min_messages", "warning".to_owned()),
             ("statement_timeout", millis(options.statement_timeout)),
             ("lock_timeout", millis(options.lock_timeout)),
             (
@@ -90,8 +90,11 @@ pub struct Seen {
     pub round_trip: Duration,
 }
 
-/// Looks at a database and changes nothing.
-pub(super) async fn look(connecting: &PgConnectOptions) -> Result<Seen, StoreError> {
+/// Looks at a database and changes nothing. `elapsed` tells how long ago something was.
+pub(super) async fn look(
+    connecting: &PgConnectOptions,
+    elapsed: impl Fn() -> Duration,
+) -> Result<Seen, StoreError> {
     let mut conn = PgConnection::connect_with(connecting).await?;
     let version: String = sqlx::query_scalar("SELECT current_setting('server_version')")
         .fetch_one(&mut conn)
@@ -99,9 +102,9 @@ pub(super) async fn look(connecting: &PgConnectOptions) -> Result<Seen, StoreErr
     let weak = weak(&mut conn).await?.unwrap_or_default();
     // The first of a kind is prepared.
     super::now(&mut conn).await?;
-    let watch = Stopwatch::start();
+    let before = elapsed();
     let now = super::now(&mut conn).await?;
-    let round_trip = watch.elapsed();
+    let round_trip = elapsed().saturating_sub(before);
     let is_known = version_number(&mut conn).await? >= VERSION_MIN;
     conn.close().await?;
     Ok(Seen {

@@ -3,6 +3,7 @@
 //! L1 stored once, repeats recognised; L2 counters equal the fold of events; L3 no reservation beyond a limit;
 //! L5 mutations once per request; L6 memory may be dropped at any moment. L10 is in `overload`.
 
+mod backends;
 mod model;
 mod overload;
 mod race;
@@ -11,7 +12,7 @@ mod system;
 use proptest::test_runner::Config;
 use proptest_state_machine::prop_state_machine;
 
-use self::system::{OnMemory, OnSqlite};
+use self::system::{OnMemory, OnPostgres, OnSqlite};
 
 prop_state_machine! {
     #![proptest_config(Config { cases: 64, max_shrink_iters: 200, failure_persistence: None, ..Config::default() })]
@@ -25,4 +26,11 @@ prop_state_machine! {
 
     #[test]
     fn laws_hold_on_sqlite(sequential 1..60 => OnSqlite);
+}
+
+prop_state_machine! {
+    #![proptest_config(Config { cases: 12, max_shrink_iters: 50, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn laws_hold_on_postgres_with_three_engines(sequential 1..60 => OnPostgres);
 }

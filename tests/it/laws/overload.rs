@@ -7,8 +7,9 @@ use bursar::domain::id::{CustomerId, EventId, MeterId, RequestId};
 use bursar::domain::usage::{Labels, UsageEvent};
 use bursar::engine::{Engine, Error, Limits, Profile};
 
+use super::backends::{Backend, Memory, Sqlite};
 use super::model::CATALOG;
-use super::system::{Backend, Memory, Sqlite, catalog, start};
+use super::system::{catalog, start};
 
 fn events(customer: &CustomerId, batch: usize, count: usize) -> Vec<UsageEvent> {
     let event = |index| UsageEvent {
@@ -30,7 +31,7 @@ const PER_CALL: usize = 100;
 
 async fn flood<B: Backend>() {
     let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
-    let store = B::open(&home, &clock);
+    let store = B::open(&home, &clock).await;
     let limits = Limits {
         queue_events: 1_000,
         queue_writes: 8,

@@ -8,7 +8,8 @@ use bursar::domain::time::Span;
 use bursar::domain::usage::{Labels, UsageEvent};
 use bursar::engine::{ConsumeAsk, Engine, Limits, Profile, ReserveCall};
 
-use super::system::{Backend, Memory, Sqlite, catalog, start};
+use super::backends::{Backend, Memory, Postgres, Sqlite};
+use super::system::{catalog, start};
 
 const CATALOG: &str = r#"
 default_plan = "basic"
@@ -23,8 +24,13 @@ units = { limits = [{ amount = 10, window = "day" }] }
 
 async fn race<B: Backend>(by_reserving: bool) {
     let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
-    let store = B::open(&home, &clock);
-    let (engine, committer) = Engine::start(store, clock, catalog(CATALOG), Limits::default());
+    let mut engines = Vec::new();
+    for _ in 0..B::ENGINES {
+        let (store, clock) = (B::open(&home, &clock).await, Arc::clone(&clock) as _);
+        let limits = Limits::default();
+        engines.push(Engine::start(store, clock, catalog(CATALOG), limits));
+    }
+    let engine = engines[0].0.clone();
     let acme = CustomerId::new("acme").unwrap();
     let request = RequestId::new("create").unwrap();
     engine
@@ -37,7 +43,8 @@ async fn race<B: Backend>(by_reserving: bool) {
     );
     let racers: Vec<_> = (0..64)
         .map(|racer| {
-            let (engine, acme) = (engine.clone(), acme.clone());
+            let engine = engines[racer % engines.len()].0.clone();
+            let acme = acme.clone();
             tokio::spawn(async move {
                 if by_reserving {
                     reserve(&engine, &acme, racer).await
@@ -53,7 +60,10 @@ async fn race<B: Backend>(by_reserving: bool) {
     }
     assert_eq!(winners, 1);
     drop(engine);
-    committer.await.unwrap();
+    for (engine, committer) in engines {
+        drop(engine);
+        committer.await.unwrap();
+    }
 }
 
 async fn consume(engine: &Engine, customer: &CustomerId, id: &str, quantity: i64) -> bool {
@@ -113,4 +123,14 @@ async fn one_of_64_consumes_the_last_unit_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_64_reserves_the_last_unit_on_sqlite() {
     race::<Sqlite>(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_64_consumes_the_last_unit_on_postgres_with_three_engines() {
+    race::<Postgres>(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_of_64_reserves_the_last_unit_on_postgres_with_three_engines() {
+    race::<Postgres>(true).await;
 }

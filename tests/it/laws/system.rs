@@ -11,67 +11,28 @@ use bursar::domain::time::{Span, Timestamp};
 use bursar::domain::usage::{Labels, UsageEvent};
 use bursar::domain::window::TimeRange;
 use bursar::engine::{ConsumeAsk, Engine, Error, Limits, Profile, RecordOutcome, ReserveCall};
-use bursar::storage::memory::MemoryStore;
-use bursar::storage::sqlite::{Options, SqliteStore};
-use bursar::storage::{AuditQuery, EventQuery, Store, StoredCatalog};
+use bursar::storage::{AuditQuery, EventQuery, StoredCatalog};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use tokio::runtime::Runtime;
 
+use super::backends::{Backend, Memory, Postgres, Sqlite};
 use super::model::{CATALOG, CUSTOMERS, Call, Event, Expected, Fate, Model, Step};
 
-/// A store that can be closed and opened again.
-pub trait Backend {
-    /// What outlives a closed store.
-    type Home;
-
-    fn home() -> Self::Home;
-    /// Opens the store.
-    fn open(home: &Self::Home, clock: &Arc<ManualClock>) -> Arc<dyn Store>;
-}
-
-pub struct Memory;
-pub struct Sqlite;
-
-impl Backend for Memory {
-    type Home = std::sync::OnceLock<Arc<MemoryStore>>;
-
-    fn home() -> Self::Home {
-        std::sync::OnceLock::new()
-    }
-
-    fn open(home: &Self::Home, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
-        let clock = Arc::clone(clock);
-        let store = home.get_or_init(|| Arc::new(MemoryStore::new(Arc::new(move || clock.now()))));
-        Arc::clone(store) as _
-    }
-}
-
-impl Backend for Sqlite {
-    type Home = tempfile::TempDir;
-
-    fn home() -> Self::Home {
-        tempfile::tempdir().unwrap()
-    }
-
-    fn open(home: &Self::Home, _: &Arc<ManualClock>) -> Arc<dyn Store> {
-        let (store, _) = SqliteStore::open(home.path().join("bursar.db"), Options::default())
-            .expect("the database opens");
-        Arc::new(store)
-    }
-}
-
-/// A running engine.
+/// Engines on one store, as that many processes.
 pub struct System<B: Backend> {
     runtime: Runtime,
     home: B::Home,
     clock: Arc<ManualClock>,
-    engine: Option<(Engine, tokio::task::JoinHandle<()>)>,
+    engines: Vec<(Engine, tokio::task::JoinHandle<()>)>,
+    /// Which of them has its turn.
+    turn: usize,
     /// Ids that reservations got, by customer and request.
     made: BTreeMap<(u8, u16), ReservationId>,
 }
 
 pub type OnMemory = Laws<Memory>;
 pub type OnSqlite = Laws<Sqlite>;
+pub type OnPostgres = Laws<Postgres>;
 
 /// The laws on one backend.
 pub struct Laws<B>(PhantomData<B>);
@@ -143,7 +104,8 @@ impl<B: Backend> System<B> {
             runtime,
             home,
             clock,
-            engine: None,
+            engines: Vec::new(),
+            turn: 0,
             made,
         };
         system.reopen();
@@ -157,20 +119,26 @@ impl<B: Backend> System<B> {
     }
 
     fn engine(&self) -> Engine {
-        self.engine.as_ref().expect("an engine runs").0.clone()
+        self.engines[self.turn % B::ENGINES].0.clone()
     }
 
-    /// Ends the engine and starts another on what is stored.
+    /// Ends the engines and starts others on what is stored.
     fn reopen(&mut self) {
         self.runtime.block_on(async {
-            if let Some((engine, committer)) = self.engine.take() {
+            for (engine, committer) in self.engines.drain(..) {
                 drop(engine);
                 committer.await.unwrap();
             }
-            let store = B::open(&self.home, &self.clock);
-            let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-            let limits = Limits::default();
-            self.engine = Some(Engine::start(store, clock, catalog(CATALOG), limits));
+            for _ in 0..B::ENGINES {
+                let store = B::open(&self.home, &self.clock).await;
+                let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
+                let limits = Limits {
+                    committers: B::COMMITTERS,
+                    ..Limits::default()
+                };
+                let engine = Engine::start(store, clock, catalog(CATALOG), limits);
+                self.engines.push(engine);
+            }
         });
     }
 
@@ -349,6 +317,7 @@ impl<B: Backend> StateMachineTest for Laws<B> {
     }
 
     fn apply(mut system: System<B>, model: &Model, step: Step) -> System<B> {
+        system.turn += 1;
         let came = system.step(&step);
         assert_eq!(came, model.expected, "{step:?}");
         system

@@ -1,6 +1,7 @@
 //! Usage, events and customers as CSV.
 
 use bursar::grpc::pb;
+use pb::customer_service_client::CustomerServiceClient;
 use pb::metering_service_client::MeteringServiceClient;
 
 use super::process::{Ground, Kind, bursar, done, refused, run};
@@ -12,6 +13,25 @@ const YEARS: [&str; 4] = ["--from", "2025-01-01", "--to", "2125-01-01"];
 async fn filled(ground: &Ground, kind: Kind) -> String {
     let database = ground.place(kind).await;
     let server = ground.serve(&database).await;
+    let mut customers = CustomerServiceClient::new(server.channel.clone());
+    let acme = pb::CreateCustomerRequest {
+        request_id: "r-acme".to_owned(),
+        customer: Some(pb::Customer {
+            customer_id: "acme".to_owned(),
+            display_name: "Acme".to_owned(),
+            ..pb::Customer::default()
+        }),
+    };
+    customers.create_customer(acme).await.unwrap();
+    let agent = pb::CreateSubaccountRequest {
+        request_id: "r-agent".to_owned(),
+        subaccount: Some(pb::Subaccount {
+            customer_id: "acme".to_owned(),
+            subaccount_id: "agent".to_owned(),
+            ..pb::Subaccount::default()
+        }),
+    };
+    customers.create_subaccount(agent).await.unwrap();
     let mut events = vec![
         event("acme", "a-1", 5),
         event("acme", "a-2", 7),
@@ -95,7 +115,7 @@ fn usage_events_and_customers_are_exported_from_both_databases() {
                 [
                     "customer_id,display_name,email,plan_id,status,create_time,delete_time",
                     "\"b,\"\"olt\",,,,,TIME,",
-                    "acme,,,,,TIME,",
+                    "acme,Acme,,,,TIME,",
                 ]
             );
         }
