@@ -37,6 +37,17 @@ pub const FORMAT: u32 = 1;
 /// Most records that are given at once.
 pub const PIECE: usize = 1_000;
 
+/// Refuses a schema other than the one that this binary knows: rows that it does not know would be left out.
+pub(super) fn check_schema(found: i64, known: i64) -> Result<(), ArchiveError> {
+    if found == known {
+        return Ok(());
+    }
+    Err(ArchiveError::Foreign(format!(
+        "the database has schema {found} and this binary copies {known}: use the binary whose servers have it, or start \
+         a server of this one once"
+    )))
+}
+
 /// What an archive says of itself before its records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,8 +14,9 @@ use super::migrate::MIGRATIONS;
 use super::{Options, names, now, open};
 use crate::domain::time::Span;
 use crate::storage::StoreError;
-use crate::storage::archive::{ArchiveError, CustomerTotals, FORMAT, Header, Scope, Sink, Source};
-use crate::storage::columns::corrupt;
+use crate::storage::archive::{
+    ArchiveError, CustomerTotals, FORMAT, Header, Scope, Sink, Source, check_schema,
+};
 
 /// The oldest version that is worked with: 15.
 const VERSION_MIN: i32 = 150_000;
@@ -72,32 +73,28 @@ async fn connect(address: &str) -> Result<PgConnection, StoreError> {
     Ok(conn)
 }
 
-/// Says what a database holds, of which the schema must be the one that this binary knows.
-async fn header(conn: &mut PgConnection) -> Result<Header, StoreError> {
-    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+/// Returns the version of a database's schema; 0: it has none.
+async fn schema(conn: &mut PgConnection) -> Result<i64, StoreError> {
     let has_schema: bool =
         sqlx::query_scalar("SELECT to_regclass('schema_migrations') IS NOT NULL")
             .fetch_one(&mut *conn)
             .await?;
-    let schema: i64 = if has_schema {
-        sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM schema_migrations")
-            .fetch_one(&mut *conn)
-            .await?
-    } else {
-        0
-    };
-    if schema != known {
-        return Err(corrupt(
-            "schema_migrations",
-            format!(
-                "the database has schema {schema} and this binary copies {known}: use the binary whose servers have \
-                 it, or start a server of this one once"
-            ),
-        ));
+    if !has_schema {
+        return Ok(0);
     }
+    let newest = sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM schema_migrations");
+    Ok(newest.fetch_one(conn).await?)
+}
+
+/// Says what a database holds, of which the schema must be the one that this binary knows.
+async fn header(conn: &mut PgConnection) -> Result<Header, ArchiveError> {
+    let schema = schema(conn).await?;
+    let known = MIGRATIONS.last().map_or(0, |migration| migration.version);
+    check_schema(schema, known)?;
     let incarnation: String = sqlx::query_scalar("SELECT incarnation FROM store")
         .fetch_one(&mut *conn)
-        .await?;
+        .await
+        .map_err(StoreError::from)?;
     refuse_unfinished(&incarnation)?;
     Ok(Header {
         bursar_archive: FORMAT,

@@ -12,11 +12,13 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use self::write::SqliteTarget;
 
+use super::Options;
 use super::names::Names;
 use super::open::{self, MIGRATIONS};
-use super::{Options, columns};
 use crate::storage::StoreError;
-use crate::storage::archive::{ArchiveError, CustomerTotals, FORMAT, Header, Scope, Sink, Source};
+use crate::storage::archive::{
+    ArchiveError, CustomerTotals, FORMAT, Header, Scope, Sink, Source, check_schema,
+};
 
 /// What follows the name of a database for the file that a copy is written to before it is complete. While it is there
 /// no server opens the database.
@@ -51,7 +53,7 @@ impl SqliteSnapshot {
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
         if !path.exists() {
             let text = format!("there is no database {}", path.display());
-            return Err(StoreError::Unavailable(text).into());
+            return Err(ArchiveError::Foreign(text));
         }
         let conn = open::reader(path, &Options::default())?;
         // The transaction sees what was committed when it first reads.
@@ -65,39 +67,33 @@ impl SqliteSnapshot {
     }
 }
 
-/// Says what a file holds, of which the schema must be the one that this binary knows.
-fn header(conn: &Connection) -> Result<Header, StoreError> {
-    let known = MIGRATIONS.last().map_or(0, |migration| migration.0);
+/// Returns the version of a file's schema; 0: it has none.
+fn schema(conn: &Connection) -> Result<i64, StoreError> {
     let has_schema: bool = conn.query_row(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations')",
         [],
         |row| row.get(0),
     )?;
-    let schema: i64 = if has_schema {
-        conn.query_row(
-            "SELECT ifnull(max(version), 0) FROM schema_migrations",
-            [],
-            |row| row.get(0),
-        )?
-    } else {
-        0
-    };
-    if schema != known {
-        return Err(columns::corrupt(
-            "schema_migrations",
-            format!(
-                "the file has schema {schema} and this binary copies {known}: use the binary whose server has it, or \
-                 start a server of this one once"
-            ),
-        ));
+    if !has_schema {
+        return Ok(0);
     }
+    let newest = "SELECT ifnull(max(version), 0) FROM schema_migrations";
+    Ok(conn.query_row(newest, [], |row| row.get(0))?)
+}
+
+/// Says what a file holds, of which the schema must be the one that this binary knows.
+fn header(conn: &Connection) -> Result<Header, ArchiveError> {
+    let schema = schema(conn)?;
+    check_schema(schema, MIGRATIONS.last().map_or(0, |migration| migration.0))?;
+
     let incarnation: Option<String> = conn
         .query_row(
             "SELECT value FROM store WHERE name = 'incarnation'",
             [],
             |row| row.get(0),
         )
-        .optional()?;
+        .optional()
+        .map_err(StoreError::from)?;
     Ok(Header {
         bursar_archive: FORMAT,
         made_by: env!("CARGO_PKG_VERSION").to_owned(),
