@@ -46,9 +46,9 @@ fn the_blocks_of_the_operations_page_do_what_they_say() {
             assert_eq!(text.lines().count(), lines, "{file}:\n{text}");
         }
         for copy in ["restored.db", "moved.db"] {
-            let served = ground.serve(&ground.path(copy)).await;
-            assert_eq!(super::counted(&served.channel).await, 39, "{copy}");
-            served.stop().await;
+            let restored = ground.serve(&ground.path(copy)).await;
+            assert_eq!(super::counted(&restored.channel).await, 39, "{copy}");
+            restored.stop().await;
         }
         server.stop().await;
     });
