@@ -69,13 +69,14 @@ impl Progress {
     }
 }
 
-/// Says how many rows of each table were copied.
+/// Says how many rows of each table were copied, with a digest that equal tables have in common.
 pub fn report(tally: &Tally) -> String {
     let mut text = String::new();
     for table in Table::ALL {
-        let rows = grouped(tally.of(table).rows.into());
+        let sum = tally.of(table);
+        let rows = grouped(sum.rows.into());
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{:12} {rows:>14}", table.name());
+        let _ = writeln!(text, "{:12} {rows:>14}  {:032x}", table.name(), sum.digest);
     }
     text
 }
