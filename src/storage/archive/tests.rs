@@ -201,28 +201,3 @@ async fn a_copy_goes_only_where_nothing_is() {
         to.open().await.unwrap();
     }
 }
-
-#[tokio::test]
-async fn a_schema_that_is_not_known_is_not_copied() {
-    const NEWER: &str = "INSERT INTO schema_migrations (version, name, checksum, apply_time) VALUES (999, 'x', 'x', ";
-    let place = Place::empty(Kind::Sqlite).await;
-    drop(place.open().await.unwrap());
-    let conn = rusqlite::Connection::open(place.path()).unwrap();
-    conn.execute(&format!("{NEWER}0)"), []).unwrap();
-    let refused = SqliteSnapshot::open(&place.path()).err().unwrap();
-    assert!(refused.to_string().contains("has schema 999"), "{refused}");
-
-    let database = Database::migrated().await;
-    let newer = NEWER
-        .replace("(version,", "(breaking, version,")
-        .replace("(999,", "(false, 999,");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("{newer}now())")))
-        .execute(&mut database.connect().await)
-        .await
-        .unwrap();
-    let refused = PostgresSnapshot::open(&database.url()).await.err().unwrap();
-    assert!(refused.to_string().contains("has schema 999"), "{refused}");
-    let empty = Database::empty().await;
-    let refused = PostgresSnapshot::open(&empty.url()).await.err().unwrap();
-    assert!(refused.to_string().contains("has schema 0"), "{refused}");
-}

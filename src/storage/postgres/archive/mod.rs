@@ -133,3 +133,25 @@ impl Source for PostgresSnapshot {
         Ok(Some(read::totals(&mut self.conn, after).await?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::postgres::cluster::Database;
+
+    #[tokio::test]
+    async fn a_schema_that_is_not_known_is_not_copied() {
+        let database = Database::migrated().await;
+        let newer = "INSERT INTO schema_migrations (version, name, breaking, checksum) VALUES (999, 'x', false, 'x')";
+        sqlx::query(newer)
+            .execute(&mut database.connect().await)
+            .await
+            .unwrap();
+        let empty = Database::empty().await;
+        for (address, schema) in [(database.url(), 999), (empty.url(), 0)] {
+            let refused = PostgresSnapshot::open(&address).await.err().unwrap();
+            let expected = format!("has schema {schema}");
+            assert!(refused.to_string().contains(&expected), "{refused}");
+        }
+    }
+}

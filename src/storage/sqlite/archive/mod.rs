@@ -120,3 +120,21 @@ impl Source for SqliteSnapshot {
         Ok(Some(read::totals(&self.conn, after)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::sqlite::SqliteStore;
+
+    #[tokio::test]
+    async fn a_schema_that_is_not_known_is_not_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bursar.db");
+        drop(SqliteStore::open(&path, Options::default()).unwrap());
+        let conn = Connection::open(&path).unwrap();
+        let newer = "INSERT INTO schema_migrations VALUES (999, 'x', 'x', 0)";
+        conn.execute(newer, []).unwrap();
+        let refused = SqliteSnapshot::open(&path).err().unwrap();
+        assert!(refused.to_string().contains("has schema 999"), "{refused}");
+    }
+}
