@@ -42,6 +42,24 @@ impl Inserts<'_> {
         self.numbers.specs(self.reading.conn, &specs)
     }
 
+    pub(super) fn customer_row(&mut self, row: &CustomerRecord) -> Result<(), StoreError> {
+        let tracked = self.list(&row.tracked)?;
+        let subscription = row.subscription.as_ref().map(|json| json.get());
+        self.insert(
+            "INSERT INTO customers (id, body, subscription, tracked, deleted) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (&row.id, row.body.get(), subscription, tracked, row.deleted),
+        )
+    }
+
+    pub(super) fn subaccount(&mut self, row: &SubaccountRecord) -> Result<(), StoreError> {
+        let tracked = self.list(&row.tracked)?;
+        let no = self.customer(&row.customer)?;
+        self.insert(
+            "INSERT INTO subaccounts VALUES (?1, ?2, ?3, ?4)",
+            (no, &row.id, row.body.get(), tracked),
+        )
+    }
+
     pub(super) fn reservation(&mut self, row: &ReservationRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         self.insert(

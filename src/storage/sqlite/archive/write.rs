@@ -104,22 +104,8 @@ impl SqliteTarget {
                 "INSERT INTO catalogs VALUES (?1, ?2, ?3, ?4)",
                 (row.version, row.catalog.get(), &row.source, row.apply_time),
             ),
-            Record::Customer(row) => {
-                let tracked = rows.list(&row.tracked)?;
-                let subscription = row.subscription.as_ref().map(|json| json.get());
-                rows.insert(
-                    "INSERT INTO customers (id, body, subscription, tracked, deleted) VALUES (?1, ?2, ?3, ?4, ?5)",
-                    (&row.id, row.body.get(), subscription, tracked, row.deleted),
-                )
-            }
-            Record::Subaccount(row) => {
-                let tracked = rows.list(&row.tracked)?;
-                let no = rows.customer(&row.customer)?;
-                rows.insert(
-                    "INSERT INTO subaccounts VALUES (?1, ?2, ?3, ?4)",
-                    (no, &row.id, row.body.get(), tracked),
-                )
-            }
+            Record::Customer(row) => rows.customer_row(row),
+            Record::Subaccount(row) => rows.subaccount(row),
             Record::Override(row) => {
                 let no = rows.customer(&row.customer)?;
                 rows.insert(
