@@ -6,7 +6,10 @@ use crate::domain::counter::{CounterSpec, Ring};
 use crate::domain::id::{CustomerId, EventId, MeterId};
 use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
-use crate::storage::archive::{CounterRecord, EventRecord, Json, ReservationRecord, RollupRecord};
+use crate::storage::archive::{
+    CounterRecord, CustomerRecord, EventRecord, Json, ReservationRecord, RollupRecord,
+    SubaccountRecord,
+};
 use crate::storage::columns::corrupt;
 use crate::storage::{CustomerNo, EventKind, StoreError};
 
