@@ -1,12 +1,19 @@
 //! The command line: one file or folder per command.
 
+mod backup;
 mod catalog;
 mod connect;
+mod copying;
 mod doctor;
+mod export;
 mod failure;
+mod health;
+mod new_file;
 mod print;
 pub mod replay;
+mod restore;
 mod serve;
+mod transfer;
 
 use std::process::ExitCode;
 
@@ -54,6 +61,16 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Look at database, disk, clock, limits and ports, and say what to do about each.
     Doctor(doctor::DoctorArgs),
+    /// Ask a server on this machine whether it is alive.
+    Health(health::HealthArgs),
+    /// Write everything that a database remembers into an archive, while servers go on.
+    Backup(backup::BackupArgs),
+    /// Make a database of an archive.
+    Restore(restore::RestoreArgs),
+    /// Copy a database into another, of either kind, and compare both.
+    Move(transfer::MoveArgs),
+    /// Write usage, events or customers as CSV.
+    Export(export::ExportArgs),
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -84,6 +101,11 @@ pub fn run() -> ExitCode {
         Command::Catalog(args) => catalog::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Health(args) => health::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Restore(args) => restore::run(args),
+        Command::Move(args) => transfer::run(args),
+        Command::Export(args) => export::run(args),
     }
 }
 

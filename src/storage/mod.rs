@@ -4,6 +4,7 @@
 //! are new, reads what the closure needs, lets it decide, writes what it returns and commits, all in one
 //! transaction. Every promise written here is a test in `conformance`.
 
+pub mod archive;
 mod batch;
 mod columns;
 #[cfg(test)]

@@ -233,6 +233,28 @@ fn every_make_target_is_shown() {
 }
 
 #[test]
+fn the_commands_of_the_operations_page_are_understood() {
+    let text = read("docs/operations.md");
+    let blocks = text.split("```sh\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default());
+    let mut tried = BTreeSet::new();
+    for line in blocks.flat_map(str::lines) {
+        // What is between pipes and redirections is a command.
+        for command in line.split(['|', '>', '<']) {
+            let words: Vec<&str> = command.split_whitespace().collect();
+            if words.first() != Some(&"bursar") {
+                continue;
+            }
+            let parsed = cli::command().try_get_matches_from(&words);
+            assert!(parsed.is_ok(), "{line}: {parsed:?}");
+            tried.insert(words[1].to_owned());
+        }
+    }
+    let expected = ["backup", "doctor", "export", "move", "restore"];
+    assert_eq!(tried, expected.map(str::to_owned).into());
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut documents = files("docs");
     documents.extend(["README.md", "ARCHITECTURE.md"].map(PathBuf::from));

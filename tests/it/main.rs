@@ -14,6 +14,7 @@ mod docs;
 mod edge;
 mod harness;
 mod laws;
+mod operations;
 #[path = "../postgres/mod.rs"]
 mod postgres;
 mod replay;

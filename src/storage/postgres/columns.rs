@@ -35,8 +35,12 @@ pub(super) fn labels(labels: &Labels) -> Option<String> {
 /// Returns the day under which an event is stored: that of its receipt, or later, so that no event counts more than
 /// a day after the end of its own.
 pub(super) fn day_of(row: &EventRow) -> i32 {
-    let counted = row.count_time.as_micros() - DAY;
-    day(row.record_time.as_micros().max(counted))
+    day_of_times(row.record_time.as_micros(), row.count_time.as_micros())
+}
+
+/// As [`day_of`], by the instants of receipt and counting.
+pub(super) fn day_of_times(received: i64, counted: i64) -> i32 {
+    day(received.max(counted - DAY))
 }
 
 /// Returns the first day that may hold events which count from an instant on.

@@ -11,7 +11,7 @@ use crate::domain::time::{Span, Timestamp};
 use crate::storage::{EVENT_KEYS_KEPT, EventRow, StoreError};
 
 /// First count times are noted in whole steps of this length, so that few events lower one.
-const STEP: i64 = Span::from_days(1).as_micros();
+pub(super) const STEP: i64 = Span::from_days(1).as_micros();
 
 /// The partitions that are known to be there, with the earliest count time that is noted of each.
 #[derive(Default)]
@@ -115,7 +115,7 @@ impl Days {
 }
 
 /// Makes a partition unless it is there. Returns the earliest count time that is noted of it.
-async fn make(conn: &mut PgConnection, day: i32) -> Result<i64, sqlx::Error> {
+pub(super) async fn make(conn: &mut PgConnection, day: i32) -> Result<i64, sqlx::Error> {
     let mut transaction = sqlx::Connection::begin(conn).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(locks::MAKING_DAYS)

@@ -5,10 +5,11 @@
 //! locked before anything of them is read. Nothing here decides.
 
 mod account;
+mod archive;
 mod audit;
 mod changes;
 #[cfg(test)]
-mod cluster;
+pub(super) mod cluster;
 mod columns;
 mod commit;
 mod counters;
@@ -43,6 +44,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+pub use self::archive::{PostgresSnapshot, PostgresTarget};
 pub use self::open::Seen;
 
 use self::days::Days;

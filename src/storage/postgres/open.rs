@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::{Opened, Options, migrate};
+use super::{Opened, Options, archive, migrate};
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::StoreError;
 
@@ -68,9 +68,10 @@ pub(super) async fn begin(
 async fn prepare(conn: &mut PgConnection, options: &Options) -> Result<Opened, StoreError> {
     check(conn, options).await?;
     migrate::run(conn, migrate::MIGRATIONS).await?;
-    let incarnation = sqlx::query_scalar("SELECT incarnation FROM store")
+    let incarnation: String = sqlx::query_scalar("SELECT incarnation FROM store")
         .fetch_one(conn)
         .await?;
+    archive::refuse_unfinished(&incarnation)?;
     Ok(Opened { incarnation })
 }
 

@@ -4,6 +4,7 @@
 //! Nothing here decides: the writer calls the batch's own closure between reading and writing.
 
 mod account;
+mod archive;
 mod audit;
 mod changes;
 mod checkpoint;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+pub use archive::{SqliteSnapshot, SqliteTarget};
 pub use diagnose::{Diagnosis, diagnose};
 pub use open::Opened;
 
@@ -110,6 +112,7 @@ impl SqliteStore {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<(Self, Opened), StoreError> {
         let path = path.as_ref();
         let lock = open::lock(path)?;
+        archive::refuse_unfinished(path)?;
         let mut conn = open::writer(path, &options)?;
         open::migrate(&mut conn)?;
         let opened = open::begin(&mut conn, path)?;

@@ -45,12 +45,7 @@ fn anchor() -> Anchor {
 pub async fn same_as_model(store: &dyn Store, seed: u64) {
     let model = MemoryStore::new(Arc::new(|| START));
     let mut sides = [Side::open(&model).await, Side::open(store).await];
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let history = proptest::collection::vec(turns(), 60);
-    let history = history.new_tree(&mut runner).unwrap().current();
+    let history = history(seed);
     let mut now = minute(10_000);
     for (step, turn) in history.iter().enumerate() {
         now = now.plus(Span::from_minutes(u32::try_from(turn.minutes_on).unwrap()));
@@ -64,6 +59,44 @@ pub async fn same_as_model(store: &dyn Store, seed: u64) {
             assert_same(&expected, &got, seed, step, turn);
         }
     }
+}
+
+/// Plays a random history on a store, has it copied while it is open, and compares what both show then and what they
+/// say to more of the same history.
+pub async fn same_after_a_copy(
+    store: &dyn Store,
+    seed: u64,
+    copy: impl AsyncFnOnce() -> Box<dyn Store>,
+) {
+    let history = history(seed);
+    let (before, after) = history.split_at(history.len() / 2);
+    let mut original = Side::open(store).await;
+    let mut now = minute(10_000);
+    for turn in before {
+        now = now.plus(Span::from_minutes(u32::try_from(turn.minutes_on).unwrap()));
+        original.play(turn, now).await;
+    }
+    let copied = copy().await;
+    let mut copied = Side::reopen(&*copied, now).await;
+    for (step, turn) in after.iter().enumerate() {
+        if step % 10 == 0 {
+            let expected = original.show(now).await;
+            assert_same(&expected, &copied.show(now).await, seed, step, turn);
+        }
+        now = now.plus(Span::from_minutes(u32::try_from(turn.minutes_on).unwrap()));
+        let expected = original.play(turn, now).await;
+        assert_same(&expected, &copied.play(turn, now).await, seed, step, turn);
+    }
+}
+
+/// Returns the random history of a number.
+fn history(seed: u64) -> Vec<Turn> {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let history = proptest::collection::vec(turns(), 60);
+    history.new_tree(&mut runner).unwrap().current()
 }
 
 /// Compares line by line, so that a failure shows the first difference with what stands before it.

@@ -45,6 +45,21 @@ impl<'a> Side<'a> {
         }
     }
 
+    /// Goes on with a store that another one was copied to.
+    pub(super) async fn reopen(store: &'a dyn Store, now: Timestamp) -> Self {
+        let mut numbers = Vec::new();
+        for id in CUSTOMERS {
+            let account = store.account(&customer_id(id), now).await.unwrap();
+            numbers.push(account.unwrap().no);
+        }
+        Self {
+            store,
+            numbers,
+            epoch: mark(store).await.epoch,
+            batches: 0,
+        }
+    }
+
     fn event(&self, sketch: &Sketch, now: Timestamp) -> EventRow {
         let customer = (self.numbers[sketch.customer], CUSTOMERS[sketch.customer]);
         let back = Span::from_minutes(u32::try_from(sketch.minutes_back).unwrap());

@@ -1,0 +1,70 @@
+//! The tables of an archive.
+
+use serde::{Deserialize, Serialize};
+
+/// What a record is of, in the order in which archives hold them: what others name comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    /// Catalogs that were applied.
+    Catalogs,
+    /// Customers with their subscriptions.
+    Customers,
+    /// What is below them.
+    Subaccounts,
+    /// What is granted instead of the plan's.
+    Overrides,
+    /// Windows that count differently since a change of plan.
+    Adjustments,
+    /// Things that exist.
+    Allocations,
+    /// Reservations, those that ended included.
+    Reservations,
+    /// Counters, with what they keep of events that are no longer stored.
+    Counters,
+    /// Hourly totals.
+    Rollups,
+    /// Events and voids.
+    Events,
+    /// The denial log.
+    Denials,
+    /// Answers to mutations.
+    Answers,
+}
+
+impl Table {
+    /// All of them, in order.
+    pub const ALL: [Self; 12] = [
+        Self::Catalogs,
+        Self::Customers,
+        Self::Subaccounts,
+        Self::Overrides,
+        Self::Adjustments,
+        Self::Allocations,
+        Self::Reservations,
+        Self::Counters,
+        Self::Rollups,
+        Self::Events,
+        Self::Denials,
+        Self::Answers,
+    ];
+
+    /// Returns its name, which it has in every store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Catalogs => "catalogs",
+            Self::Customers => "customers",
+            Self::Subaccounts => "subaccounts",
+            Self::Overrides => "overrides",
+            Self::Adjustments => "adjustments",
+            Self::Allocations => "allocations",
+            Self::Reservations => "reservations",
+            Self::Counters => "counters",
+            Self::Rollups => "rollups",
+            Self::Events => "events",
+            Self::Denials => "denials",
+            Self::Answers => "answers",
+        }
+    }
+}

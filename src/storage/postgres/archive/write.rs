@@ -1,0 +1,385 @@
+//! Writing a copy into an empty database, in one transaction.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sqlx::{Connection as _, PgPool, Postgres, Transaction};
+
+use super::super::columns::{day_of_times, indexed};
+use super::super::days::{self, STEP};
+use super::super::{migrate, open};
+use super::text::CopyText;
+use super::{UNFINISHED, connect, copying, header, read};
+use crate::domain::counter::Ring;
+use crate::domain::customer::Allocation;
+use crate::domain::id::SubaccountId;
+use crate::domain::quantity::Milli;
+use crate::storage::StoreError;
+use crate::storage::archive::{
+    ArchiveError, CounterRecord, CustomerTotals, EventRecord, Header, Record, ReservationRecord,
+    RollupRecord, Scope, Sink, Source, Table, Target,
+};
+use crate::storage::columns::{pack_ring, read_json};
+
+/// Another name for this life of the database.
+const RENAME: &str =
+    "UPDATE store SET incarnation = substr(replace(gen_random_uuid()::text, '-', ''), 17)";
+
+/// A database that a copy is written to. Until it is finished nobody else reads or writes it.
+pub struct PostgresTarget {
+    pool: PgPool,
+    transaction: Transaction<'static, Postgres>,
+    header: Header,
+    /// The earliest count time of each partition of events.
+    days: BTreeMap<i32, i64>,
+}
+
+impl PostgresTarget {
+    /// Begins a copy in a database by its address, which must hold nothing, and keeps servers away from it.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or holds something.
+    pub async fn create(address: &str) -> Result<Self, ArchiveError> {
+        let mut conn = connect(address).await?;
+        let migrated = migrate::run(&mut conn, migrate::MIGRATIONS).await;
+        // Closed first of all, so that the lock which migrations took is given up.
+        let closed = conn.close().await;
+        migrated?;
+        closed.map_err(StoreError::from)?;
+        let (connecting, options) = copying(address)?;
+        let pool = open::pool(&connecting, &options, 1, false);
+        // A mark that stays when this process is killed.
+        let mut mark = begin(&pool).await?;
+        sqlx::query("UPDATE store SET incarnation = $1")
+            .bind(UNFINISHED)
+            .execute(&mut *mark)
+            .await
+            .map_err(StoreError::from)?;
+        mark.commit().await.map_err(StoreError::from)?;
+        let mut transaction = match begin(&pool).await {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                // Somebody was faster; what is there now is theirs.
+                lift(&pool).await;
+                return Err(error);
+            }
+        };
+        sqlx::query(RENAME)
+            .execute(&mut *transaction)
+            .await
+            .map_err(StoreError::from)?;
+        let header = header(&mut transaction).await?;
+        Ok(Self {
+            pool,
+            transaction,
+            header,
+            days: BTreeMap::new(),
+        })
+    }
+
+    async fn copy_in(&mut self, into: &str, rows: &CopyText) -> Result<(), StoreError> {
+        let statement = format!("COPY {into} FROM STDIN");
+        let mut copy = self.transaction.copy_in_raw(&statement).await?;
+        copy.send(rows.as_bytes()).await?;
+        copy.finish().await?;
+        Ok(())
+    }
+
+    /// Writes events, their keys, and the partitions that they need.
+    async fn events(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        let (mut keys, mut rows) = (CopyText::default(), CopyText::default());
+        for record in records {
+            let Record::Event(row) = record else { continue };
+            let received = row.record_time.unwrap_or(row.count_time);
+            let day = day_of_times(received, row.count_time);
+            let counted = row.count_time / STEP * STEP;
+            if let Some(first) = self.days.get_mut(&day) {
+                *first = counted.min(*first);
+            } else {
+                days::make(&mut self.transaction, day).await?;
+                self.days.insert(day, counted);
+            }
+            keys.text(&row.id)
+                .text(&row.customer)
+                .number(row.kind)
+                .number(day.into())
+                .number(row.count_time)
+                .end();
+            event(&mut rows, day, row);
+        }
+        self.copy_in(
+            "event_keys (event_id, customer_id, kind, day, count_time)",
+            &keys,
+        )
+        .await?;
+        let into = "events (day, customer_id, event_id, kind, meter, quantity, weighted, count_time, event_time,
+            record_time, flags, subaccount, dimensions, metadata, reservation)";
+        self.copy_in(into, &rows).await
+    }
+}
+
+/// Begins a transaction in which nobody else uses an empty database.
+async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, ArchiveError> {
+    let mut transaction = pool.begin().await.map_err(StoreError::from)?;
+    sqlx::raw_sql("LOCK TABLE store, catalogs, customers IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut *transaction)
+        .await
+        .map_err(StoreError::from)?;
+    for table in Table::ALL {
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", table.name());
+        let holds_rows: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(StoreError::from)?;
+        if holds_rows {
+            return Err(ArchiveError::NotEmpty(format!(
+                "the database holds {} already: name one that is empty, as CREATE DATABASE makes it",
+                table.name()
+            )));
+        }
+    }
+    Ok(transaction)
+}
+
+/// Takes the mark of an unfinished copy away.
+async fn lift(pool: &PgPool) {
+    let renamed = sqlx::query(
+        "UPDATE store SET incarnation = substr(replace(gen_random_uuid()::text, '-', ''), 17)
+         WHERE incarnation = $1",
+    );
+    if let Err(error) = renamed.bind(UNFINISHED).execute(pool).await {
+        tracing::warn!(%error, "the mark of an unfinished copy stays, and keeps servers away");
+    }
+}
+
+/// Returns where rows of a table go, with their columns.
+const fn columns(table: Table) -> &'static str {
+    match table {
+        Table::Catalogs => "catalogs (version, catalog, source, apply_time)",
+        Table::Customers => "customers (customer_id, version, body, subscription, tracked, deleted)",
+        Table::Subaccounts => "subaccounts (customer_id, id, body, tracked)",
+        Table::Overrides => "overrides (customer_id, feature, subaccount, body)",
+        Table::Adjustments => "adjustments (customer_id, body)",
+        Table::Allocations => "allocations (customer_id, feature, id, subaccount, body)",
+        Table::Reservations => {
+            "reservations (customer_id, id, subaccount, holder, metadata, items, reserve_time, expire_time, state,
+                 end_time)"
+        }
+        Table::Counters => {
+            "counters (customer_id, subaccount, spec, long_spec, start_time, end_time, used, reserved, ring, dropped)"
+        }
+        Table::Rollups => {
+            "rollups (customer_id, meter, hour, subaccount, dimensions, long_dimensions, count, sum, max, latest_time,
+                 latest)"
+        }
+        Table::Denials => "denials (customer_id, minute, feature, reason, count, sample)",
+        Table::Answers => "answers (caller, method, request, content, answer, time)",
+        Table::Events => "events",
+    }
+}
+
+/// Writes a row in the order of [`columns`].
+fn write(rows: &mut CopyText, record: &Record) -> Result<(), StoreError> {
+    match record {
+        Record::Catalog(row) => rows
+            .number(row.version)
+            .text(row.catalog.get())
+            .text(&row.source)
+            .number(row.apply_time),
+        Record::Customer(row) => rows
+            .text(&row.id)
+            .number(1)
+            .text(row.body.get())
+            .text_or_none(row.subscription.as_ref().map(|json| json.get()))
+            .text(row.tracked.get())
+            .truth(row.deleted),
+        Record::Subaccount(row) => rows
+            .text(&row.customer)
+            .text(&row.id)
+            .text(row.body.get())
+            .text(row.tracked.get()),
+        Record::Override(row) => rows
+            .text(&row.customer)
+            .text(&row.feature)
+            .text(&row.subaccount)
+            .text(row.body.get()),
+        Record::Adjustment(row) => rows.text(&row.customer).text(row.body.get()),
+        Record::Allocation(row) => {
+            let allocation: Allocation = read_json("allocations", row.body.get())?;
+            let part = allocation.subaccount.as_ref().map(SubaccountId::as_str);
+            rows.text(&row.customer)
+                .text(&row.feature)
+                .text(&row.id)
+                .text_or_none(part)
+                .text(row.body.get())
+        }
+        Record::Reservation(row) => reservation(rows, row),
+        Record::Counter(row) => counter(rows, row),
+        Record::Rollup(row) => rollup(rows, row),
+        Record::Denial(row) => rows
+            .text(&row.customer)
+            .number(row.minute)
+            .text(&row.feature)
+            .text(&row.reason)
+            .number(row.count)
+            .text(&row.sample),
+        Record::Answer(row) => rows
+            .text(&row.caller)
+            .text(&row.method)
+            .text(&row.request)
+            .bytes(&row.content)
+            .text(&row.answer)
+            .number(row.time),
+        // Written by their own way, which makes their partitions.
+        Record::Event(_) => return Ok(()),
+    }
+    .end();
+    Ok(())
+}
+
+fn reservation<'a>(rows: &'a mut CopyText, row: &ReservationRecord) -> &'a mut CopyText {
+    rows.text(&row.customer)
+        .text(&row.id)
+        .text_or_none(row.subaccount.as_deref())
+        .text(&row.holder)
+        .text_or_none(row.metadata.as_ref().map(|json| json.get()))
+        .text(row.items.get())
+        .number(row.reserve_time)
+        .number(row.expire_time)
+        .number(row.state)
+        .number_or_none(row.end_time)
+}
+
+fn counter<'a>(rows: &'a mut CopyText, row: &CounterRecord) -> &'a mut CopyText {
+    let (spec, long) = indexed(row.spec.get());
+    rows.text(&row.customer)
+        .text(&row.subaccount)
+        .text(&spec)
+        .text_or_none(long)
+        .number(row.start)
+        .number(row.end)
+        .number(row.used)
+        .number(row.reserved);
+    match &row.ring {
+        Some(ring) => {
+            let buckets = ring.iter().map(|(at, used)| (*at, Milli(*used)));
+            rows.bytes(&pack_ring(&Ring(buckets.collect())))
+        }
+        None => rows.none(),
+    }
+    .number(row.dropped)
+}
+
+fn rollup<'a>(rows: &'a mut CopyText, row: &RollupRecord) -> &'a mut CopyText {
+    let (dimensions, long) = indexed(row.dimensions_column());
+    rows.text(&row.customer)
+        .text(&row.meter)
+        .number(row.hour)
+        .text(&row.subaccount)
+        .text(&dimensions)
+        .text_or_none(long)
+        .number(row.count)
+        .number(row.sum)
+        .number_or_none(row.max)
+        .number_or_none(row.latest_time)
+        .number_or_none(row.latest)
+}
+
+fn event(rows: &mut CopyText, day: i32, row: &EventRecord) {
+    rows.number(day.into())
+        .text(&row.customer)
+        .text(&row.id)
+        .number(row.kind)
+        .text(&row.meter)
+        .number(row.quantity)
+        .number(row.weighted)
+        .number(row.count_time)
+        .number_or_none(row.event_time)
+        .number_or_none(row.record_time)
+        .number(row.flags)
+        .text_or_none(row.subaccount.as_deref())
+        .text_or_none(row.dimensions.as_ref().map(|json| json.get()))
+        .text_or_none(row.metadata.as_ref().map(|json| json.get()))
+        .text_or_none(row.reservation.as_deref())
+        .end();
+}
+
+#[async_trait(?Send)]
+impl Sink for PostgresTarget {
+    async fn take(&mut self, records: &[Record]) -> Result<(), ArchiveError> {
+        let Some(table) = records.first().map(Record::table) else {
+            return Ok(());
+        };
+        if table == Table::Events {
+            return Ok(self.events(records).await?);
+        }
+        let mut rows = CopyText::default();
+        for record in records {
+            write(&mut rows, record)?;
+        }
+        Ok(self.copy_in(columns(table), &rows).await?)
+    }
+}
+
+#[async_trait(?Send)]
+impl Source for PostgresTarget {
+    fn header(&self) -> &Header {
+        &self.header
+    }
+
+    async fn send(&mut self, scope: &Scope, sink: &mut dyn Sink) -> Result<(), ArchiveError> {
+        read::send(&mut self.transaction, scope, sink).await
+    }
+
+    async fn totals(&mut self, after: &str) -> Result<Option<Vec<CustomerTotals>>, ArchiveError> {
+        Ok(Some(read::totals(&mut self.transaction, after).await?))
+    }
+}
+
+#[async_trait(?Send)]
+impl Target for PostgresTarget {
+    async fn settle(&mut self) -> Result<(), ArchiveError> {
+        let (days, firsts): (Vec<i32>, Vec<i64>) = self.days.iter().unzip();
+        sqlx::query(
+            "UPDATE event_days d SET first_count = w.first_count
+             FROM UNNEST($1::int4[], $2::int8[]) AS w (day, first_count) WHERE d.day = w.day",
+        )
+        .bind(days)
+        .bind(firsts)
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(StoreError::from)?;
+        // Sums are looked up by customer, which a planner that knows nothing of the tables may not see.
+        sqlx::raw_sql("ANALYZE")
+            .execute(&mut *self.transaction)
+            .await
+            .map_err(StoreError::from)?;
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>, from: &Header) -> Result<(), ArchiveError> {
+        let Self {
+            pool,
+            mut transaction,
+            ..
+        } = *self;
+        sqlx::query("UPDATE store SET trimmed = $1")
+            .bind(from.latest)
+            .execute(&mut *transaction)
+            .await
+            .map_err(StoreError::from)?;
+        transaction.commit().await.map_err(StoreError::from)?;
+        pool.close().await;
+        Ok(())
+    }
+
+    async fn abandon(self: Box<Self>) {
+        let Self {
+            pool, transaction, ..
+        } = *self;
+        // What fails here is rolled back when the connection ends.
+        let _ = transaction.rollback().await;
+        lift(&pool).await;
+        pool.close().await;
+    }
+}

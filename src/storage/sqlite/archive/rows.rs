@@ -1,0 +1,210 @@
+//! How rows of SQLite are records.
+
+use std::collections::HashMap;
+
+use rusqlite::Row;
+
+use super::super::columns::{corrupt, json, unpack_ring};
+use super::super::names::Reading;
+use crate::storage::StoreError;
+use crate::storage::archive::{
+    self, AdjustmentRecord, AllocationRecord, AnswerRecord, CatalogRecord, CounterRecord,
+    CustomerRecord, DenialRecord, Json, OverrideRecord, Record, ReservationRecord, RollupRecord,
+    SubaccountRecord, Table,
+};
+
+/// Lists of counters that are kept as text, so that what many customers share is written once.
+const LISTS_KEPT: usize = 4_096;
+
+/// Reads rows of one table.
+pub(super) struct Rows<'a> {
+    reading: Reading<'a>,
+    /// Columns that list counters by number, as lists of what they count.
+    lists: HashMap<String, Json>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(reading: Reading<'a>) -> Self {
+        Self {
+            reading,
+            lists: HashMap::new(),
+        }
+    }
+
+    /// Returns what reads all rows of a table, for [`Rows::record`]; `None`: it is not read by one statement.
+    pub(super) const fn statement(table: Table) -> Option<&'static str> {
+        Some(match table {
+            Table::Catalogs => {
+                "SELECT version, catalog, source, apply_time FROM catalogs ORDER BY version"
+            }
+            Table::Customers => {
+                "SELECT id, body, subscription, tracked, deleted FROM customers ORDER BY no"
+            }
+            Table::Subaccounts => {
+                "SELECT c.id, s.id, s.body, s.tracked
+                 FROM subaccounts s JOIN customers c ON c.no = s.customer_no"
+            }
+            Table::Overrides => {
+                "SELECT c.id, o.feature, o.subaccount, o.body
+                 FROM overrides o JOIN customers c ON c.no = o.customer_no"
+            }
+            Table::Adjustments => {
+                "SELECT c.id, a.body FROM adjustments a JOIN customers c ON c.no = a.customer_no"
+            }
+            Table::Allocations => {
+                "SELECT c.id, a.feature, a.id, a.body
+                 FROM allocations a JOIN customers c ON c.no = a.customer_no"
+            }
+            Table::Reservations => {
+                "SELECT c.id, r.id, r.subaccount, r.holder, r.metadata, r.items, r.reserve_time, r.expire_time,
+                     r.state, r.end_time
+                 FROM reservations r JOIN customers c ON c.no = r.customer_no"
+            }
+            Table::Counters => {
+                "SELECT c.id, k.subaccount, k.spec_no, k.start, k.end, k.used, k.reserved, k.ring,
+                     ifnull(d.dropped, 0)
+                 FROM counters k CROSS JOIN customers c ON c.no = k.customer_no
+                 LEFT JOIN counters_dropped d ON d.customer_no = k.customer_no AND d.subaccount = k.subaccount
+                     AND d.spec_no = k.spec_no AND d.start = k.start"
+            }
+            Table::Denials => {
+                "SELECT customer, minute, feature, reason, count, sample FROM denials"
+            }
+            Table::Answers => "SELECT caller, method, request, content, answer, time FROM answers",
+            Table::Rollups | Table::Events => return None,
+        })
+    }
+
+    /// Reads a row of a table, from the columns of [`Rows::statement`]; rollups as [`ROLLUPS`] has them.
+    pub(super) fn record(&mut self, table: Table, row: &Row<'_>) -> Result<Record, StoreError> {
+        let name = table.name();
+        let text = |at: usize| -> Result<String, StoreError> { Ok(row.get(at)?) };
+        let body = |at: usize| archive::json(name, row.get::<_, String>(at)?);
+        Ok(match table {
+            Table::Catalogs => Record::Catalog(CatalogRecord {
+                version: row.get(0)?,
+                catalog: body(1)?,
+                source: text(2)?,
+                apply_time: row.get(3)?,
+            }),
+            Table::Customers => Record::Customer(CustomerRecord {
+                id: text(0)?,
+                body: body(1)?,
+                subscription: archive::json_or_none(name, row.get(2)?)?,
+                tracked: self.list(text(3)?)?,
+                deleted: row.get(4)?,
+            }),
+            Table::Subaccounts => Record::Subaccount(SubaccountRecord {
+                customer: text(0)?,
+                id: text(1)?,
+                body: body(2)?,
+                tracked: self.list(text(3)?)?,
+            }),
+            Table::Overrides => Record::Override(OverrideRecord {
+                customer: text(0)?,
+                feature: text(1)?,
+                subaccount: text(2)?,
+                body: body(3)?,
+            }),
+            Table::Adjustments => Record::Adjustment(AdjustmentRecord {
+                customer: text(0)?,
+                body: body(1)?,
+            }),
+            Table::Allocations => Record::Allocation(AllocationRecord {
+                customer: text(0)?,
+                feature: text(1)?,
+                id: text(2)?,
+                body: body(3)?,
+            }),
+            Table::Reservations => reservation(row)?,
+            Table::Counters => self.counter(row)?,
+            Table::Rollups => self.rollup(row)?,
+            Table::Denials => Record::Denial(DenialRecord {
+                customer: text(0)?,
+                minute: row.get(1)?,
+                feature: text(2)?,
+                reason: text(3)?,
+                count: row.get(4)?,
+                sample: text(5)?,
+            }),
+            Table::Answers => Record::Answer(AnswerRecord {
+                caller: text(0)?,
+                method: text(1)?,
+                request: text(2)?,
+                content: row.get(3)?,
+                answer: text(4)?,
+                time: row.get(5)?,
+            }),
+            Table::Events => return Err(corrupt(name, "events are read by their segments")),
+        })
+    }
+
+    /// Returns the list of counters that a column names by number.
+    fn list(&mut self, column: String) -> Result<Json, StoreError> {
+        if let Some(list) = self.lists.get(&column) {
+            return Ok(list.clone());
+        }
+        let list = archive::json("counter_specs", json(&self.reading.specs(&column)?))?;
+        if self.lists.len() >= LISTS_KEPT {
+            self.lists.clear();
+        }
+        self.lists.insert(column, list.clone());
+        Ok(list)
+    }
+
+    fn counter(&self, row: &Row<'_>) -> Result<Record, StoreError> {
+        let spec = self.reading.spec(row.get(2)?)?;
+        let ring: Option<Vec<u8>> = row.get(7)?;
+        let ring = ring.map(|bytes| unpack_ring(&bytes)).transpose()?;
+        Ok(Record::Counter(CounterRecord {
+            customer: row.get(0)?,
+            subaccount: row.get(1)?,
+            spec: archive::json("counter_specs", json(&*spec))?,
+            start: row.get(3)?,
+            end: row.get(4)?,
+            used: row.get(5)?,
+            reserved: row.get(6)?,
+            ring: ring.map(|ring| ring.0.into_iter().map(|(at, used)| (at, used.0)).collect()),
+            dropped: row.get(8)?,
+        }))
+    }
+
+    fn rollup(&self, row: &Row<'_>) -> Result<Record, StoreError> {
+        Ok(Record::Rollup(RollupRecord {
+            customer: row.get(0)?,
+            meter: self.reading.meter(row.get(1)?)?.into(),
+            hour: row.get(2)?,
+            subaccount: row.get(3)?,
+            dimensions: RollupRecord::read_dimensions(&row.get::<_, String>(4)?)?,
+            count: row.get(5)?,
+            sum: row.get(6)?,
+            max: row.get(7)?,
+            latest_time: row.get(8)?,
+            latest: row.get(9)?,
+        }))
+    }
+}
+
+/// Reads rollups of a time, of a customer or of all, by customer, meter and hour.
+pub(super) const ROLLUPS: &str =
+    "SELECT c.id, r.meter_no, r.hour, r.subaccount, r.dimensions, r.count, r.sum, r.max,
+        r.latest_time, r.latest
+    FROM customers c CROSS JOIN rollups r ON r.customer_no = c.no
+    WHERE r.hour >= ?1 AND r.hour < ?2 AND (?3 IS NULL OR c.id = ?3)
+    ORDER BY c.no, r.meter_no, r.hour";
+
+fn reservation(row: &Row<'_>) -> Result<Record, StoreError> {
+    const TABLE: &str = "reservations";
+    Ok(Record::Reservation(ReservationRecord {
+        customer: row.get(0)?,
+        id: row.get(1)?,
+        subaccount: row.get(2)?,
+        holder: row.get(3)?,
+        metadata: archive::json_or_none(TABLE, row.get(4)?)?,
+        items: archive::json(TABLE, row.get::<_, String>(5)?)?,
+        reserve_time: row.get(6)?,
+        expire_time: row.get(7)?,
+        state: row.get(8)?,
+        end_time: row.get(9)?,
+    }))
+}

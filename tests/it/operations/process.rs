@@ -1,0 +1,161 @@
+//! The real binary: servers in processes of their own, commands with what they say.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::harness::CATALOG;
+use crate::postgres::cluster::{Cluster, free_port};
+
+/// How often a server is asked whether it is there, and how long after one another.
+const ASKS: usize = 600;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Returns the binary as a command.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
+    command.args(["--log-level", "warn"]);
+    command
+}
+
+/// Runs a command to its end.
+pub fn bursar(args: &[&str]) -> Output {
+    binary().args(args).output().unwrap()
+}
+
+/// Runs a command that must do what it is asked; returns what it printed.
+pub fn done(args: &[&str]) -> String {
+    let output = bursar(args);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Runs a command that must refuse; returns why.
+pub fn refused(args: &[&str]) -> String {
+    let output = bursar(args);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+    assert!(said.starts_with("bursar: "), "{said}");
+    said
+}
+
+/// A kind of database.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// Folders and databases of one test.
+pub struct Ground {
+    folder: TempDir,
+}
+
+impl Ground {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("catalog.toml"), CATALOG).unwrap();
+        Self { folder }
+    }
+
+    /// Returns where a file of this test is.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Names a database that is not there yet, or that is empty.
+    pub async fn place(&self, kind: Kind) -> String {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+        let name = format!("operations_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        match kind {
+            Kind::Sqlite => format!("sqlite:{}", self.path(&name)),
+            Kind::Postgres => {
+                let cluster = CLUSTER.get_or_init(Cluster::start);
+                cluster.execute(&format!("CREATE DATABASE {name}")).await;
+                cluster.url(&name)
+            }
+        }
+    }
+
+    /// Starts a server.
+    pub async fn serve(&self, database: &str) -> Served {
+        Served::start(database, &self.folder.path().join("catalog.toml")).await
+    }
+}
+
+/// A server in a process of its own; killed when it is dropped.
+pub struct Served {
+    child: Child,
+    pub channel: Channel,
+}
+
+impl Served {
+    async fn start(database: &str, catalog: &Path) -> Self {
+        let address = format!("127.0.0.1:{}", free_port());
+        let http = format!("127.0.0.1:{}", free_port());
+        let catalog = PathBuf::from(catalog);
+        let mut child = binary()
+            .args(["serve", "--threads", "1", "--database", database])
+            .args(["--grpc-addr", &address, "--http-addr", &http])
+            .arg("--catalog")
+            .arg(catalog)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let endpoint = Endpoint::new(format!("http://{address}")).unwrap();
+        for _ in 0..ASKS {
+            if let Ok(channel) = endpoint.connect().await {
+                return Self { child, channel };
+            }
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended: {ended:?}");
+            tokio::time::sleep(PAUSE).await;
+        }
+        let _ = child.kill();
+        panic!("the server does not answer");
+    }
+
+    /// Tells it to stop and waits until it has.
+    pub async fn stop(mut self) {
+        let pid = i32::try_from(self.child.id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+        for _ in 0..ASKS {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "{status}");
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        panic!("the server does not stop");
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // One that was stopped is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a test that starts processes.
+pub fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            tokio::time::timeout(Duration::from_secs(240), test)
+                .await
+                .expect("the test ends in time");
+        });
+}
