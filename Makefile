@@ -6,7 +6,7 @@ ROUNDS ?= 30
 STORE ?= sqlite
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash tour examples
+.PHONY: help run test check bench crash replicas tour examples
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ bench: ## Measure, and print the figures beside their baselines.
 	@$(if $(filter postgres,$(STORE)),scripts/install-tools postgres)
 	cargo bench --locked --bench compare
 
-crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=30 STORE=sqlite).
+crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=30 STORE=sqlite|postgres).
 	@ROUNDS=$(ROUNDS) STORE=$(STORE) scripts/crash
+
+replicas: ## Take the database away from three replicas for a minute, and measure checks meanwhile.
+	@scripts/replicas
 
 tour: ## Run the README's calls against a real server and check every answer.
 	@scripts/tour

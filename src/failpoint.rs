@@ -18,6 +18,10 @@ pub const FAULTS: &[&str] = &[
     "counter_outside_transaction",
     "ack_before_commit",
     "decision_outside_lock",
+    "stale_epoch_writes",
+    "unknown_commit_is_failure",
+    "limit_from_memory",
+    "feed_skips_late_commit",
 ];
 
 /// Stops here for ever when `BURSAR_FAILPOINT` is `NAME:N` and this is the `N`th hit of `NAME`; it says so on

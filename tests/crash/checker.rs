@@ -203,7 +203,9 @@ fn check_event(key: &Key, sent: &Sent, rows: &[StoredEvent], found: &mut Finding
                 );
             }
             Some(EventAnswer::Recorded | EventAnswer::Duplicate | EventAnswer::Accepted) => {}
-            Some(answer @ (EventAnswer::Denied | EventAnswer::Rejected(_))) => {
+            Some(
+                answer @ (EventAnswer::Denied | EventAnswer::Rejected(_) | EventAnswer::Nothing),
+            ) => {
                 if is_stored && !acked {
                     found.add(
                         Kind::Unexpected,
@@ -285,6 +287,8 @@ fn check_answers(history: &History, found: &mut Findings) {
                         format!("{request}: {:?} was refused: {reason}", call.ask),
                     );
                 }
+                // Whatever was answered before stands.
+                Answer::Nothing => continue,
                 // A denial is not kept: the repeat decides anew, and may deny only what was not granted.
                 Answer::Denied | Answer::Done | Answer::Reserved { .. } => {
                     if kept.is_some_and(|before| before != answer) {

@@ -37,6 +37,8 @@ pub enum EventAnswer {
     Denied,
     /// It was refused for this reason; nothing is stored.
     Rejected(String),
+    /// It was not done for a reason that passes; nothing is stored, and its sender gave up.
+    Nothing,
 }
 
 impl EventAnswer {
@@ -44,7 +46,7 @@ impl EventAnswer {
     pub fn is_stored(&self) -> bool {
         match self {
             Self::Recorded | Self::Duplicate | Self::Accepted => true,
-            Self::Denied | Self::Rejected(_) => false,
+            Self::Denied | Self::Rejected(_) | Self::Nothing => false,
         }
     }
 }
@@ -86,6 +88,8 @@ pub enum Answer {
     Done,
     /// It was refused for this reason.
     Failed(String),
+    /// It was not done for a reason that passes, and whoever asked gave up.
+    Nothing,
 }
 
 /// One line of a log. Times are microseconds since the run began.

@@ -1,19 +1,24 @@
 //! Kills the server, again and again, while clients use it, and then compares what they were promised with what is
-//! stored.
+//! stored. With PostgreSQL there are several servers on one database, and more goes wrong than kills.
 //!
 //! `cargo test` runs the tests of the checker; with the feature `faults` also short runs against the real server, good
 //! and with each deliberate defect, which must be found. `make crash` makes a long run.
 
 mod admission;
+mod alone;
 mod checker;
 mod clients;
 mod fold;
 mod history;
 mod journal;
 mod live;
+#[path = "../postgres/mod.rs"]
+mod postgres;
+#[path = "../process/mod.rs"]
+mod process;
 mod report;
 mod run;
-mod server;
+mod several;
 mod stored;
 mod tests;
 mod world;
@@ -23,9 +28,10 @@ use std::process::ExitCode;
 
 use bursar::clock::wall_clock;
 
-use crate::run::{Plan, Schedule};
+use crate::run::{Plan, Schedule, Store};
+use crate::several::Trouble;
 
-const HELP: &str = "usage: crash run [--rounds N] [--seed S] [--store sqlite]";
+const HELP: &str = "usage: crash run [--rounds N] [--seed S] [--store sqlite|postgres]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -47,22 +53,26 @@ fn long_run(args: &[String]) -> Result<bool, Box<dyn std::error::Error + Send + 
         return Err("built without the feature failpoints: use `make crash`".into());
     }
     let mut rounds = 30;
+    let mut store = Store::Sqlite;
     let mut seed = wall_clock().as_micros().cast_unsigned();
     for pair in args.chunks(2) {
         match pair {
             [name, value] if name == "--rounds" => rounds = value.parse()?,
             [name, value] if name == "--seed" => seed = value.parse()?,
-            [name, value] if name == "--store" && value == "sqlite" => {}
+            [name, value] if name == "--store" && value == "sqlite" => store = Store::Sqlite,
+            [name, value] if name == "--store" && value == "postgres" => store = Store::Postgres,
             _ => return Err(HELP.into()),
         }
     }
     println!("crash: rounds={rounds} seed={seed}; repeat with --seed {seed}");
     let outcome = run::run(&Plan {
         binary: env!("CARGO_BIN_EXE_bursar").into(),
+        store,
         rounds,
         seed,
         schedule: Schedule::Mixed,
         fault: None,
+        troubles: Trouble::ALL,
         least: if rounds >= 30 {
             (120_000, 5_000)
         } else {

@@ -6,7 +6,7 @@ use std::fmt;
 use bursar::failpoint;
 
 use crate::checker::{Findings, Kind};
-use crate::run::{Hit, Plan, Schedule};
+use crate::run::{Hit, Plan, Schedule, Store};
 
 /// Findings of each kind that are written out.
 const SHOWN_OF_KIND: usize = 5;
@@ -17,10 +17,14 @@ const KILLS_MIN: usize = 20;
 
 /// What a run came to.
 pub struct Outcome {
+    pub store: Store,
     pub rounds: usize,
     pub seed: u64,
     pub acked: usize,
     pub kills_in_flight: usize,
+    /// Connections to the database that were cut at a COMMIT, and how many are to be.
+    pub commits_cut: usize,
+    pub cuts_wanted: usize,
     pub admitted: usize,
     pub denied: usize,
     pub hit: Hit,
@@ -32,10 +36,19 @@ pub struct Outcome {
 impl Outcome {
     pub fn new(plan: &Plan) -> Self {
         Self {
+            store: plan.store,
             rounds: plan.rounds,
             seed: plan.seed,
             acked: 0,
             kills_in_flight: 0,
+            commits_cut: 0,
+            cuts_wanted: match plan.store {
+                Store::Sqlite => 0,
+                Store::Postgres => {
+                    let troubles = plan.troubles.iter().cycle().take(plan.rounds);
+                    troubles.filter(|one| one.cuts_commits()).count()
+                }
+            },
             admitted: 0,
             denied: 0,
             hit: Hit::new(),
@@ -44,6 +57,14 @@ impl Outcome {
                 Schedule::At(_) | Schedule::Random => 0,
             },
             findings: Findings::default(),
+        }
+    }
+
+    /// Notes where replicas told other numbers than those that are stored.
+    pub fn differ(&mut self, round: usize, differences: Vec<String>) {
+        for text in differences {
+            let text = format!("after round {round}: {text}");
+            self.findings.add(Kind::Unexpected, text);
         }
     }
 
@@ -69,6 +90,7 @@ impl Outcome {
         need("admitted", self.admitted, 1);
         need("denied", self.denied, 1);
         need("failpoints", self.hit.len(), self.wanted);
+        need("cuts at a COMMIT", self.commits_cut, self.cuts_wanted);
         idle
     }
 
@@ -101,8 +123,13 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "crash: store=sqlite rounds={} acked={} kills_in_flight={} admitted={} denied={} failpoints={}/{} \
+            "crash: store={}{} rounds={} acked={} kills_in_flight={} admitted={} denied={} failpoints={}/{} \
              lost={} duplicated={} unexpected={} over_admitted={}",
+            self.store.name(),
+            match self.store.servers() {
+                1 => String::new(),
+                several => format!(" replicas={several}"),
+            },
             self.rounds,
             self.acked,
             self.kills_in_flight,

@@ -1,4 +1,4 @@
-//! One run: clients at work while the server is killed again and again, then everything compared.
+//! One run: clients at work while servers are killed again and again, then everything compared.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -10,34 +10,45 @@ use std::time::Duration;
 
 use bursar::clock::{Stopwatch, wall_clock};
 use bursar::failpoint;
-use rand::{RngExt as _, SeedableRng as _};
+use rand::RngExt as _;
 use rand_distr::{Distribution as _, Exp};
 use rand_pcg::Pcg64;
 
+use crate::alone::Alone;
 use crate::checker::{Findings, Kind, Times, check};
-use crate::clients::{self, Ground};
+use crate::clients::{self, Ground, Phase};
 use crate::fold::totals_of;
 use crate::history::History;
+use crate::process::server::Server;
 use crate::report::Outcome;
-use crate::server::{Server, Setup, folder, write_catalog};
+use crate::several::{Several, Trouble};
 use crate::world::SECOND;
-use crate::{admission, journal, live, stored};
+use crate::{admission, journal, live};
 
 /// Mean time between the first answer of a round and its kill.
 const MEAN_ROUND: f64 = 0.3;
 /// Longest time that a round without a failpoint lasts, in seconds.
 const LONGEST_ROUND: f64 = 2.0;
 /// How long a round waits for what it is about: a first answer, its failpoint.
-const ROUND_WAIT: Duration = Duration::from_secs(15);
+pub const ROUND_WAIT: Duration = Duration::from_secs(15);
 /// How long the last round may take to reach the number of acknowledgements wanted.
 const STEADY_WAIT: Duration = Duration::from_mins(3);
 /// How long clients may take to get the last answers.
-const END_WAIT: Duration = Duration::from_mins(1);
+pub const END_WAIT: Duration = Duration::from_mins(1);
 /// The windows of all customers step from this long before the run.
 const ANCHOR_BACK: i64 = 600 * SECOND;
 
-type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
+pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 type Clients = Vec<JoinHandle<io::Result<()>>>;
+
+/// What the server keeps its data in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// A file, and one server.
+    Sqlite,
+    /// A database, and several replicas.
+    Postgres,
+}
 
 /// When the server is killed.
 #[derive(Debug, Clone, Copy)]
@@ -53,25 +64,28 @@ pub enum Schedule {
 /// What a run is to do.
 pub struct Plan {
     pub binary: PathBuf,
+    pub store: Store,
     pub rounds: usize,
     pub seed: u64,
     pub schedule: Schedule,
     pub fault: Option<&'static str>,
+    /// What else goes wrong where there are several servers, round by round.
+    pub troubles: &'static [Trouble],
     /// Acknowledgements that are wanted before the end, and decisions of limits.
     pub least: (usize, usize),
 }
 
 /// One round of the schedule.
-struct Round {
-    failpoint: Option<(&'static str, u64)>,
+pub struct Round {
+    pub failpoint: Option<(&'static str, u64)>,
     /// How long to wait before the kill.
-    wait: Duration,
+    pub wait: Duration,
     /// Whether to kill it while it starts.
-    early: bool,
+    pub early: bool,
 }
 
 impl Plan {
-    fn rounds(&self, rng: &mut Pcg64) -> Vec<Round> {
+    pub fn rounds(&self, rng: &mut Pcg64) -> Vec<Round> {
         let between = Exp::new(1.0 / MEAN_ROUND).expect("the mean is positive");
         // Failpoints first, each once, then again and again: with fewer rounds than stops each round has one.
         let stops = self.rounds.min(failpoint::ALL.len()).max(self.rounds / 2);
@@ -106,34 +120,51 @@ impl Plan {
     }
 }
 
+/// What a run has to do with the servers of a store.
+pub trait Stage {
+    /// Starts a server for a call or two, while no other runs.
+    fn start(&self) -> io::Result<Server>;
+    /// Kills servers as planned; afterwards all that are needed serve.
+    fn rounds(&mut self, plan: &Plan, ground: &Arc<Ground>, outcome: &mut Outcome) -> Result<()>;
+    /// Lets time pass while the servers run; an error when one ends by itself.
+    fn wait(&mut self, time: Duration) -> Result<()>;
+    /// Stops and starts all, so that what clients still wait for is given up.
+    fn restart(&mut self) -> Result<()>;
+    /// Stops all.
+    fn stop(&mut self) -> Result<()>;
+    /// Reads what is stored.
+    fn read(&self) -> Result<crate::checker::Stored>;
+}
+
 /// Runs a plan to its end. An error is a failure of the test itself, or a server that ends by itself.
 pub fn run(plan: &Plan) -> Result<Outcome> {
-    let folder = folder()?;
-    let setup = Setup {
-        binary: plan.binary.clone(),
-        folder: folder.path().to_owned(),
-        fault: plan.fault,
+    let folder = tempfile::Builder::new().prefix("bursar-crash-").tempdir()?;
+    let catalog = folder.path().join("catalog.toml");
+    std::fs::write(&catalog, crate::world::CATALOG)?;
+    let mut stage: Box<dyn Stage> = match plan.store {
+        Store::Sqlite => Box::new(Alone::new(plan, folder.path(), &catalog)),
+        Store::Postgres => Box::new(Several::new(plan, &catalog)?),
     };
-    write_catalog(&setup.catalog())?;
-    let ground = Ground::new(folder.path(), plan.seed);
+    let ground = Ground::new(folder.path(), plan.seed, plan.store.servers());
     let anchor = ground.began - ANCHOR_BACK;
-    let server = Server::start(&setup, None)?;
+    let server = stage.start()?;
     live::create_customers(server.addr, anchor)?;
     server.stop()?;
 
     let clients = clients::start(&ground)?;
     let mut outcome = Outcome::new(plan);
-    let end = work(plan, &setup, &ground, &clients, &mut outcome);
+    let end = work(&mut *stage, plan, &ground, &clients, &mut outcome);
     if end.is_err() {
-        ground.give_up();
+        ground.turn_to(Phase::Over);
     }
-    let mut found = Findings::default();
     for client in clients {
         if let Err(error) = client.join().map_err(|_| "a client panicked")? {
-            found.add(Kind::Answer, format!("a client ended: {error}"));
+            let text = format!("a client ended: {error}");
+            outcome.findings.add(Kind::Answer, text);
         }
     }
-    end?.stop()?;
+    end?;
+    stage.stop()?;
 
     let lines = ground
         .journals()
@@ -142,105 +173,66 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         .collect::<io::Result<Vec<_>>>()?;
     let history = History::of(lines.into_iter().flatten());
     let read = wall_clock().as_micros();
-    let stored = stored::read(&setup.database())?;
+    let stored = stage.read()?;
     let times = Times {
         anchor,
         began: ground.began,
         read,
     };
+    let found: &mut Findings = &mut outcome.findings;
     found.0.extend(check(&history, &stored, times).0);
-    let server = Server::start(&setup, None)?;
+    let server = stage.start()?;
     let totals = totals_of(&history, &stored);
-    if let Err(error) = live::check(server.addr, &history, &totals, ground.began, &mut found) {
+    if let Err(error) = live::check(server.addr, &history, &totals, ground.began, found) {
         found.add(Kind::Answer, error.to_string());
     }
     server.stop()?;
     (outcome.admitted, outcome.denied) = admission::tally(&history);
     outcome.acked = history.acked();
-    outcome.findings = found;
     Ok(outcome)
 }
 
-/// Kills the server as planned, then lets the clients finish on the last one, which is returned.
+impl Store {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// How many servers work on it at a time.
+    pub fn servers(self) -> usize {
+        match self {
+            Self::Sqlite => 1,
+            Self::Postgres => 3,
+        }
+    }
+}
+
+/// Kills servers as planned, then lets the clients finish.
 fn work(
+    stage: &mut dyn Stage,
     plan: &Plan,
-    setup: &Setup,
     ground: &Arc<Ground>,
     clients: &Clients,
     outcome: &mut Outcome,
-) -> Result<Server> {
-    let mut rng = Pcg64::seed_from_u64(plan.seed);
-    for (number, round) in (1..).zip(plan.rounds(&mut rng)) {
-        one_round(plan, setup, ground, number, &round, outcome)?;
-    }
-    let server = Server::start(setup, None)?;
-    ground.serve_at(Some(server.addr));
+) -> Result<()> {
+    stage.rounds(plan, ground, outcome)?;
     let watch = Stopwatch::start();
     let is_short = || ground.acked() < plan.least.0 || ground.decided() < plan.least.1;
     while is_short() && watch.elapsed() < STEADY_WAIT {
-        server.wait(Duration::from_millis(50));
+        stage.wait(Duration::from_millis(50))?;
     }
-    ground.end();
+    ground.turn_to(Phase::End);
     let watch = Stopwatch::start();
     while clients.iter().any(|client| !client.is_finished()) {
         if watch.elapsed() > END_WAIT {
             // What is not answered by now shows among the findings.
-            ground.give_up();
-            server.stop()?;
-            return Ok(Server::start(setup, None)?);
+            ground.turn_to(Phase::Over);
+            return stage.restart();
         }
-        server.wait(Duration::from_millis(20));
+        stage.wait(Duration::from_millis(20))?;
     }
-    Ok(server)
-}
-
-fn one_round(
-    plan: &Plan,
-    setup: &Setup,
-    ground: &Arc<Ground>,
-    number: usize,
-    round: &Round,
-    outcome: &mut Outcome,
-) -> Result<()> {
-    let watch = Stopwatch::start();
-    let acked = ground.acked();
-    if round.early {
-        let server = Server::spawn(setup, None)?;
-        server.wait(round.wait);
-        server.kill()?;
-        println!(
-            "round {number}/{}: killed while it starts, after {} ms",
-            plan.rounds,
-            watch.elapsed().as_millis()
-        );
-        return Ok(());
-    }
-    let server = Server::start(setup, round.failpoint)?;
-    let started = watch.elapsed();
-    ground.serve_at(Some(server.addr));
-    let what = if let Some((name, count)) = round.failpoint {
-        if server.wait_for_failpoint(name, ROUND_WAIT) {
-            outcome.hit.insert(name);
-        }
-        format!("{name}, hit {count}")
-    } else {
-        while ground.acked() == acked && watch.elapsed() < ROUND_WAIT {
-            server.wait(Duration::from_millis(5));
-        }
-        "at random".to_owned()
-    };
-    server.wait(round.wait);
-    let unanswered = ground.unanswered();
-    server.kill()?;
-    ground.serve_at(None);
-    outcome.kills_in_flight += usize::from(unanswered > 0);
-    println!(
-        "round {number}/{}: killed {what}; {} ms to start, {} ms in all, {} acknowledged, {unanswered} unanswered",
-        plan.rounds,
-        started.as_millis(),
-        watch.elapsed().as_millis(),
-        ground.acked() - acked,
-    );
     Ok(())
 }
 

@@ -15,8 +15,15 @@ mod edge;
 mod harness;
 mod laws;
 mod operations;
+#[expect(
+    dead_code,
+    reason = "the crash test does more to servers and their links"
+)]
 #[path = "../postgres/mod.rs"]
 mod postgres;
+#[expect(dead_code, reason = "the crash test does more to servers")]
+#[path = "../process/mod.rs"]
+mod process;
 mod replay;
 mod replicas;
 mod tidy;

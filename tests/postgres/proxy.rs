@@ -31,14 +31,6 @@ pub enum Link {
     Silent { to: bool, from: bool },
 }
 
-impl Link {
-    /// Nothing arrives in either direction.
-    pub const SILENT: Self = Self::Silent {
-        to: true,
-        from: true,
-    };
-}
-
 /// Where a connection is cut that sends a COMMIT; its client never learns what came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtCommit {

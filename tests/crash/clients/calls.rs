@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use rand::RngExt as _;
+use tonic::transport::Channel;
+
 use super::Client;
-use super::draw::other;
-use super::job::{Job, LONG, Outcome, SHORT, make};
+use super::answers::settle;
+use super::job::{Job, LONG, SHORT, make};
 use super::wire::Event;
-use crate::journal::{Answer, Ask, Content, EventAnswer, Line};
+use crate::journal::{Ask, Content, Line};
 use crate::world::Meter;
 
 /// Calls of one group, all on their way at once.
@@ -17,46 +20,103 @@ const GROUP: usize = 16;
 const BATCH: usize = 100;
 /// Pause before calls without an answer are made again.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Of a hundred jobs, how many are given to two servers at once.
+const TWICE: u32 = 10;
+/// How long after its last sign a server may still do what it was asked: longer than all its timeouts.
+const DOUBT: Duration = Duration::from_secs(6);
 /// What a client holds at most before it ends the oldest.
 const HELD_MAX: usize = 12;
 
 /// What this client has and must end some time.
 #[derive(Default)]
-struct Holdings {
+pub struct Holdings {
     /// Customer, reservation, units granted.
-    held: VecDeque<(u32, String, i64)>,
-    seats: VecDeque<(u32, String)>,
+    pub held: VecDeque<(u32, String, i64)>,
+    pub seats: VecDeque<(u32, String)>,
     /// Calls that were answered, to be made again.
-    done: VecDeque<Job>,
+    pub done: VecDeque<Job>,
+    /// Calls that one server denied after another had not answered: that one may have done them later.
+    pub doubtful: Vec<Job>,
+}
+
+/// A job without a final answer.
+pub struct Open {
+    pub job: Job,
+    /// Whether a server was asked that did not answer.
+    pub is_lost: bool,
+}
+
+impl Open {
+    pub fn new(job: Job) -> Self {
+        Self {
+            job,
+            is_lost: false,
+        }
+    }
 }
 
 pub async fn run(mut client: Client) -> io::Result<()> {
     let mut holdings = Holdings::default();
-    let mut jobs: Vec<Job> = Vec::new();
-    while let Some(channel) = client.connect().await {
+    let mut open: Vec<Open> = Vec::new();
+    while let Some(channels) = client.connect().await {
         loop {
-            if jobs.is_empty() {
-                if client.ground.is_ending() {
+            if open.is_empty() {
+                open = if client.may_begin().await {
+                    begin(&mut client, &mut holdings)?
+                } else {
+                    ask_again(&client, &mut holdings).await
+                };
+                if open.is_empty() {
                     return Ok(());
                 }
-                jobs = draw(&mut client, &mut holdings);
-                let at = client.ground.now();
-                let lines: Vec<Line> = jobs.iter().flat_map(|job| job.sent_at(at)).collect();
-                client.journal.append(&lines)?;
             }
-            client.waits_for(jobs.len());
-            let outcomes = make(&jobs, &channel).await;
+            client.waits_for(open.len());
+            let places = open.iter().map(|_| pick(&mut client, &channels)).collect();
+            let jobs: Vec<Job> = open.iter().map(|one| one.job.clone()).collect();
+            let made = make(&jobs, places).await;
             client.waits_for(0);
-            jobs = settle(&mut client, &mut holdings, jobs, outcomes)?;
-            if !jobs.is_empty() {
-                client.waits_for(jobs.len());
+            open = settle(&mut client, &mut holdings, open, made)?;
+            if !open.is_empty() {
+                client.waits_for(open.len());
                 tokio::time::sleep(PAUSE).await;
+                break;
+            }
+            if client.has_news() {
                 break;
             }
         }
     }
     client.waits_for(0);
     Ok(())
+}
+
+/// Begins another group of jobs.
+fn begin(client: &mut Client, holdings: &mut Holdings) -> io::Result<Vec<Open>> {
+    let jobs = draw(client, holdings);
+    let at = client.ground.now();
+    let lines: Vec<Line> = jobs.iter().flat_map(|job| job.sent_at(at)).collect();
+    client.journal.append(&lines)?;
+    Ok(jobs.into_iter().map(Open::new).collect())
+}
+
+/// Returns the jobs that were denied while another server may still have done them: once that can no longer be, the
+/// answer is the truth.
+async fn ask_again(client: &Client, holdings: &mut Holdings) -> Vec<Open> {
+    if holdings.doubtful.is_empty() || !client.ground.is_several() {
+        return Vec::new();
+    }
+    tokio::time::sleep(DOUBT).await;
+    holdings.doubtful.drain(..).map(Open::new).collect()
+}
+
+/// Picks the servers for a job: mostly one, at times two at once.
+fn pick(client: &mut Client, channels: &[Channel]) -> Vec<Channel> {
+    let first = client.route.random_range(0..channels.len());
+    let mut picked = vec![channels[first].clone()];
+    if channels.len() > 1 && client.route.random_ratio(TWICE, 100) {
+        picked.push(channels[(first + 1) % channels.len()].clone());
+    }
+    picked
 }
 
 /// Draws the next group.
@@ -155,142 +215,5 @@ fn units(id: String, customer: u32, quantity: i64, reservation: Option<String>) 
             event_time: None,
             reservation,
         },
-    }
-}
-
-/// Logs what was answered and returns what must be sent again.
-fn settle(
-    client: &mut Client,
-    holdings: &mut Holdings,
-    jobs: Vec<Job>,
-    outcomes: Vec<Option<Outcome>>,
-) -> io::Result<Vec<Job>> {
-    let at = client.ground.now();
-    let (mut lines, mut again) = (Vec::new(), Vec::new());
-    for (job, outcome) in jobs.into_iter().zip(outcomes) {
-        match (job, outcome) {
-            (job, None) => again.push(job),
-            (Job::Batch(events), Some(Outcome::Batch(answers))) => {
-                let mut left = Vec::new();
-                for (event, answer) in events.into_iter().zip(answers) {
-                    match answer {
-                        Some(answer) => take_event(client, event, &answer, at, &mut lines),
-                        None => left.push(event),
-                    }
-                }
-                if !left.is_empty() {
-                    again.push(Job::Batch(left));
-                }
-            }
-            (Job::Consume(event), Some(Outcome::Event(answer))) => {
-                if answer.is_stored() && client.draw.chance(7) {
-                    let event = event.clone();
-                    let reused = if client.draw.chance(30) {
-                        other(event)
-                    } else {
-                        event
-                    };
-                    holdings.done.push_back(Job::Consume(reused));
-                }
-                lines.push(event.answered_at(at, answer));
-            }
-            (job @ Job::Call { .. }, Some(Outcome::Call(answer))) => {
-                take_call(client, holdings, job, &answer, at, &mut lines);
-            }
-            (job, Some(_)) => unreachable!("{job:?} has an outcome of another kind"),
-        }
-    }
-    client.journal.append(&lines)?;
-    client.acked(lines.len());
-    client.decided(lines.iter().filter(|line| is_decision(line)).count());
-    Ok(again)
-}
-
-fn take_event(
-    client: &mut Client,
-    event: Event,
-    answer: &EventAnswer,
-    at: i64,
-    lines: &mut Vec<Line>,
-) {
-    lines.push(event.answered_at(at, answer.clone()));
-    if answer.is_stored() {
-        client.draw.remember(event);
-    }
-}
-
-/// Notes what a call brought, so that it is ended some time, and at times made again.
-fn take_call(
-    client: &mut Client,
-    holdings: &mut Holdings,
-    mut job: Job,
-    answer: &Answer,
-    at: i64,
-    lines: &mut Vec<Line>,
-) {
-    let Job::Call {
-        customer,
-        request,
-        ask,
-        event,
-        is_repeat,
-    } = &mut job
-    else {
-        return;
-    };
-    lines.push(Line::CallAnswer {
-        at,
-        request: request.clone(),
-        answer: answer.clone(),
-    });
-    if let (Some(event), Answer::Done) = (&event, answer) {
-        lines.push(event.answered_at(at, EventAnswer::Accepted));
-    }
-    if *is_repeat {
-        return;
-    }
-    match (ask, answer) {
-        (
-            Ask::Reserve { ttl: LONG, .. },
-            Answer::Reserved {
-                reservation,
-                granted,
-                ..
-            },
-        ) => {
-            keep(
-                &mut holdings.held,
-                (*customer, reservation.clone(), *granted),
-            );
-        }
-        (Ask::Start { .. }, Answer::Reserved { reservation, .. }) => {
-            keep(&mut holdings.held, (*customer, reservation.clone(), 0));
-        }
-        (Ask::Allocate { seat }, Answer::Done) => {
-            keep(&mut holdings.seats, (*customer, seat.clone()));
-        }
-        _ => {}
-    }
-    *is_repeat = true;
-    if *answer != Answer::Denied && client.draw.chance(5) {
-        holdings.done.push_back(job);
-    }
-}
-
-/// Notes something that is held, once: a repeated call brings it again.
-fn keep<T: PartialEq>(held: &mut VecDeque<T>, one: T) {
-    if !held.contains(&one) {
-        held.push_back(one);
-    }
-}
-
-/// Whether a line says what a limit allowed or denied.
-fn is_decision(line: &Line) -> bool {
-    match line {
-        Line::CallAnswer { answer, .. } => {
-            matches!(answer, Answer::Reserved { .. } | Answer::Denied)
-        }
-        Line::EventAnswer { answer, .. } => *answer == EventAnswer::Denied,
-        Line::Event { .. } | Line::Call { .. } => false,
     }
 }

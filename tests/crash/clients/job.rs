@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::wire::{self, Event};
+use super::wire::{self, Event, Refusal};
 use crate::journal::{Answer, Ask, EventAnswer, Line};
 use crate::world::{SECOND, customer_id};
 
@@ -50,32 +50,88 @@ pub enum Outcome {
     Call(Answer),
 }
 
-/// Makes all calls of a group at once; `None`: no answer.
-pub async fn make(jobs: &[Job], channel: &Channel) -> Vec<Option<Outcome>> {
+impl Outcome {
+    /// Whether a limit stood against it.
+    pub fn is_denial(&self) -> bool {
+        match self {
+            Self::Batch(_) => false,
+            Self::Event(answer) => *answer == EventAnswer::Denied,
+            Self::Call(answer) => *answer == Answer::Denied,
+        }
+    }
+}
+
+impl Outcome {
+    /// Returns what it says when its word that nothing was done settles nothing, since another server was asked as well.
+    pub fn without_nothing(self) -> Option<Self> {
+        match self {
+            Self::Batch(answers) => Some(Self::Batch(
+                answers
+                    .into_iter()
+                    .map(|answer| answer.filter(|answer| *answer != EventAnswer::Nothing))
+                    .collect(),
+            )),
+            Self::Event(EventAnswer::Nothing) | Self::Call(Answer::Nothing) => None,
+            other => Some(other),
+        }
+    }
+}
+
+/// What became of a job.
+#[derive(Default)]
+pub struct Made {
+    /// The answers, denials first: a server that denies has not seen what another granted at the same time.
+    pub outcomes: Vec<Outcome>,
+    /// Whether some server did not answer, and may still do it.
+    pub is_lost: bool,
+    /// Whether two were asked.
+    pub is_double: bool,
+}
+
+/// Makes all calls of a group at once, each on the servers that it comes with.
+pub async fn make(jobs: &[Job], places: Vec<Vec<Channel>>) -> Vec<Made> {
     let mut calls = JoinSet::new();
-    for (place, job) in jobs.iter().cloned().enumerate() {
-        let channel = channel.clone();
-        calls.spawn(async move { (place, one(job, channel).await) });
+    let mut made: Vec<Made> = Vec::new();
+    for (place, (job, channels)) in jobs.iter().zip(places).enumerate() {
+        made.push(Made {
+            is_double: channels.len() > 1,
+            ..Made::default()
+        });
+        for channel in channels {
+            let job = job.clone();
+            calls.spawn(async move { (place, one(job, channel).await) });
+        }
     }
-    let mut outcomes: Vec<Option<Outcome>> = Vec::new();
-    outcomes.resize_with(jobs.len(), || None);
-    while let Some(made) = calls.join_next().await {
-        let (place, outcome) = made.expect("a call does not panic");
-        outcomes[place] = outcome;
+    while let Some(ended) = calls.join_next().await {
+        let (place, outcome) = ended.expect("a call does not panic");
+        match outcome {
+            None => made[place].is_lost = true,
+            Some(outcome) if outcome.is_denial() => made[place].outcomes.insert(0, outcome),
+            Some(outcome) => made[place].outcomes.push(outcome),
+        }
     }
-    outcomes
+    made
 }
 
 async fn one(job: Job, channel: Channel) -> Option<Outcome> {
     match job {
         Job::Batch(events) => {
+            let count = events.len();
             let events = events.iter().map(wire::event).collect();
             let request = pb::RecordUsageBatchRequest { events };
             let answer = MeteringServiceClient::new(channel)
                 .record_usage_batch(request)
                 .await;
-            let results = answer.ok()?.into_inner().results;
-            Some(Outcome::Batch(results.iter().map(wire::result).collect()))
+            Some(Outcome::Batch(match answer {
+                Ok(answer) => {
+                    let results = &answer.into_inner().results;
+                    results.iter().map(wire::result).collect()
+                }
+                Err(status) if wire::failure(&status) == Some(Refusal::Nothing) => {
+                    vec![Some(EventAnswer::Nothing); count]
+                }
+                Err(_) => return None,
+            }))
         }
         Job::Consume(event) => {
             let request = pb::ConsumeRequest {
@@ -91,7 +147,7 @@ async fn one(job: Job, channel: Channel) -> Option<Outcome> {
                     Some(result) => wire::result(&result)?,
                     None => EventAnswer::Denied,
                 },
-                Err(status) => EventAnswer::Rejected(wire::failure(&status)?),
+                Err(status) => wire::failure(&status)?.into(),
             };
             Some(Outcome::Event(answer))
         }
@@ -105,9 +161,7 @@ async fn one(job: Job, channel: Channel) -> Option<Outcome> {
             let service = EntitlementServiceClient::new(channel);
             match call(service, customer, request, ask, event).await {
                 Ok(answer) => Some(Outcome::Call(answer)),
-                Err(status) => {
-                    wire::failure(&status).map(|reason| Outcome::Call(Answer::Failed(reason)))
-                }
+                Err(status) => Some(Outcome::Call(wire::failure(&status)?.into())),
             }
         }
     }

@@ -1,6 +1,8 @@
-//! The clients: each a thread with a connection and a log of its own. They do not stop for anything: what is not
-//! answered is sent again, with the same ids, to the next server.
+//! The clients: each a thread with connections and a log of its own. They do not stop for anything: what is not
+//! answered is sent again, with the same ids, to whatever server there is. Where there are several, any of them will
+//! do for anything.
 
+mod answers;
 mod calls;
 mod draw;
 mod job;
@@ -15,7 +17,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bursar::clock::{Stopwatch, wall_clock};
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_pcg::Pcg64;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::journal::Journal;
@@ -24,23 +30,40 @@ use crate::journal::Journal;
 pub const STREAMS: usize = 3;
 const CALLERS: usize = 4;
 
-/// How long a call may take. The server is killed long before.
+/// How long a call may take: the one server is killed long before.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// With several, a call goes to another one soon, though the first may still do it.
+const CALL_TIMEOUT_SEVERAL: Duration = Duration::from_secs(3);
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What clients are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Whatever they draw.
+    Work,
+    /// Get the last answers and wait.
+    Rest,
+    /// Finish what they began.
+    End,
+    /// Give up.
+    Over,
+}
 
 /// What all clients share with the parent.
 pub struct Ground {
-    /// Where the server is; `None`: nowhere.
-    server: watch::Sender<Option<SocketAddr>>,
+    /// Where the servers are; `None`: nowhere.
+    servers: watch::Sender<Vec<Option<SocketAddr>>>,
+    phase: watch::Sender<Phase>,
     /// By client, what it sent and has no answer to.
     unanswered: Vec<AtomicUsize>,
+    /// By client, whether it rests.
+    rests: Vec<AtomicBool>,
     /// Events and calls with their final answer.
     acked: AtomicUsize,
     /// Reservations that were granted, and whatever was denied.
     decided: AtomicUsize,
-    /// Set once nothing new is to be begun.
-    is_ending: AtomicBool,
-    /// Set once clients must give up.
-    is_over: AtomicBool,
     clock: Stopwatch,
     /// The wall clock when `clock` started.
     pub began: i64,
@@ -49,16 +72,15 @@ pub struct Ground {
 }
 
 impl Ground {
-    pub fn new(folder: &Path, seed: u64) -> Arc<Self> {
+    pub fn new(folder: &Path, seed: u64, servers: usize) -> Arc<Self> {
+        let clients = 0..STREAMS + CALLERS;
         Arc::new(Self {
-            server: watch::Sender::new(None),
-            unanswered: (0..STREAMS + CALLERS)
-                .map(|_| AtomicUsize::new(0))
-                .collect(),
+            servers: watch::Sender::new(vec![None; servers]),
+            phase: watch::Sender::new(Phase::Work),
+            unanswered: clients.clone().map(|_| AtomicUsize::new(0)).collect(),
+            rests: clients.map(|_| AtomicBool::new(false)).collect(),
             acked: AtomicUsize::new(0),
             decided: AtomicUsize::new(0),
-            is_ending: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
             clock: Stopwatch::start(),
             began: wall_clock().as_micros(),
             folder: folder.to_owned(),
@@ -66,9 +88,9 @@ impl Ground {
         })
     }
 
-    /// Tells all clients where the server is.
-    pub fn serve_at(&self, addr: Option<SocketAddr>) {
-        self.server.send_replace(addr);
+    /// Tells all clients where a server is.
+    pub fn serve_at(&self, server: usize, addr: Option<SocketAddr>) {
+        self.servers.send_modify(|servers| servers[server] = addr);
     }
 
     /// Returns how many requests and events wait for an answer.
@@ -87,24 +109,26 @@ impl Ground {
         self.decided.load(Ordering::Relaxed)
     }
 
-    /// Lets clients finish what they began.
-    pub fn end(&self) {
-        self.is_ending.store(true, Ordering::Relaxed);
+    /// Tells all clients what to do from now on.
+    pub fn turn_to(&self, phase: Phase) {
+        self.phase.send_replace(phase);
     }
 
-    /// Lets clients give up.
-    pub fn give_up(&self) {
-        self.is_over.store(true, Ordering::Relaxed);
-        self.end();
-        self.serve_at(None);
+    /// Whether all clients rest.
+    pub fn is_at_rest(&self) -> bool {
+        self.rests.iter().all(|one| one.load(Ordering::Relaxed))
     }
 
-    fn is_ending(&self) -> bool {
-        self.is_ending.load(Ordering::Relaxed)
+    fn is_several(&self) -> bool {
+        self.servers.borrow().len() > 1
     }
 
-    fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Relaxed)
+    fn call_timeout(&self) -> Duration {
+        if self.is_several() {
+            CALL_TIMEOUT_SEVERAL
+        } else {
+            CALL_TIMEOUT
+        }
     }
 
     /// Returns the clients' clock, in microseconds.
@@ -131,6 +155,10 @@ struct Client {
     number: usize,
     journal: Journal,
     draw: draw::Draw,
+    /// Where calls go; apart from what is drawn, which is the same whatever servers do.
+    route: Pcg64,
+    /// Where the servers are; it tells when that is news.
+    servers: watch::Receiver<Vec<Option<SocketAddr>>>,
 }
 
 /// Starts all clients.
@@ -143,6 +171,8 @@ pub fn start(ground: &Arc<Ground>) -> io::Result<Vec<std::thread::JoinHandle<io:
                 number,
                 journal: Journal::create(&ground.journal(number))?,
                 draw: draw::Draw::new(ground.seed, number, ground.began),
+                servers: ground.servers.subscribe(),
+                route: Pcg64::seed_from_u64(ground.seed.wrapping_add(number as u64)),
             };
             std::thread::Builder::new()
                 .name(format!("client-{number}"))
@@ -165,24 +195,60 @@ impl Client {
         })
     }
 
-    /// Connects to the server as soon as there is one; `None`: it is over.
-    async fn connect(&self) -> Option<Channel> {
-        let mut server = self.ground.server.subscribe();
+    /// Connects to all servers that there are, as soon as there is one, in random order; `None`: it is over.
+    async fn connect(&mut self) -> Option<Vec<Channel>> {
         loop {
-            if self.ground.is_over() {
+            if *self.ground.phase.borrow() == Phase::Over {
                 return None;
             }
-            let addr = *server.borrow_and_update();
-            if let Some(addr) = addr {
+            let mut known: Vec<_> = self
+                .servers
+                .borrow_and_update()
+                .iter()
+                .flatten()
+                .copied()
+                .collect();
+            known.shuffle(&mut self.route);
+            let mut channels = Vec::with_capacity(known.len());
+            for addr in known {
                 let endpoint =
                     Endpoint::from_shared(format!("http://{addr}")).expect("an address is a URI");
-                if let Ok(channel) = endpoint.timeout(CALL_TIMEOUT).connect().await {
-                    return Some(channel);
-                }
+                let endpoint = endpoint.timeout(self.ground.call_timeout());
+                // One that stands still takes connections and does not answer.
+                let connected = timeout(CONNECT_TIMEOUT, endpoint.connect()).await;
+                channels.extend(connected.into_iter().flatten());
+            }
+            if !channels.is_empty() {
+                return Some(channels);
             }
             // It is told when there is another server, and looks again by itself in case this one is slow.
-            let _ = tokio::time::timeout(Duration::from_millis(20), server.changed()).await;
+            let _ = timeout(Duration::from_millis(20), self.servers.changed()).await;
         }
+    }
+
+    /// Waits while nothing new is to be begun; false when nothing is any more.
+    async fn may_begin(&self) -> bool {
+        let mut phase = self.ground.phase.subscribe();
+        loop {
+            let now = *phase.borrow_and_update();
+            self.ground.rests[self.number].store(now != Phase::Work, Ordering::Relaxed);
+            match now {
+                Phase::Work => return true,
+                Phase::End | Phase::Over => return false,
+                Phase::Rest => {}
+            }
+            // The parent outlives its clients.
+            let _ = phase.changed().await;
+        }
+    }
+
+    /// Whether there are other servers than those that it is connected to.
+    fn has_news(&self) -> bool {
+        self.servers.has_changed().unwrap_or(false)
+    }
+
+    fn is_at_work(&self) -> bool {
+        *self.ground.phase.borrow() == Phase::Work
     }
 
     fn waits_for(&self, count: usize) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bursar::grpc::pb;
 use bursar::grpc::pb::metering_service_client::MeteringServiceClient;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
@@ -34,11 +35,11 @@ struct Window {
 
 pub async fn run(mut client: Client) -> io::Result<()> {
     let mut window = Window::default();
-    while let Some(channel) = client.connect().await {
+    while let Some(channels) = client.connect().await {
         window.sent = 0;
         window.acked = 0;
         client.waits_for(0);
-        if run_once(&mut client, &mut window, channel).await? {
+        if run_once(&mut client, &mut window, channels[0].clone()).await? {
             break;
         }
         client.waits_for(window.sent);
@@ -58,14 +59,19 @@ async fn run_once(client: &mut Client, window: &mut Window, channel: Channel) ->
         return Ok(false);
     };
     loop {
-        if !fill(client, window, &batches).await? {
+        if client.has_news() || !fill(client, window, &batches).await? {
             return Ok(false);
         }
         client.waits_for(window.sent);
-        if window.waiting.is_empty() && client.ground.is_ending() {
-            return Ok(true);
+        if window.waiting.is_empty() {
+            if !client.may_begin().await {
+                return Ok(true);
+            }
+            continue;
         }
-        let Ok(Some(answer)) = answers.message().await else {
+        // A server that stands still says nothing, and does not end the stream either.
+        let answer = timeout(client.ground.call_timeout(), answers.message()).await;
+        let Ok(Ok(Some(answer))) = answer else {
             return Ok(false);
         };
         take(client, window, &answer)?;
@@ -80,7 +86,7 @@ async fn fill(
 ) -> io::Result<bool> {
     while window.sent + BATCH < WINDOW {
         if window.sent == window.waiting.len() {
-            if client.ground.is_ending() {
+            if !client.is_at_work() {
                 break;
             }
             let events = client.draw.facts(BATCH);

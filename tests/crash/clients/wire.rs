@@ -4,7 +4,7 @@ use bursar::grpc::pb;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::journal::{Content, EventAnswer};
+use crate::journal::{Answer, Content, EventAnswer};
 use crate::world::{SECOND, customer_id};
 
 /// An event with one of its contents.
@@ -55,7 +55,7 @@ pub fn result(result: &pb::UsageResult) -> Option<EventAnswer> {
         pb::RecordStatus::Rejected => {
             let status = result.error.as_ref();
             let details = status.and_then(tonic_types::RpcStatusExt::get_details_error_info);
-            refusal(details.map(|info| info.reason)).map(EventAnswer::Rejected)
+            refusal(details.map(|info| info.reason)).map(EventAnswer::from)
         }
         pb::RecordStatus::Unspecified => Some(EventAnswer::Rejected("no status".to_owned())),
     }
@@ -65,12 +65,23 @@ pub fn result(result: &pb::UsageResult) -> Option<EventAnswer> {
 pub fn reject(reject: &pb::UsageReject) -> Option<String> {
     let status = reject.status.as_ref();
     let details = status.and_then(tonic_types::RpcStatusExt::get_details_error_info);
-    refusal(details.map(|info| info.reason))
+    match refusal(details.map(|info| info.reason)) {
+        Some(Refusal::ForGood(reason)) => Some(reason),
+        Some(Refusal::Nothing) | None => None,
+    }
 }
 
-/// Returns why a call was refused for good; `None`: it is not known whether it was done, or it was not done for a
-/// reason that passes.
-pub fn failure(status: &Status) -> Option<String> {
+/// Why something was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// For this reason, and never will be.
+    ForGood(String),
+    /// It says that nothing was applied, and that the reason passes.
+    Nothing,
+}
+
+/// Returns why a call was refused; `None`: it is not known whether it was done.
+pub fn failure(status: &Status) -> Option<Refusal> {
     if let Some(info) = status.get_details_error_info() {
         return refusal(Some(info.reason));
     }
@@ -81,18 +92,33 @@ pub fn failure(status: &Status) -> Option<String> {
         | Code::Unknown
         | Code::Internal
         | Code::DeadlineExceeded => None,
-        code => Some(format!("{code:?}: {}", status.message())),
+        code => Some(Refusal::ForGood(format!("{code:?}: {}", status.message()))),
     }
 }
 
-fn refusal(reason: Option<String>) -> Option<String> {
-    const PASSING: [&str; 5] = [
-        "STORAGE_UNAVAILABLE",
-        "STORAGE_FULL",
-        "OVERLOADED",
-        "DRAINING",
-        "CONTENDED",
-    ];
+fn refusal(reason: Option<String>) -> Option<Refusal> {
     let reason = reason.unwrap_or_else(|| "no reason".to_owned());
-    (!PASSING.contains(&reason.as_str())).then_some(reason)
+    match reason.as_str() {
+        "STORAGE_UNAVAILABLE" | "DRAINING" => None,
+        "STORAGE_FULL" | "OVERLOADED" | "CONTENDED" => Some(Refusal::Nothing),
+        _ => Some(Refusal::ForGood(reason)),
+    }
+}
+
+impl From<Refusal> for EventAnswer {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::ForGood(reason) => Self::Rejected(reason),
+            Refusal::Nothing => Self::Nothing,
+        }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::ForGood(reason) => Self::Failed(reason),
+            Refusal::Nothing => Self::Nothing,
+        }
+    }
 }

@@ -55,7 +55,9 @@ pub const ALL: &[Test] = &[
         planted::lost_things,
     ),
     test("a_missing_answer_is_found", planted::unanswered),
+    test("what_was_said_to_be_nothing_is_found", planted::nothing),
     short_run("short_run", runs::good_run),
+    short_run("short_run_of_several_replicas", runs::good_run_of_several),
     short_run("ack_before_commit_is_found", runs::ack_before_commit),
     short_run(
         "dedupe_outside_transaction_is_found",
@@ -68,5 +70,15 @@ pub const ALL: &[Test] = &[
     short_run(
         "decision_outside_lock_is_found",
         runs::decision_outside_lock,
+    ),
+    short_run("stale_epoch_writes_is_found", runs::stale_epoch_writes),
+    short_run(
+        "unknown_commit_is_failure_is_found",
+        runs::unknown_commit_is_failure,
+    ),
+    short_run("limit_from_memory_is_found", runs::limit_from_memory),
+    short_run(
+        "feed_skips_late_commit_is_found",
+        runs::feed_skips_late_commit,
     ),
 ];

@@ -90,6 +90,22 @@ pub fn refused() {
     assert!(scene.kinds().contains(&Kind::Unexpected));
 }
 
+pub fn nothing() {
+    let mut scene = Scene::good();
+    scene.event(HOT, "f", content(Meter::Units, 5), 20, 21);
+    scene.lines.pop();
+    scene.answer(HOT, "f", 0, EventAnswer::Nothing, 21);
+    assert!(scene.kinds().contains(&Kind::Unexpected));
+    let mut scene = Scene::good();
+    scene.send(HOT, "f", 0, &content(Meter::Units, 5), 20);
+    scene.answer(HOT, "f", 0, EventAnswer::Nothing, 21);
+    let ask = Ask::Deallocate {
+        seat: "s1".to_owned(),
+    };
+    scene.call("k9", ask, (22, 23), Answer::Nothing);
+    assert_eq!(scene.kinds(), []);
+}
+
 pub fn two_contents() {
     let mut scene = Scene::good();
     scene.send(0, "b", 1, &content(Meter::Tokens, 8), 20);

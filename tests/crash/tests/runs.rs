@@ -2,43 +2,119 @@
 
 use crate::checker::Kind;
 use crate::report::Outcome;
-use crate::run::{Plan, Schedule, run};
+use crate::run::{Plan, Schedule, Store, run};
+use crate::several::Trouble;
 
 /// A run with every failpoint and some random kills.
 pub fn good_run() {
-    let outcome = short(10, Schedule::Mixed, None, (5_000, 500));
+    is_good(plan(Store::Sqlite, 10, (5_000, 500)));
+}
+
+/// A run with three replicas, and with what is most revealing of what may happen to them.
+pub fn good_run_of_several() {
+    is_good(plan(Store::Postgres, 4, (5_000, 500)));
+}
+
+fn plan(store: Store, rounds: usize, least: (usize, usize)) -> Plan {
+    Plan {
+        binary: env!("CARGO_BIN_EXE_bursar").into(),
+        store,
+        rounds,
+        seed: bursar::clock::wall_clock().as_micros().cast_unsigned(),
+        schedule: Schedule::Mixed,
+        fault: None,
+        troubles: Trouble::ALL,
+        least,
+    }
+}
+
+fn is_good(plan: Plan) {
+    let outcome = carry_out(&plan);
     assert!(outcome.is_good(), "seed {}", outcome.seed);
 }
 
-/// Each defect gets the schedule that lays it bare.
-fn short(
-    rounds: usize,
-    schedule: Schedule,
-    fault: Option<&'static str>,
-    least: (usize, usize),
-) -> Outcome {
-    let seed = bursar::clock::wall_clock().as_micros().cast_unsigned();
-    println!("crash: rounds={rounds} seed={seed} schedule={schedule:?} fault={fault:?}");
-    let plan = Plan {
-        binary: env!("CARGO_BIN_EXE_bursar").into(),
+fn carry_out(plan: &Plan) -> Outcome {
+    let Plan {
         rounds,
         seed,
         schedule,
         fault,
-        least,
-    };
-    let outcome = run(&plan).unwrap_or_else(|error| panic!("{error}"));
+        ..
+    } = plan;
+    println!("crash: rounds={rounds} seed={seed} schedule={schedule:?} fault={fault:?}");
+    let outcome = run(plan).unwrap_or_else(|error| panic!("{error}"));
     outcome.print();
     outcome
 }
 
+/// Each defect gets the schedule that lays it bare.
 fn reveals(fault: &'static str, rounds: usize, schedule: Schedule, kind: Kind) {
+    let plan = Plan {
+        schedule,
+        ..plan(Store::Sqlite, rounds, (1_000, 800))
+    };
+    is_revealed(plan, fault, &[kind]);
+}
+
+/// As [`reveals`], with several replicas in the same trouble again and again.
+fn reveals_of_several(
+    fault: &'static str,
+    rounds: usize,
+    troubles: &'static [Trouble],
+    kinds: &[Kind],
+) {
+    let plan = Plan {
+        schedule: Schedule::Random,
+        troubles,
+        ..plan(Store::Postgres, rounds, (1_000, 800))
+    };
+    is_revealed(plan, fault, kinds);
+}
+
+fn is_revealed(mut plan: Plan, fault: &'static str, kinds: &[Kind]) {
     assert!(bursar::failpoint::FAULTS.contains(&fault));
-    let outcome = short(rounds, schedule, Some(fault), (1_000, 800));
+    plan.fault = Some(fault);
+    let outcome = carry_out(&plan);
     assert!(
-        outcome.findings.count(kind) > 0,
+        kinds.iter().any(|kind| outcome.findings.count(*kind) > 0),
         "{fault} was not found, seed {}",
         outcome.seed
+    );
+}
+
+pub fn stale_epoch_writes() {
+    reveals_of_several(
+        "stale_epoch_writes",
+        1,
+        &[Trouble::IdleStandstill],
+        &[Kind::Unexpected],
+    );
+}
+
+pub fn unknown_commit_is_failure() {
+    reveals_of_several(
+        "unknown_commit_is_failure",
+        2,
+        &[Trouble::CutAfter],
+        &[Kind::Unexpected, Kind::Lost],
+    );
+}
+
+pub fn limit_from_memory() {
+    reveals_of_several(
+        "limit_from_memory",
+        1,
+        &[Trouble::Cut],
+        &[Kind::OverAdmitted],
+    );
+}
+
+pub fn feed_skips_late_commit() {
+    reveals_of_several(
+        "feed_skips_late_commit",
+        2,
+        &[Trouble::Slow],
+        &[Kind::Unexpected],
     );
 }
 

@@ -106,7 +106,10 @@ fn a_silent_link_answers_nothing_and_delivers_late() {
             .execute(&mut *transaction)
             .await
             .unwrap();
-        proxy.set(Link::SILENT);
+        proxy.set(Link::Silent {
+            to: true,
+            from: true,
+        });
         let waited = timeout(MOMENT, transaction.commit()).await;
         assert!(waited.is_err(), "an answer arrives");
         drop(linked);

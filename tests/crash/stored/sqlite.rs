@@ -5,14 +5,13 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::checker::{State, Stored, StoredCounter, StoredEvent};
+use super::{Result, meter, place_of, unpack};
+use crate::checker::{Stored, StoredCounter, StoredEvent};
 use crate::journal::Content;
-use crate::world::{COUNTERS, Meter, customer_no};
+use crate::world::customer_no;
 
 /// Set in `flags` of an event whose sender stated when it happened.
 const STATED: i64 = 4;
-
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Reads everything that the checker compares.
 pub fn read(path: &Path) -> Result<Stored> {
@@ -43,10 +42,6 @@ fn event_id(column: ValueRef<'_>) -> Result<String> {
         ValueRef::Blob(bytes) => uuid::Uuid::from_slice(bytes)?.to_string(),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => "of no type for ids".into(),
     })
-}
-
-fn meter(id: &str) -> Option<Meter> {
-    Meter::ALL.into_iter().find(|meter| meter.id() == id)
 }
 
 fn events(conn: &Connection, stored: &mut Stored) -> Result<()> {
@@ -150,43 +145,6 @@ fn counters(conn: &Connection, stored: &mut Stored) -> Result<()> {
     Ok(())
 }
 
-/// Returns the place of a counter, which the file names by meter, filter and window.
-fn place_of(spec: &str) -> Option<usize> {
-    let spec: serde_json::Value = serde_json::from_str(spec).ok()?;
-    let filter = spec.get("filter")?.as_object()?;
-    let is_large = filter.get("model").is_some_and(|model| model == "large");
-    if filter.len() > usize::from(is_large) {
-        return None;
-    }
-    COUNTERS.iter().position(|counter| {
-        spec["meter"] == counter.meter.id()
-            && spec["window"] == counter.window_name
-            && is_large == counter.large_only
-    })
-}
-
-/// Unpacks a ring: steps between buckets and amounts, zigzag, seven bits to a byte.
-fn unpack(bytes: &[u8]) -> Result<std::collections::BTreeMap<i64, i64>> {
-    let mut numbers = Vec::new();
-    let (mut number, mut shift) = (0_u64, 0_u32);
-    for byte in bytes {
-        number |= u64::from(byte & 0x7f)
-            .checked_shl(shift)
-            .ok_or("a number of a ring is too long")?;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            numbers.push((number >> 1).cast_signed() ^ -((number & 1).cast_signed()));
-            (number, shift) = (0, 0);
-        }
-    }
-    let mut bucket = 0_i64;
-    let pairs = numbers.chunks_exact(2).map(|pair| {
-        bucket = bucket.wrapping_add(pair[0]);
-        (bucket, pair[1])
-    });
-    Ok(pairs.collect())
-}
-
 fn totals(conn: &Connection, stored: &mut Stored) -> Result<()> {
     let mut statement = conn.prepare(
         "SELECT customers.id, meters.id, sum(count), sum(sum) FROM rollups
@@ -219,13 +177,7 @@ fn reservations(conn: &Connection, stored: &mut Stored) -> Result<()> {
     while let Some(row) = rows.next()? {
         let (customer, id): (Option<String>, String) = (row.get(0)?, row.get(1)?);
         let state: i64 = row.get(2)?;
-        let state = match state {
-            0 => Some(State::Open),
-            1 => Some(State::Committed),
-            2 => Some(State::Released),
-            3 => Some(State::Expired),
-            _ => None,
-        };
+        let state = super::state(state);
         match (customer.as_deref().and_then(customer_no), state) {
             (Some(customer), Some(state)) => {
                 stored.reservations.insert(id, (customer, state));

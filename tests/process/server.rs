@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bursar::clock::Stopwatch;
+use rustix::process::Signal;
 
 /// How long a start may take, with whatever it has to recover.
 const START_WAIT: Duration = Duration::from_secs(30);
@@ -22,19 +23,37 @@ const LINES_KEPT: usize = 30;
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub binary: PathBuf,
-    /// Where the database and the catalog are.
-    pub folder: PathBuf,
-    /// The deliberate defect of the build, if any.
-    pub fault: Option<&'static str>,
+    /// As `--database` takes it.
+    pub database: String,
+    /// What an empty database begins with.
+    pub catalog: PathBuf,
+    /// Where it serves gRPC; port 0: where there is room.
+    pub grpc_addr: SocketAddr,
+    /// Further settings, by their variables.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 impl Setup {
-    pub fn database(&self) -> PathBuf {
-        self.folder.join("bursar.db")
+    /// A server on a free port, with nothing set.
+    pub fn new(
+        binary: impl Into<PathBuf>,
+        database: impl Into<String>,
+        catalog: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            binary: binary.into(),
+            database: database.into(),
+            catalog: catalog.into(),
+            grpc_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            settings: Vec::new(),
+        }
     }
 
-    pub fn catalog(&self) -> PathBuf {
-        self.folder.join("catalog.toml")
+    /// Sets a variable.
+    #[must_use]
+    pub fn set(mut self, variable: &'static str, value: impl ToString) -> Self {
+        self.settings.push((variable, value.to_string()));
+        self
     }
 }
 
@@ -74,21 +93,20 @@ impl Server {
         let mut command = Command::new(&setup.binary);
         command
             .arg("serve")
-            .args(["--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0"])
-            .arg("--database")
-            .arg(setup.database())
+            .arg("--grpc-addr")
+            .arg(setup.grpc_addr.to_string())
+            .args(["--http-addr", "127.0.0.1:0", "--database"])
+            .arg(&setup.database)
             .arg("--catalog")
-            .arg(setup.catalog())
+            .arg(&setup.catalog)
             .env_remove("BURSAR_FAILPOINT")
             .env_remove("BURSAR_FAULT")
+            .envs(setup.settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         if let Some((name, count)) = failpoint {
             command.env("BURSAR_FAILPOINT", format!("{name}:{count}"));
-        }
-        if let Some(fault) = setup.fault {
-            command.env("BURSAR_FAULT", fault);
         }
         let mut child = command.spawn()?;
         let stderr = child
@@ -115,7 +133,7 @@ impl Server {
             child,
             said,
             last_lines,
-            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            addr: setup.grpc_addr,
         })
     }
 
@@ -145,10 +163,32 @@ impl Server {
         Ok(())
     }
 
+    /// Stops it where it is: its connections stay, nobody answers.
+    pub fn pause(&self) -> io::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after a pause.
+    pub fn resume(&self) -> io::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        Ok(rustix::process::kill_process(pid, signal)?)
+    }
+
+    /// An error when it has ended by itself.
+    pub fn is_alive(&mut self) -> io::Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => Err(self.ended(status)),
+            None => Ok(()),
+        }
+    }
+
     /// Asks it to stop and waits until it has; an error when it does not, or not cleanly.
     pub fn stop(mut self) -> io::Result<()> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        self.signal(Signal::TERM)?;
         let watch = Stopwatch::start();
         while watch.elapsed() < STOP_WAIT {
             if let Some(status) = self.child.try_wait()? {
@@ -174,7 +214,8 @@ impl Server {
         ))
     }
 
-    fn log(&self) -> String {
+    /// Returns the last that it said.
+    pub fn log(&self) -> String {
         let lines = self.last_lines.lock().expect("nobody panics with it");
         lines
             .iter()
@@ -196,14 +237,4 @@ fn read_line(line: &str) -> Option<Said> {
     }
     let addr = line.split_once(" grpc=")?.1.split_whitespace().next()?;
     addr.parse().ok().map(Said::Serving)
-}
-
-/// A folder of its own for one run, removed at the end.
-pub fn folder() -> io::Result<tempfile::TempDir> {
-    tempfile::Builder::new().prefix("bursar-crash-").tempdir()
-}
-
-/// Puts the catalog where the server finds it.
-pub fn write_catalog(path: &Path) -> io::Result<()> {
-    std::fs::write(path, crate::world::CATALOG)
 }

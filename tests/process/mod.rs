@@ -1,0 +1,3 @@
+//! Real servers, each a process of its own.
+
+pub mod server;
