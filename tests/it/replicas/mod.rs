@@ -1,5 +1,13 @@
 //! Several real servers on one database.
 
+mod away;
 mod cluster;
+mod cuts;
+mod fleet;
+mod limits;
 mod messages;
 mod proxy;
+mod published;
+mod rates;
+mod rolling;
+mod together;

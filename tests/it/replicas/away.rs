@@ -1,0 +1,188 @@
+//! The database away under load: nothing is lost, nothing is promised that is not kept, and checks go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bursar::clock::Stopwatch;
+use bursar::grpc::pb;
+use tokio::task::JoinSet;
+
+use super::fleet::{Fleet, aside, check, eventually, reserve, run};
+use crate::harness::{event, seen};
+use crate::postgres::cluster::Cluster;
+use crate::postgres::replica::DATABASE_TIMEOUT_MS;
+
+/// `UNAVAILABLE`.
+const UNAVAILABLE: i32 = 14;
+/// Clients that record, and events in each of their batches.
+const RECORDERS: usize = 6;
+const BATCH: usize = 20;
+/// How long it may take until a replica knows that the database is away.
+const NOTICED: Duration = Duration::from_millis(2 * DATABASE_TIMEOUT_MS + 1_000);
+/// Below this many microseconds a difference of latencies says nothing on a machine that does other things as well.
+const NOISE: u128 = 3_000;
+
+/// A time in which the database is away for certain.
+#[derive(Clone)]
+struct Away {
+    is_away: Arc<AtomicBool>,
+    is_over: Arc<AtomicBool>,
+}
+
+/// Records batches, each until it is acknowledged; returns how many events are.
+async fn record(fleet_channel: tonic::transport::Channel, client: usize, away: Away) -> usize {
+    let mut service = pb::metering_service_client::MeteringServiceClient::new(fleet_channel);
+    let mut acked = 0;
+    while !away.is_over.load(Ordering::SeqCst) {
+        let ids = acked..acked + BATCH;
+        let events = ids.map(|id| event("acme", format!("c{client}-{id}"), 1));
+        let request = pb::RecordUsageBatchRequest {
+            events: events.collect(),
+        };
+        loop {
+            let was_away = away.is_away.load(Ordering::SeqCst);
+            let answer = service.record_usage_batch(request.clone()).await;
+            let is_away = away.is_away.load(Ordering::SeqCst);
+            let is_stored = answer.as_ref().is_ok_and(|answer| {
+                let results = &answer.get_ref().results;
+                results.len() == BATCH
+                    && results.iter().all(|result| {
+                        [pb::RecordStatus::Recorded, pb::RecordStatus::Duplicate]
+                            .contains(&result.status())
+                    })
+            });
+            assert!(
+                !(was_away && is_away && is_stored),
+                "something is acknowledged while there is no database"
+            );
+            if is_stored {
+                break;
+            }
+            if let Err(status) = answer {
+                assert_eq!(seen(&status).0, UNAVAILABLE, "{status}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        acked += BATCH;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    acked
+}
+
+/// Checks again and again for a time; returns the 99th percentile in microseconds, and how the answers came out:
+/// allowed, and of these degraded.
+async fn checks(fleet: &Fleet, feature: &str, time: Duration) -> (u128, Vec<pb::Decision>) {
+    let mut service = fleet.entitlements(0).await;
+    let (mut taken, mut answers) = (Vec::new(), Vec::new());
+    let watch = Stopwatch::start();
+    while watch.elapsed() < time {
+        let one = Stopwatch::start();
+        let decision = check(&mut service, "acme", feature).await;
+        taken.push(one.elapsed().as_micros());
+        answers.push(decision);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    taken.sort_unstable();
+    (taken[taken.len() * 99 / 100], answers)
+}
+
+async fn without_database(time: Duration) {
+    let cluster = Cluster::start();
+    let fleet = Fleet::start(&cluster, 3).await;
+    fleet.create("acme").await;
+    let away = Away {
+        is_away: Arc::default(),
+        is_over: Arc::default(),
+    };
+    let mut recorders = JoinSet::new();
+    for client in 0..RECORDERS {
+        let channel = fleet.channel(client % 3).await;
+        recorders.spawn(record(channel, client, away.clone()));
+    }
+    // Both features are in memory from here on.
+    checks(&fleet, "calls", Duration::from_millis(200)).await;
+    let (before, answers) = checks(&fleet, "tokens", Duration::from_secs(5)).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.allowed && !answer.degraded)
+    );
+
+    aside(|| cluster.stop_at_once());
+    away.is_away.store(true, Ordering::SeqCst);
+    tokio::time::sleep(NOTICED).await;
+    let (during, answers) = checks(&fleet, "tokens", time / 2).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.allowed && answer.degraded),
+        "they are allowed by the feature's policy, and marked"
+    );
+    assert!(
+        during * 2 <= before * 3 || during <= NOISE,
+        "99 of 100 checks take {during} µs, {before} µs with the database"
+    );
+    let (_, answers) = checks(&fleet, "calls", time / 2).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| !answer.allowed
+                && answer.reason() == pb::DecisionReason::StorageUnavailable),
+        "{:?}",
+        answers.first()
+    );
+    is_refused(&fleet).await;
+
+    away.is_away.store(false, Ordering::SeqCst);
+    aside(|| cluster.start_again());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    away.is_over.store(true, Ordering::SeqCst);
+    let acked: usize = recorders.join_all().await.iter().sum();
+    is_all_there(&fleet, &cluster, i64::try_from(acked).unwrap()).await;
+}
+
+/// Nothing is set aside without the database.
+async fn is_refused(fleet: &Fleet) {
+    for replica in 0..3 {
+        let request = reserve(format!("away{replica}"), "acme", "tokens", 1);
+        let refused = fleet.entitlements(replica).await.reserve(request).await;
+        assert_eq!(seen(&refused.unwrap_err()).1, "STORAGE_UNAVAILABLE");
+    }
+}
+
+/// What was acknowledged is stored once, and every replica tells so.
+async fn is_all_there(fleet: &Fleet, cluster: &Cluster, acked: i64) {
+    let mut conn = fleet.database(cluster).await;
+    let stored: i64 = sqlx::query_scalar("SELECT count(*) FROM events WHERE meter = 'tokens'")
+        .fetch_one(&mut conn)
+        .await
+        .unwrap();
+    assert_eq!(stored, acked, "each acknowledged event is stored, once");
+    for replica in 0..3 {
+        let mut service = fleet.entitlements(replica).await;
+        eventually("every replica tells all of it", async || {
+            let told = check(&mut service, "acme", "tokens").await;
+            told.used == acked && !told.degraded
+        })
+        .await;
+    }
+}
+
+/// As long as fits into an ordinary run.
+#[test]
+fn without_the_database_nothing_is_lost_and_checks_go_on() {
+    run(
+        Duration::from_mins(2),
+        without_database(Duration::from_secs(6)),
+    );
+}
+
+#[test]
+#[ignore = "it lasts a minute and measures: `make replicas` runs it"]
+fn a_minute_without_the_database() {
+    run(
+        Duration::from_mins(4),
+        without_database(Duration::from_mins(1)),
+    );
+}
