@@ -214,6 +214,7 @@ async fn carry(shared: Arc<Shared>, mut client: TcpStream) {
 fn reset(stream: TcpStream) {
     // It may be closed already.
     let _ = stream.set_zero_linger();
+    drop(stream);
 }
 
 /// Delivers a COMMIT whose client is gone, and stays until it is answered.

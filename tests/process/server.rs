@@ -51,8 +51,8 @@ impl Setup {
 
     /// Sets a variable.
     #[must_use]
-    pub fn set(mut self, variable: &'static str, value: impl ToString) -> Self {
-        self.settings.push((variable, value.to_string()));
+    pub fn set(mut self, variable: &'static str, value: impl std::fmt::Display) -> Self {
+        self.settings.push((variable, format!("{value}")));
         self
     }
 }

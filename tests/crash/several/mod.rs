@@ -129,7 +129,7 @@ impl Several {
              {} acknowledged, {unanswered} unanswered",
             plan.rounds,
             lasted.as_millis(),
-            (watch.elapsed() - lasted).as_millis(),
+            watch.elapsed().saturating_sub(lasted).as_millis(),
             ground.acked() - acked,
         );
         Ok(())

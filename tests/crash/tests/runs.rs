@@ -7,12 +7,12 @@ use crate::several::Trouble;
 
 /// A run with every failpoint and some random kills.
 pub fn good_run() {
-    is_good(plan(Store::Sqlite, 10, (5_000, 500)));
+    is_good(&plan(Store::Sqlite, 10, (5_000, 500)));
 }
 
 /// A run with three replicas, and with what is most revealing of what may happen to them.
 pub fn good_run_of_several() {
-    is_good(plan(Store::Postgres, 4, (5_000, 500)));
+    is_good(&plan(Store::Postgres, 4, (5_000, 500)));
 }
 
 fn plan(store: Store, rounds: usize, least: (usize, usize)) -> Plan {
@@ -28,8 +28,8 @@ fn plan(store: Store, rounds: usize, least: (usize, usize)) -> Plan {
     }
 }
 
-fn is_good(plan: Plan) {
-    let outcome = carry_out(&plan);
+fn is_good(plan: &Plan) {
+    let outcome = carry_out(plan);
     assert!(outcome.is_good(), "seed {}", outcome.seed);
 }
 

@@ -43,14 +43,12 @@ async fn hammer(
         request.ttl = Some(seconds(ttl));
         request.items[0].min_quantity = Some(1);
         let answer = loop {
-            match services[0].reserve(request.clone()).await {
-                Ok(answer) => break answer.into_inner(),
-                // The replica may be gone: the others serve as well.
-                Err(_) => {
-                    services.rotate_left(1);
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+            if let Ok(answer) = services[0].reserve(request.clone()).await {
+                break answer.into_inner();
             }
+            // The replica may be gone: the others serve as well.
+            services.rotate_left(1);
+            tokio::time::sleep(Duration::from_millis(5)).await;
         };
         granted.calls.fetch_add(1, Ordering::Relaxed);
         if answer.reservation.is_none() {

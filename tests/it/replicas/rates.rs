@@ -79,7 +79,7 @@ fn check_windows(tokens: &mut [Token]) {
                 continue;
             }
             count += 1.0;
-            let most = RATE * (*end - first.asked).as_secs_f64() + BURST;
+            let most = RATE * end.saturating_sub(first.asked).as_secs_f64() + BURST;
             assert!(
                 count <= most,
                 "{count} tokens from {:?} to {end:?}: at most {most} are allowed",
