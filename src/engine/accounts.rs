@@ -96,6 +96,7 @@ impl Accounts {
                 let version = rows.version;
                 let (account, untracked) = loader.account(rows, &catalogs, now);
                 inner.version = version;
+                inner.stale = None;
                 inner.account = Some(account);
                 inner.untracked = untracked;
             }

@@ -36,6 +36,9 @@ pub(crate) struct Cell {
 pub(super) struct Inner {
     /// The account; `None`: to be read from the store.
     pub(super) account: Option<Account>,
+    /// The account as a batch left it that could not be committed: good enough for checks while the store cannot be
+    /// read, and for nothing else.
+    pub(super) stale: Option<Box<Account>>,
     /// The version it was read at, see [`AccountRows`](crate::storage::AccountRows); what a running batch changed
     /// counts when that is committed.
     pub(super) version: i64,
@@ -119,10 +122,18 @@ impl Inner {
     /// Forgets the account, so that it is read again.
     pub(super) fn forget(&mut self) {
         self.account = None;
+        self.stale = None;
         self.version = 0;
         self.absent = false;
         self.in_batch = None;
         self.generation = self.generation.wrapping_add(1);
+    }
+
+    /// As [`Inner::forget`], but keeps the account for checks while the store cannot be read.
+    pub(super) fn distrust(&mut self) {
+        let stale = self.account.take().map(Box::new).or(self.stale.take());
+        self.forget();
+        self.stale = stale;
     }
 
     /// Returns the account for looking at `now`: moved on to the windows that hold now.

@@ -67,6 +67,9 @@ impl Engine {
         asks: &[CheckAsk],
         mode: CheckMode,
     ) -> Result<Vec<Decision>, Error> {
+        if let Some(decisions) = self.check_stale(customer, subaccount, asks, mode) {
+            return Ok(decisions);
+        }
         let found = match self.find(customer).await {
             Ok(found) => found,
             Err(Error::Store(_)) => {
@@ -96,6 +99,38 @@ impl Engine {
             .iter()
             .map(|ask| self.check_cell(&cell, subaccount, ask, mode))
             .collect())
+    }
+
+    /// Checks on what a batch left that could not be committed; `None`: the store can be asked, or there is no such
+    /// account. It may hold what was never stored, so that it allows too little rather than too much.
+    fn check_stale(
+        &self,
+        customer: &CustomerId,
+        subaccount: Option<&SubaccountId>,
+        asks: &[CheckAsk],
+        mode: CheckMode,
+    ) -> Option<Vec<Decision>> {
+        let outage = Some(self.shared.outage.since()?);
+        let cell = self.shared.accounts.get(customer.as_str())?;
+        let now = self.now();
+        let mut inner = cell.lock();
+        if inner.account.is_some() {
+            return None;
+        }
+        let account = inner.stale.as_mut()?;
+        account.advance(now);
+        let decide = |ask: &CheckAsk| {
+            let ask = Ask {
+                feature: &ask.feature,
+                quantity: ask.quantity,
+                min_quantity: ask.quantity,
+                subaccount,
+                dimensions: &ask.dimensions,
+                verbose: mode.verbose,
+            };
+            self.finish(account, &ask, account.check(&ask, now), outage)
+        };
+        Some(asks.iter().map(decide).collect())
     }
 
     fn check_cell(

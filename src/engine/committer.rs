@@ -323,7 +323,7 @@ impl Committer {
 
 fn forget(touched: &[Touch]) {
     for touch in touched {
-        touch.cell.lock().forget();
+        touch.cell.lock().distrust();
     }
 }
 

@@ -119,13 +119,7 @@ impl Server {
             .clone()
             .run_chores(chores(config), ground.following, closed.clone());
         let chores = tokio::spawn(chores);
-        let following = engine.clone().follow_others(closed.clone());
-        let following = tokio::spawn(following);
-        // Without a share, what has a rate would be refused at first.
-        if let Err(error) = engine.settle_rates().await {
-            tracing::warn!(%error, "shares of rates are not settled yet");
-        }
-        tokio::spawn(engine.clone().share_rates(closed.clone()));
+        let following = join_others(&engine, &closed).await;
         let (ending, health) = (Ending::default(), HealthReporter::new());
         let parts = Parts {
             engine: engine.clone(),
@@ -226,6 +220,16 @@ impl Server {
         tracing::info!("stopped");
         store
     }
+}
+
+/// Begins to work beside other processes on the same database, if there may be any.
+async fn join_others(engine: &Engine, closed: &CancellationToken) -> JoinHandle<()> {
+    // Without a share, what has a rate would be refused at first.
+    if let Err(error) = engine.settle_rates().await {
+        tracing::warn!(%error, "shares of rates are not settled yet");
+    }
+    tokio::spawn(engine.clone().share_rates(closed.clone()));
+    tokio::spawn(engine.clone().follow_others(closed.clone()))
 }
 
 /// Takes an address; one that other machines reach only by leave.

@@ -104,7 +104,7 @@ fn usage_events_and_customers_are_exported_from_both_databases() {
                 [
                     "customer_id,event_id,kind,meter_id,unit,subaccount_id,count_time,event_time,record_time,quantity,weighted,reservation_id,dimension.model,metadata",
                     "acme,a-1,usage,tokens,token,,TIME,TIME,TIME,5,5,,,",
-                    "acme,a-1,void,tokens,token,,TIME,TIME,TIME,-5,-5,,,",
+                    "acme,a-1,void,tokens,token,,TIME,TIME,TIME,-5,-5,,,\"{\"\"reason\"\":\"\"a mistake\"\"}\"",
                     "acme,a-2,usage,tokens,token,agent,TIME,TIME,TIME,7,7,,,",
                     "acme,a-3,usage,tokens,token,,TIME,TIME,TIME,1,1,,\"large, \"\"v2\"\"\",",
                 ]
