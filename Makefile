@@ -22,7 +22,7 @@ check: ## Formatting, lints, documentation, protocol files, dependencies.
 
 bench: ## Measure, and print the figures beside their baselines.
 	@$(if $(filter postgres,$(STORE)),scripts/install-tools postgres)
-	cargo bench --locked --bench compare
+	STORE=$(STORE) cargo bench --locked --bench compare
 
 crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=30 STORE=sqlite|postgres).
 	@ROUNDS=$(ROUNDS) STORE=$(STORE) scripts/crash

@@ -41,7 +41,7 @@ fn shuffled(count: usize) -> impl Iterator<Item = usize> {
 pub fn beside_echo(runtime: &Runtime, results: &mut Results) {
     let customers = scaled(100_000);
     let home = tempfile::tempdir().expect("a directory");
-    let bursar = Server::bursar(&home.path().join("bursar.db"));
+    let bursar = Server::bursar(home.path().join("bursar.db"));
     let answer_bytes = runtime.block_on(async {
         bursar.create_customers(customers).await;
         let mut client = EntitlementServiceClient::new(bursar.channel().await);

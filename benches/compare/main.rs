@@ -40,6 +40,14 @@ fn scaled(size: usize) -> usize {
     if is_short() { size / 50 } else { size }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo hands a benchmark no arguments that it does not share with the others"
+)]
+fn is_on_postgres() -> bool {
+    std::env::var("STORE").is_ok_and(|store| store == "postgres")
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench")
 }
@@ -75,7 +83,7 @@ fn main() {
         .build()
         .expect("a runtime can be made");
     let mut results = Results::default();
-    if std::env::var("STORE").is_ok_and(|store| store == "postgres") {
+    if is_on_postgres() {
         on_postgres(&runtime, wanted, &mut results);
         return results.finish(&folder().join("results-postgres.json"));
     }

@@ -64,7 +64,7 @@ async fn filled(ground: &Ground, kind: Kind) -> String {
 
 /// The lines of an export without times, in order.
 fn lines(text: &str) -> Vec<String> {
-    let is_time = |cell: &&str| cell.len() >= 20 && cell.ends_with('Z') && cell.contains("T");
+    let is_time = |cell: &&str| cell.len() >= 20 && cell.ends_with('Z') && cell.contains('T');
     let mut lines: Vec<String> = text
         .lines()
         .map(|line| {
