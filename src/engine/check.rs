@@ -67,12 +67,18 @@ impl Engine {
         asks: &[CheckAsk],
         mode: CheckMode,
     ) -> Result<Vec<Decision>, Error> {
-        if let Some(decisions) = self.check_stale(customer, subaccount, asks, mode) {
+        // While nothing is heard of the database, asking it would only take time.
+        if self.shared.outage.is_silent()
+            && let Some(decisions) = self.check_stale(customer, subaccount, asks, mode)
+        {
             return Ok(decisions);
         }
         let found = match self.find(customer).await {
             Ok(found) => found,
             Err(Error::Store(_)) => {
+                if let Some(decisions) = self.check_stale(customer, subaccount, asks, mode) {
+                    return Ok(decisions);
+                }
                 let mut decision = Decision::denied(Reason::StorageUnavailable, self.now());
                 decision.degraded = true;
                 return Ok(vec![decision; asks.len()]);

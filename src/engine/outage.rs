@@ -67,6 +67,11 @@ impl Outage {
         }
     }
 
+    /// Whether it is not known what others did: nothing is heard of a shared database.
+    pub(super) fn is_silent(&self) -> bool {
+        self.feed.get() != 0
+    }
+
     /// Returns since when the store fails.
     pub(super) fn since(&self) -> Option<Timestamp> {
         let since = match (self.work.get(), self.feed.get()) {

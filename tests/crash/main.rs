@@ -86,9 +86,11 @@ fn long_run(args: &[String]) -> Result<bool, Box<dyn std::error::Error + Send + 
 /// Runs the tests whose names contain one of the words given, as `cargo test` does.
 fn run_tests(args: &[String]) -> ExitCode {
     let filters: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let is_wanted =
-        |name: &str| filters.is_empty() || filters.iter().any(|word| name.contains(*word));
-    let wanted = || tests::ALL.iter().filter(|test| is_wanted(test.name));
+    let is_wanted = |test: &&tests::Test| {
+        let is_named = filters.iter().any(|word| test.name.contains(*word));
+        is_named || (filters.is_empty() && !test.is_long)
+    };
+    let wanted = || tests::ALL.iter().filter(is_wanted);
     if args.iter().any(|arg| arg == "--list") {
         wanted().for_each(|test| println!("{}: test", test.name));
         return ExitCode::SUCCESS;

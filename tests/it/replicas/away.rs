@@ -171,6 +171,7 @@ async fn is_all_there(fleet: &Fleet, cluster: &Cluster, acked: i64) {
 
 /// As long as fits into an ordinary run.
 #[test]
+#[ignore = "it measures: `make replicas` runs it"]
 fn without_the_database_nothing_is_lost_and_checks_go_on() {
     run(
         Duration::from_mins(2),
