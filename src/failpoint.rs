@@ -27,6 +27,10 @@ pub const FAULTS: &[&str] = &[
 /// Stops here for ever when `BURSAR_FAILPOINT` is `NAME:N` and this is the `N`th hit of `NAME`; it says so on
 /// standard error first, so that whoever watches can end the process at this very place.
 #[cfg(feature = "failpoints")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not a setting: only test builds read it"
+)]
 pub fn hit(name: &'static str) {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,6 +59,10 @@ pub fn hit(_name: &'static str) {}
 /// Whether this build should have the defect of this name: `BURSAR_FAULT` says so.
 #[cfg(feature = "faults")]
 #[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not a setting: only test builds read it"
+)]
 pub fn fault(name: &str) -> bool {
     use std::sync::OnceLock;
 

@@ -91,6 +91,12 @@ impl Cell {
         self.no() != 0 && self.inner.lock().account.is_some()
     }
 
+    /// Whether all that is in memory is an account that a batch left which could not be committed.
+    pub(super) fn is_stale(&self) -> bool {
+        let inner = self.inner.lock();
+        inner.account.is_none() && inner.stale.is_some()
+    }
+
     /// Notes that the store knows no such customer, unless a batch touched it since; true when it did not.
     pub(super) fn note_absent(&self, generation: u32) -> bool {
         let mut inner = self.inner.lock();
@@ -136,7 +142,7 @@ impl Inner {
         self.stale = stale;
     }
 
-    /// Returns the account for looking at `now`: moved on to the windows that hold now.
+    /// Returns the account for looking at `now`: moved on to the windows that hold now. A stale one will do.
     ///
     /// While a batch holds changes of it that are not collected yet, windows may not move on under them; such an
     /// account is looked at as a copy.
@@ -146,7 +152,7 @@ impl Inner {
         look: impl FnOnce(&Account) -> R,
     ) -> Option<R> {
         let in_batch = self.in_batch.is_some();
-        let account = self.account.as_mut()?;
+        let account = self.account.as_mut().or(self.stale.as_deref_mut())?;
         if !account.is_behind(now) {
             return Some(look(account));
         }

@@ -67,18 +67,9 @@ impl Engine {
         asks: &[CheckAsk],
         mode: CheckMode,
     ) -> Result<Vec<Decision>, Error> {
-        // While nothing is heard of the database, asking it would only take time.
-        if self.shared.outage.is_silent()
-            && let Some(decisions) = self.check_stale(customer, subaccount, asks, mode)
-        {
-            return Ok(decisions);
-        }
-        let found = match self.find(customer).await {
+        let found = match self.find_to_check(customer).await {
             Ok(found) => found,
             Err(Error::Store(_)) => {
-                if let Some(decisions) = self.check_stale(customer, subaccount, asks, mode) {
-                    return Ok(decisions);
-                }
                 let mut decision = Decision::denied(Reason::StorageUnavailable, self.now());
                 decision.degraded = true;
                 return Ok(vec![decision; asks.len()]);
@@ -107,36 +98,26 @@ impl Engine {
             .collect())
     }
 
-    /// Checks on what a batch left that could not be committed; `None`: the store can be asked, or there is no such
-    /// account. It may hold what was never stored, so that it allows too little rather than too much.
-    fn check_stale(
-        &self,
-        customer: &CustomerId,
-        subaccount: Option<&SubaccountId>,
-        asks: &[CheckAsk],
-        mode: CheckMode,
-    ) -> Option<Vec<Decision>> {
-        let outage = Some(self.shared.outage.since()?);
-        let cell = self.shared.accounts.get(customer.as_str())?;
-        let now = self.now();
-        let mut inner = cell.lock();
-        if inner.account.is_some() {
-            return None;
-        }
-        let account = inner.stale.as_mut()?;
-        account.advance(now);
-        let decide = |ask: &CheckAsk| {
-            let ask = Ask {
-                feature: &ask.feature,
-                quantity: ask.quantity,
-                min_quantity: ask.quantity,
-                subaccount,
-                dimensions: &ask.dimensions,
-                verbose: mode.verbose,
-            };
-            self.finish(account, &ask, account.check(&ask, now), outage)
+    /// Returns the customer to be checked. While the store cannot be read, what a batch left that could not be committed
+    /// will do: it may hold what was never stored, and so allows too little rather than too much.
+    async fn find_to_check(&self, customer: &CustomerId) -> Result<Option<Arc<Cell>>, Error> {
+        let stale = || {
+            let cell = self.shared.accounts.get(customer.as_str());
+            cell.filter(|cell| cell.is_stale())
         };
-        Some(asks.iter().map(decide).collect())
+        // While nothing is heard of the database, asking it would only take time.
+        if self.shared.outage.is_silent()
+            && let Some(cell) = stale()
+        {
+            return Ok(Some(cell));
+        }
+        match self.find(customer).await {
+            Err(Error::Store(error)) => match stale() {
+                Some(cell) => Ok(Some(cell)),
+                None => Err(Error::Store(error)),
+            },
+            found => found,
+        }
     }
 
     fn check_cell(

@@ -106,7 +106,7 @@ impl Committer {
             }
             let cells = writes
                 .iter()
-                .flat_map(|write| write.cells())
+                .flat_map(|write| write.named())
                 .cloned()
                 .collect();
             let failed = self.make_ready(cells).await;
@@ -332,7 +332,7 @@ fn finish_failed(writes: Writes, failed: &[(Arc<Cell>, Error)]) -> Writes {
     let mut others = Writes::new();
     for mut write in writes {
         let lost = failed.iter().find(|(cell, _)| {
-            let mut needed = write.cells().iter();
+            let mut needed = write.named().iter();
             needed.any(|other| Arc::ptr_eq(cell, other))
         });
         match lost {

@@ -78,12 +78,24 @@ struct Rate {
 }
 
 /// What was asked of a rate for a while.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
+    /// From when on.
+    pub(super) since: Timestamp,
     /// Tokens, whether they were had or not.
     pub(super) tokens: u64,
     /// The most at once.
     pub(super) largest: u32,
+}
+
+impl From<Timestamp> for Asked {
+    fn from(since: Timestamp) -> Self {
+        Self {
+            since,
+            tokens: 0,
+            largest: 0,
+        }
+    }
 }
 
 impl std::fmt::Debug for Rates {
@@ -127,9 +139,16 @@ impl Rates {
     }
 
     /// Returns what was asked of a rate since this was last called, and the rate.
-    pub(super) fn asked(&mut self, feature: &FeatureId) -> Option<(RateSpec, Asked)> {
+    pub(super) fn asked(
+        &mut self,
+        feature: &FeatureId,
+        now: Timestamp,
+    ) -> Option<(RateSpec, Asked)> {
         let rate = self.0.iter_mut().find(|rate| rate.feature == *feature)?;
-        Some((rate.spec, std::mem::take(&mut rate.asked)))
+        Some((
+            rate.spec,
+            std::mem::replace(&mut rate.asked, Asked::from(now)),
+        ))
     }
 
     fn rate(
@@ -146,7 +165,7 @@ impl Rates {
                 spec,
                 parts,
                 limiter: limiter(spec, parts, clock),
-                asked: Asked::default(),
+                asked: Asked::from(clock.0.now()),
             });
             let last = self.0.len() - 1;
             return &mut self.0[last];
@@ -176,9 +195,9 @@ impl Rates {
 fn left(limiter: &Limiter) -> u32 {
     let mut sum: u32 = 0;
     for bit in (0..u32::BITS).rev() {
-        let tokens =
-            NonZeroU32::MIN.saturating_mul(NonZeroU32::new(1 << bit).unwrap_or(NonZeroU32::MIN));
-        if matches!(limiter.check_n(tokens), Ok(Ok(()))) {
+        if let Some(tokens) = NonZeroU32::new(1 << bit)
+            && matches!(limiter.check_n(tokens), Ok(Ok(())))
+        {
             sum = sum.saturating_add(tokens.get());
         }
     }

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::background::every;
 use super::error::Error;
+use super::rates::Asked;
 use super::{Engine, Shared};
 use crate::domain::catalog::RateSpec;
 use crate::domain::id::{CustomerId, FeatureId};
@@ -33,7 +34,8 @@ pub(super) struct Shares {
     /// Until when the shares are this process's own, unless it says so anew.
     until: AtomicI64,
     has_own: AtomicBool,
-    own: RwLock<HashMap<RateKey, u32>>,
+    /// By customer, so that a key need not be made to look one up.
+    own: RwLock<HashMap<CustomerId, HashMap<FeatureId, u32>>>,
     /// Rates of which more was wanted than the share.
     wanting: Mutex<HashSet<RateKey>>,
     wants: Mutex<HashMap<RateKey, Wanted>>,
@@ -76,11 +78,8 @@ impl Shares {
             return 0;
         }
         if self.has_own.load(Ordering::Acquire) {
-            let key = RateKey {
-                customer: customer.clone(),
-                feature: feature.clone(),
-            };
-            if let Some(parts) = self.own.read().get(&key) {
+            let own = self.own.read();
+            if let Some(parts) = own.get(customer).and_then(|own| own.get(feature)) {
                 return *parts;
             }
         }
@@ -115,15 +114,20 @@ impl Shares {
         let pick = |before: u32, parts: u32| if lower { before.min(parts) } else { parts };
         let mut own = self.own.write();
         let default = self.default.load(Ordering::Acquire);
-        let mut next = HashMap::with_capacity(claims.shares.len());
+        let mut next: HashMap<CustomerId, HashMap<FeatureId, u32>> = HashMap::new();
         for (key, parts, _) in &claims.shares {
-            let before = own.get(key).copied().unwrap_or(default);
-            next.insert(key.clone(), pick(before, *parts));
+            let before = own.get(&key.customer).and_then(|own| own.get(&key.feature));
+            let parts = pick(before.copied().unwrap_or(default), *parts);
+            let of = next.entry(key.customer.clone()).or_default();
+            of.insert(key.feature.clone(), parts);
         }
         if lower {
             // Those that are given up stay until that is known.
-            for (key, parts) in own.drain() {
-                next.entry(key).or_insert(parts.min(claims.default));
+            for (customer, own) in own.drain() {
+                let of = next.entry(customer).or_default();
+                for (feature, parts) in own {
+                    of.entry(feature).or_insert(parts.min(claims.default));
+                }
             }
         }
         self.has_own.store(!next.is_empty(), Ordering::Release);
@@ -196,12 +200,17 @@ impl Engine {
         }
         let mut ticks = every(SETTLE);
         loop {
-            tokio::select! {
+            let settled = async {
+                ticks.tick().await;
+                self.settle_rates().await
+            };
+            // A database that does not answer must not hold up the end.
+            let settled = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = ticks.tick() => {}
-            }
-            if let Err(error) = self.settle_rates().await {
+                settled = settled => settled,
+            };
+            if let Err(error) = settled {
                 tracing::debug!(%error, "shares of rates cannot be settled now");
             }
         }
@@ -239,16 +248,21 @@ impl Engine {
 impl Shared {
     /// Looks at what was asked of the rates that this process brings forward or has a share of.
     fn gather_wants(&self) {
-        let shares = &self.shares;
+        let (shares, at) = (&self.shares, self.clock.now());
         let mut keys = std::mem::take(&mut *shares.wanting.lock());
-        keys.extend(shares.own.read().keys().cloned());
+        for (customer, own) in &*shares.own.read() {
+            keys.extend(own.keys().map(|feature| RateKey {
+                customer: customer.clone(),
+                feature: feature.clone(),
+            }));
+        }
         let mut wants = shares.wants.lock();
         for key in keys {
             let asked = self.accounts.get(key.customer.as_str()).and_then(|cell| {
                 let mut inner = cell.lock();
-                inner.rates.asked(&key.feature)
+                inner.rates.asked(&key.feature, at)
             });
-            let now = asked.map_or(Want::default(), |(spec, asked)| want(spec, asked));
+            let now = asked.map_or(Want::default(), |(spec, asked)| want(spec, asked, at));
             let wanted = wants.entry(key).or_default();
             wanted.quiet = if now.parts == 0 { wanted.quiet + 1 } else { 0 };
             // What is wanted more counts at once, what is wanted less by and by.
@@ -264,9 +278,12 @@ impl Shared {
     }
 }
 
-/// Returns what was asked for between two settlements as a part of the rate.
-fn want(spec: RateSpec, asked: super::rates::Asked) -> Want {
-    let between = u64::try_from(SETTLE.as_micros()).unwrap_or(1);
+/// Returns what was asked for up to `now` as a part of the rate.
+fn want(spec: RateSpec, asked: Asked, now: Timestamp) -> Want {
+    let least = u64::try_from(SETTLE.as_micros()).unwrap_or(1);
+    let between = u64::try_from(now.since(asked.since).as_micros()).unwrap_or(0);
+    // Of a shorter time, one call would seem a flood.
+    let between = between.max(least);
     let per = u64::try_from(spec.per.as_micros()).unwrap_or(1);
     let whole = u64::from(spec.amount).saturating_mul(between);
     let largest = asked.largest.min(spec.burst);

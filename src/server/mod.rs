@@ -34,6 +34,8 @@ const CORE_THREADS: usize = 2;
 const FAREWELL: Duration = Duration::from_millis(200);
 /// How long what waits for the committer may take after the last call has ended.
 const COMMIT_WAIT: Duration = Duration::from_secs(30);
+/// How long telling the other processes on the database may take: they find out by themselves, somewhat later.
+const RESIGN_WAIT: Duration = Duration::from_secs(2);
 
 /// Where a server listens, and what it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,8 +216,11 @@ impl Server {
         {
             tracing::error!("the committer did not end in time");
         }
-        if let Err(error) = store.resign().await {
-            tracing::warn!(%error, "others will find out later that this process has ended");
+        match tokio::time::timeout(RESIGN_WAIT, store.resign()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!("others will find out later that this process has ended");
+            }
         }
         tracing::info!("stopped");
         store

@@ -79,3 +79,19 @@ async fn what_could_not_be_committed_is_forgotten() {
     assert!(setting.hold(570, None).await, "nothing of it is held");
     setting.counters_are_right().await;
 }
+
+#[tokio::test]
+async fn what_could_not_be_committed_still_serves_checks_while_nothing_can_be_read() {
+    let setting = Setting::new().await;
+    setting.assign(plan("carry")).await.unwrap();
+    setting.used(30).await;
+    setting.store.fail(Failure::Commits);
+    assert!(setting.try_hold(10).await.is_err());
+    setting.store.fail(Failure::All);
+    let seen = setting.look("tokens", None).await;
+    assert!(seen.degraded);
+    assert_eq!(seen.used.units_up(), 30, "it is not unknown");
+    setting.store.work();
+    let seen = setting.look("tokens", None).await;
+    assert_eq!((seen.used.units_up(), seen.reserved.units_up()), (30, 0));
+}

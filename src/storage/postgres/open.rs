@@ -137,8 +137,8 @@ async fn weak(conn: &mut PgConnection) -> Result<Option<String>, StoreError> {
     Ok((!is_strong).then_some(text))
 }
 
-/// Refuses a server that is too old, and settings under which what is acknowledged may be lost.
-async fn check(conn: &mut PgConnection, options: &Options) -> Result<(), StoreError> {
+/// Refuses a server that is too old.
+pub(super) async fn check_version(conn: &mut PgConnection) -> Result<(), StoreError> {
     let number = version_number(conn).await?;
     if number < VERSION_MIN {
         return Err(StoreError::Unavailable(format!(
@@ -146,6 +146,12 @@ async fn check(conn: &mut PgConnection, options: &Options) -> Result<(), StoreEr
             number / 10_000
         )));
     }
+    Ok(())
+}
+
+/// Refuses a server that is too old, and settings under which what is acknowledged may be lost.
+async fn check(conn: &mut PgConnection, options: &Options) -> Result<(), StoreError> {
+    check_version(conn).await?;
     match weak(conn).await? {
         Some(weak) if !options.allow_weak_durability => Err(StoreError::Unavailable(format!(
             "the database runs with {weak}; all of them must be on so that what is acknowledged is durable, unless \

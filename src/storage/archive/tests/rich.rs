@@ -1,10 +1,9 @@
 //! A store with something of everything, and what is hard to copy of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Kind, Place, WAYS, archive, restore, transfer};
-use crate::domain::catalog::{Catalog, EntitlementSpec, Interval, WarningLevels};
+use crate::domain::catalog::{EntitlementSpec, Interval};
 use crate::domain::counter::Ring;
 use crate::domain::customer::{Allocation, Override, Subaccount};
 use crate::domain::id::{AllocationId, FeatureId, PlanId};
@@ -15,8 +14,8 @@ use crate::domain::usage::Labels;
 use crate::domain::window::TimeRange;
 use crate::storage::archive::{Scope, Table};
 use crate::storage::conformance::fixture::{
-    Draft, START, answer, between, counter, customer_id, customer_write, day, event, held, labels,
-    meter, minute, reservation, rollups_of, set, spec, spec_where, subaccount_id,
+    self, Draft, START, answer, between, counter, customer_id, customer_write, day, event, held,
+    labels, meter, minute, reservation, rollups_of, set, spec, spec_where, subaccount_id,
 };
 use crate::storage::{Changes, Denial, EventRow, Store, StoredCatalog, UsageQuery, Use};
 
@@ -24,24 +23,9 @@ use crate::storage::{Changes, Denial, EventRow, Store, StoredCatalog, UsageQuery
 const ODD: &str = "tab\tline\nreturn\r back\\slash \\N \\. \"quoted\" 'single' , ; é 語 \u{2028}";
 
 fn catalog(version: i64) -> StoredCatalog {
-    let catalog = Catalog {
-        version,
-        default_plan: None,
-        auto_create_per_minute: Some(7),
-        warnings: WarningLevels {
-            notice_percent: 80,
-            critical_percent: 95,
-        },
-        credit_units: BTreeMap::new(),
-        meters: BTreeMap::new(),
-        features: BTreeMap::new(),
-        products: BTreeMap::new(),
-        plans: BTreeMap::new(),
-    };
     StoredCatalog {
-        catalog: Arc::new(catalog),
         source: Arc::from(format!("# {ODD}\nversion = {version}\n")),
-        apply_time: minute(version),
+        ..fixture::catalog(version)
     }
 }
 

@@ -18,8 +18,6 @@ use crate::storage::archive::{
     ArchiveError, CustomerTotals, FORMAT, Header, Scope, Sink, Source, check_schema,
 };
 
-/// The oldest version that is worked with: 15.
-const VERSION_MIN: i32 = 150_000;
 /// What stands for the incarnation while a copy is being written: no server opens such a database.
 const UNFINISHED: &str = "restoring";
 
@@ -61,15 +59,7 @@ fn copying(address: &str) -> Result<(PgConnectOptions, Options), StoreError> {
 async fn connect(address: &str) -> Result<PgConnection, StoreError> {
     let (connecting, _) = copying(address)?;
     let mut conn = PgConnection::connect_with(&connecting).await?;
-    let version: i32 = sqlx::query_scalar("SELECT current_setting('server_version_num')::int4")
-        .fetch_one(&mut conn)
-        .await?;
-    if version < VERSION_MIN {
-        return Err(StoreError::Unavailable(format!(
-            "the database is PostgreSQL {}; 15 or later is needed",
-            version / 10_000
-        )));
-    }
+    open::check_version(&mut conn).await?;
     Ok(conn)
 }
 

@@ -143,10 +143,8 @@ async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, ArchiveE
 
 /// Takes the mark of an unfinished copy away.
 async fn lift(pool: &PgPool) {
-    let renamed = sqlx::query(
-        "UPDATE store SET incarnation = substr(replace(gen_random_uuid()::text, '-', ''), 17)
-         WHERE incarnation = $1",
-    );
+    let renamed = format!("{RENAME} WHERE incarnation = $1");
+    let renamed = sqlx::query(sqlx::AssertSqlSafe(renamed));
     if let Err(error) = renamed.bind(UNFINISHED).execute(pool).await {
         tracing::warn!(%error, "the mark of an unfinished copy stays, and keeps servers away");
     }
