@@ -55,6 +55,12 @@ fn folder() -> PathBuf {
 /// Measures what differs on PostgreSQL, in a cluster of its own.
 fn on_postgres(runtime: &Runtime, wanted: impl Fn(&str) -> bool, results: &mut Results) {
     let cluster = Cluster::start();
+    // What a database server of this size is given; the tests' few megabytes would measure reading and writing again.
+    for setting in ["shared_buffers = '1GB'", "max_wal_size = '4GB'"] {
+        runtime.block_on(cluster.execute(&format!("ALTER SYSTEM SET {setting}")));
+    }
+    cluster.stop_at_once();
+    cluster.start_again();
     if wanted("record") {
         shared::record(runtime, &cluster, results);
     }

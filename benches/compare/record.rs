@@ -22,7 +22,7 @@ pub const METER: &str = "tokens";
 /// 28 bytes that are kept beside each event.
 pub const NOTE: &str = r#"{"request":"req-0123456789"}"#;
 const BATCH: usize = 1000;
-/// Streams, each on a connection of its own.
+/// Streams to one server, each on a connection of its own: as many as its one writer needs.
 const STREAMS: usize = 2;
 /// Rows per transaction of the bare loop.
 const TRANSACTION: usize = 10_000;
@@ -66,7 +66,7 @@ pub fn beside_insert(runtime: &Runtime, results: &mut Results) {
     for round in 0..ROUNDS {
         let rows = rows(count, true);
         let bare = insert(&home.path().join(format!("bare-{round}.db")), &rows);
-        let ours = record(&[server.address], &rows);
+        let ours = record(&[server.address], STREAMS, &rows);
         ratios.push(ours / bare);
         recorded.push(ours);
         inserted.push(bare);
@@ -76,7 +76,7 @@ pub fn beside_insert(runtime: &Runtime, results: &mut Results) {
     results.note("record_over_insert", median(ratios));
     let random = rows(count, false);
     let bare = insert(&home.path().join("bare-random.db"), &random);
-    let ours = record(&[server.address], &random);
+    let ours = record(&[server.address], STREAMS, &random);
     results.note("record_random_per_s", ours);
     results.note("insert_random_per_s", bare);
 }
@@ -130,9 +130,9 @@ pub fn per_second(count: usize, started: Stopwatch) -> f64 {
     count as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Sends rows over streams to each server and waits until the last is acknowledged.
-pub fn record(servers: &[SocketAddr], rows: &[Row]) -> f64 {
-    let count = STREAMS * servers.len();
+/// Sends rows over so many streams to each server and waits until the last is acknowledged.
+pub fn record(servers: &[SocketAddr], streams: usize, rows: &[Row]) -> f64 {
+    let count = streams * servers.len();
     let mut lanes: Vec<Vec<Bytes>> = vec![Vec::new(); count];
     for (number, chunk) in rows.chunks(BATCH).enumerate() {
         let lane = &mut lanes[number % count];

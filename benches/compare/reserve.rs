@@ -27,16 +27,16 @@ pub fn pairs(runtime: &Runtime, results: &mut Results) {
     runtime.block_on(async {
         server.create_customers(customers).await;
         for _ in 0..ROUNDS {
-            hot.push(round(&[&server], 1).await);
-            spread.push(round(&[&server], customers).await);
+            hot.push(round(&[&server], LANES, 1).await);
+            spread.push(round(&[&server], LANES, customers).await);
         }
     });
     results.note("reserve_hot_per_s", median(hot));
     results.note("reserve_spread_per_s", median(spread));
 }
 
-/// Sends pairs to servers for a while; returns how many were done in a second.
-pub async fn round(servers: &[&Server], customers: usize) -> f64 {
+/// Sends pairs to servers for a while, so many at a time; returns how many were done in a second.
+pub async fn round(servers: &[&Server], lanes: usize, customers: usize) -> f64 {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let time = Duration::from_millis(if crate::is_short() { 300 } else { 2_000 });
     let done = Arc::new(AtomicUsize::new(0));
@@ -46,7 +46,7 @@ pub async fn round(servers: &[&Server], customers: usize) -> f64 {
     for number in 0..count {
         channels.push(servers[number % servers.len()].channel().await);
     }
-    let lanes: Vec<_> = (0..LANES)
+    let lanes: Vec<_> = (0..lanes)
         .map(|lane| {
             let mut client = EntitlementServiceClient::new(channels[lane % count].clone());
             let done = Arc::clone(&done);

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::quality::FixedState;
 use parking_lot::{Mutex, MutexGuard};
@@ -14,6 +14,9 @@ use crate::domain::reservation::Reservation;
 use crate::domain::time::Timestamp;
 use crate::storage::CustomerNo;
 
+/// So often an account is read anew after others changed it, without being used meanwhile.
+const RENEWALS_MAX: u8 = 40;
+
 /// The place of one customer in memory. Dropping what it holds at any moment changes cost, never meaning.
 #[derive(Debug)]
 pub(crate) struct Cell {
@@ -24,6 +27,8 @@ pub(crate) struct Cell {
     no: AtomicI64,
     /// Whether it was used since the last look for idle ones.
     used: AtomicBool,
+    /// How often it was read anew since it was last used.
+    renewals: AtomicU8,
     /// The last decision that took it in, so that it is taken in once without its lock being asked each time.
     pub(super) entered: AtomicU64,
     /// Its place among those that this decision took in: a hint, as checks may not wait for it.
@@ -36,8 +41,8 @@ pub(crate) struct Cell {
 pub(super) struct Inner {
     /// The account; `None`: to be read from the store.
     pub(super) account: Option<Account>,
-    /// The account as a batch left it that could not be committed: good enough for checks while the store cannot be
-    /// read, and for nothing else.
+    /// The account as a batch left it that could not be committed, or as it was before others changed it: good enough
+    /// for checks while the store cannot be read, and for nothing else.
     pub(super) stale: Option<Box<Account>>,
     /// The version it was read at, see [`AccountRows`](crate::storage::AccountRows); what a running batch changed
     /// counts when that is committed.
@@ -62,6 +67,7 @@ impl Cell {
             id,
             no: AtomicI64::new(0),
             used: AtomicBool::new(true),
+            renewals: AtomicU8::new(0),
             entered: AtomicU64::new(0),
             place: AtomicUsize::new(usize::MAX),
             inner: Mutex::default(),
@@ -91,7 +97,7 @@ impl Cell {
         self.no() != 0 && self.inner.lock().account.is_some()
     }
 
-    /// Whether all that is in memory is an account that a batch left which could not be committed.
+    /// Whether all that is in memory is an account that may not be what is stored.
     pub(super) fn is_stale(&self) -> bool {
         let inner = self.inner.lock();
         inner.account.is_none() && inner.stale.is_some()
@@ -111,16 +117,29 @@ impl Cell {
         inner.account.as_ref()?.reservations.get(id).cloned()
     }
 
-    /// Marks it as used, for the look for idle ones.
+    /// Marks it as used. Mostly it is marked already, and a look is cheaper for other threads than a write.
     pub(super) fn touch(&self) {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
+        }
+        if self.renewals.load(Ordering::Relaxed) != 0 {
+            self.renewals.store(0, Ordering::Relaxed);
         }
     }
 
     /// Returns whether it was used since this was last asked.
     pub(super) fn was_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether it is to be read anew now that others changed it: it was used not long ago.
+    pub(super) fn is_to_renew(&self) -> bool {
+        let renewals = self.renewals.load(Ordering::Relaxed);
+        let is_used = renewals < RENEWALS_MAX;
+        if is_used {
+            self.renewals.store(renewals + 1, Ordering::Relaxed);
+        }
+        is_used
     }
 }
 

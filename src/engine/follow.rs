@@ -13,7 +13,7 @@ use crate::storage::{AccountRows, Feed, FeedCursor, StoreError};
 
 /// Most customers that are read anew in one question.
 const READ_MAX: usize = 256;
-/// Most customers that are read anew after one look; the others are read when somebody asks for them.
+/// Most customers that are read anew after one look.
 const RENEWED_MAX: usize = 2_048;
 /// A look that takes longer than so many intervals is given up, and counts as a failure of the database.
 const LATE_AFTER: u32 = 8;
@@ -77,18 +77,20 @@ impl Shared {
         Ok(feed.cursor)
     }
 
-    /// Reads customers anew that memory holds and others changed.
+    /// Reads customers anew that others changed, if somebody used them here not long ago. The others that memory holds
+    /// are read when somebody asks for them.
     async fn renew(&self, feed: &Feed) -> Result<(), Error> {
-        let held = |id: &&CustomerId| self.accounts.get(id.as_str()).is_some();
-        let mut changed: Vec<CustomerId> = feed.changed.iter().filter(held).cloned().collect();
-        let rest = changed.split_off(changed.len().min(RENEWED_MAX));
-        for id in &rest {
-            if let Some(cell) = self.accounts.get(id.as_str()) {
-                let mut inner = cell.lock();
-                // A running batch has locked it in the database and read what is newest.
-                if inner.in_batch.is_none() {
-                    inner.forget();
-                }
+        let held = feed.changed.iter();
+        let held = held.filter_map(|id| Some((id, self.accounts.get(id.as_str())?)));
+        let mut changed: Vec<CustomerId> = Vec::new();
+        for (id, cell) in held {
+            let mut inner = cell.lock();
+            let is_loaded = inner.account.is_some();
+            if is_loaded && changed.len() < RENEWED_MAX && cell.is_to_renew() {
+                changed.push(id.clone());
+            } else if inner.in_batch.is_none() {
+                // What is being read just now may be older, too. A running batch has read what is newest.
+                inner.distrust();
             }
         }
         for ids in changed.chunks(READ_MAX) {
@@ -111,7 +113,12 @@ impl Shared {
         };
         let now = self.clock.now();
         let mut inner = cell.lock();
-        if inner.account.is_some() && inner.in_batch.is_none() && inner.version < rows.version {
+        if inner.in_batch.is_some() {
+            return Ok(());
+        }
+        if inner.account.is_none() {
+            inner.distrust();
+        } else if inner.version < rows.version {
             self.take_rows(&cell, &mut inner, rows, now);
         }
         Ok(())

@@ -70,6 +70,56 @@ pub async fn a_repeat_in_the_same_batch_is_a_duplicate(store: &dyn Store) {
     assert_eq!(events_of(store, "acme").await, [fresh(&row)]);
 }
 
+/// A store may take many rows in another way than few.
+pub async fn many_at_once_are_kept_like_few(store: &dyn Store) {
+    let acme = create(store, "acme").await;
+    let bolt = create(store, "bolt").await;
+    let row = |nth: i64| {
+        let customer = if nth % 3 == 0 {
+            (bolt, "bolt")
+        } else {
+            (acme, "acme")
+        };
+        let mut row = event(customer, &format!("e{nth:04}"), nth, minute(nth % 7));
+        if nth % 2 == 0 {
+            row = row
+                .of_subaccount("agent")
+                .with(&[("user", "caf\u{e9} \"x\"\n")]);
+            row.event.metadata = labels(&[("trace", "a=b;c")]);
+            row.event.reservation_id = Some(ReservationId::new("r~1").unwrap());
+            row.event_time = minute(8);
+            row.event.event_time = Some(minute(8));
+            row.record_time = minute(9);
+            row.flags.reservation_closed = true;
+        }
+        row
+    };
+    let first: Vec<EventRow> = (0..600).map(row).collect();
+    let (_, seen) = Draft::new().plain(first.clone()).run(store).await;
+    assert!(seen.duplicates.is_empty());
+    // Half of them again, the others twice.
+    let second: Vec<EventRow> = (300..900).map(row).collect();
+    let third: Vec<EventRow> = (600..900).map(row).collect();
+    let (_, seen) = Draft::new()
+        .plain(second.clone())
+        .plain(third)
+        .run(store)
+        .await;
+    let mut duplicates = seen.duplicates;
+    duplicates.sort_by_key(|duplicate| (duplicate.0, duplicate.1));
+    let of = |chunk: usize, index: usize, nth: i64| (chunk, index, fresh(&row(nth)));
+    let old = (300..600).zip(0..).map(|(nth, index)| of(0, index, nth));
+    let twice = (600..900).zip(0..).map(|(nth, index)| of(1, index, nth));
+    assert_eq!(duplicates, old.chain(twice).collect::<Vec<_>>());
+    for customer in ["acme", "bolt"] {
+        let mut found = events_of(store, customer).await;
+        found.sort_by(|one, other| one.row.event.event_id.cmp(&other.row.event.event_id));
+        let all = (0..900).map(row);
+        let own = all.filter(|row| row.event.customer_id.as_str() == customer);
+        assert_eq!(found, own.map(|row| fresh(&row)).collect::<Vec<_>>());
+    }
+}
+
 pub async fn other_content_is_answered_with_what_is_stored(store: &dyn Store) {
     let no = create(store, "acme").await;
     let row = event((no, "acme"), "e1", 5, minute(1)).with(&[("model", "small")]);

@@ -26,6 +26,7 @@ macro_rules! store_conformance {
                     an_event_comes_back_as_it_was_given
                     a_repeat_in_a_later_batch_is_a_duplicate
                     a_repeat_in_the_same_batch_is_a_duplicate
+                    many_at_once_are_kept_like_few
                     other_content_is_answered_with_what_is_stored
                     the_same_id_of_another_customer_is_another_event
                     ids_that_differ_only_in_case_are_different

@@ -6,24 +6,29 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 
 use super::columns::{day_of, labels};
+use super::copy::Copy;
 use super::scan::{Key, find};
 use crate::domain::id::{ReservationId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::storage::columns::{STATED, corrupt};
 use crate::storage::{Duplicate, EventRow, StoreError};
 
-/// Rows that one statement inserts.
+/// Rows that one statement of arrays takes.
 const ROWS_A_STATEMENT: usize = 1_000;
+/// From so many rows on they are copied: each takes half the time then, but a copy takes a round trip more.
+const COPY_MIN: usize = 256;
 
 /// Where a plain event of the batch stands.
 type Place = (usize, usize);
+/// A plain event's key, and where it stands.
+type Entry<'a> = (Key<'a>, Place);
 
 /// The plain events of a batch that were inserted, in key order.
 pub(super) struct Inserted<'a> {
     plain: &'a [Arc<Vec<EventRow>>],
-    fresh: Vec<(Key<'a>, Place)>,
+    fresh: Vec<Entry<'a>>,
     /// Those that were stored before, and those that repeat an earlier one of the batch.
-    repeated: Vec<(Key<'a>, Place)>,
+    repeated: Vec<Entry<'a>>,
 }
 
 /// Inserts the plain events that are new.
@@ -49,24 +54,11 @@ pub(super) async fn insert_plain<'a>(
         }
         is_first
     });
-    let mut fresh = Vec::with_capacity(entries.len());
-    for entries in entries.chunks(ROWS_A_STATEMENT) {
-        let row = |(_, place): &(Key<'a>, Place)| &plain[place.0][place.1];
-        let rows: Vec<&EventRow> = entries.iter().map(row).collect();
-        if insert_keys(conn, &rows).await? == rows.len() {
-            fresh.extend_from_slice(entries);
-            continue;
-        }
-        // Their keys are stored now, whoever stored them; only those of others lead to an event.
-        let stored = stored(conn, entries).await?;
-        for (entry, stored) in entries.iter().zip(stored) {
-            if stored {
-                repeated.push(*entry);
-            } else {
-                fresh.push(*entry);
-            }
-        }
-    }
+    let fresh = if entries.len() < COPY_MIN {
+        insert_new(conn, plain, entries, &mut repeated).await?
+    } else {
+        copy_new(conn, plain, entries, &mut repeated).await?
+    };
     let inserted = Inserted {
         plain,
         fresh,
@@ -74,6 +66,68 @@ pub(super) async fn insert_plain<'a>(
     };
     insert_rows(conn, inserted.rows().collect()).await?;
     Ok(inserted)
+}
+
+/// Inserts the keys of few events. Returns those that were new, and adds the others to `repeated`.
+async fn insert_new<'a>(
+    conn: &mut PgConnection,
+    plain: &'a [Arc<Vec<EventRow>>],
+    entries: Vec<Entry<'a>>,
+    repeated: &mut Vec<Entry<'a>>,
+) -> Result<Vec<Entry<'a>>, sqlx::Error> {
+    let row = |(_, place): &Entry<'a>| &plain[place.0][place.1];
+    let rows: Vec<&EventRow> = entries.iter().map(row).collect();
+    if insert_keys(conn, &rows).await? == rows.len() {
+        return Ok(entries);
+    }
+    // Their keys are stored now, whoever stored them; only those of others lead to an event.
+    let stored = stored(conn, &entries).await?;
+    Ok(split(entries, stored, repeated))
+}
+
+/// As [`insert_new`], for many. Nobody can insert a key between the look for it and the copy: the customers are locked.
+async fn copy_new<'a>(
+    conn: &mut PgConnection,
+    plain: &'a [Arc<Vec<EventRow>>],
+    entries: Vec<Entry<'a>>,
+    repeated: &mut Vec<Entry<'a>>,
+) -> Result<Vec<Entry<'a>>, sqlx::Error> {
+    let mut known = Vec::with_capacity(entries.len());
+    for entries in entries.chunks(ROWS_A_STATEMENT) {
+        known.extend(stored(conn, entries).await?);
+    }
+    let fresh = split(entries, known, repeated);
+    let statement =
+        "COPY event_keys (event_id, customer_id, kind, day, count_time) FROM STDIN (FORMAT binary)";
+    let mut copy = Copy::begin(conn, statement).await?;
+    for (key, place) in &fresh {
+        let row = &plain[place.0][place.1];
+        copy.row(|columns| {
+            columns
+                .text(key.event.as_str())
+                .text(key.customer.as_str())
+                .int2(key.kind_column())
+                .int4(day_of(row))
+                .int8(row.count_time.as_micros());
+        })
+        .await?;
+    }
+    copy.end().await?;
+    Ok(fresh)
+}
+
+/// Takes out the entries that are stored.
+fn split<'a>(
+    entries: Vec<Entry<'a>>,
+    stored: Vec<bool>,
+    repeated: &mut Vec<Entry<'a>>,
+) -> Vec<Entry<'a>> {
+    let mut stored = stored.into_iter();
+    let (old, fresh): (Vec<_>, Vec<_>) = entries
+        .into_iter()
+        .partition(|_| stored.next().unwrap_or(false));
+    repeated.extend(old);
+    fresh
 }
 
 /// Inserts keys. Returns how many were new.
@@ -94,10 +148,7 @@ async fn insert_keys(conn: &mut PgConnection, rows: &[&EventRow]) -> Result<usiz
 }
 
 /// Says of each entry whether its event is stored.
-async fn stored(
-    conn: &mut PgConnection,
-    entries: &[(Key<'_>, Place)],
-) -> Result<Vec<bool>, sqlx::Error> {
+async fn stored(conn: &mut PgConnection, entries: &[Entry<'_>]) -> Result<Vec<bool>, sqlx::Error> {
     let rows: Vec<i64> = sqlx::query_scalar(
         "SELECT k.position
          FROM UNNEST($1::text[], $2::text[], $3::int2[]) WITH ORDINALITY
@@ -125,17 +176,10 @@ async fn stored(
 /// Inserts the rows of events whose keys are stored, by customer and time as their index has them.
 async fn insert_rows(conn: &mut PgConnection, mut rows: Vec<&EventRow>) -> Result<(), sqlx::Error> {
     rows.sort_unstable_by_key(|row| (&row.event.customer_id, row.count_time, &row.event.event_id));
+    if rows.len() >= COPY_MIN {
+        return copy_rows(conn, &rows).await;
+    }
     for rows in rows.chunks(ROWS_A_STATEMENT) {
-        let apart =
-            |row: &EventRow, at: Timestamp| (at != row.count_time).then_some(at.as_micros());
-        let flags = |row: &&EventRow| {
-            let stated = if row.event.event_time.is_some() {
-                STATED
-            } else {
-                0
-            };
-            i16::try_from(row.flags.bits() | stated).unwrap_or_default()
-        };
         let parts = rows.iter().map(|row| row.event.subaccount_id.as_ref());
         let held = rows.iter().map(|row| row.event.reservation_id.as_ref());
         sqlx::query(
@@ -155,7 +199,7 @@ async fn insert_rows(conn: &mut PgConnection, mut rows: Vec<&EventRow>) -> Resul
         .bind(count_times(rows))
         .bind(rows.iter().map(|row| apart(row, row.event_time)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| apart(row, row.record_time)).collect::<Vec<_>>())
-        .bind(rows.iter().map(flags).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| flags(row)).collect::<Vec<_>>())
         .bind(parts.map(|part| part.map(SubaccountId::as_str)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| labels(&row.event.dimensions)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| labels(&row.event.metadata)).collect::<Vec<_>>())
@@ -164,6 +208,50 @@ async fn insert_rows(conn: &mut PgConnection, mut rows: Vec<&EventRow>) -> Resul
         .await?;
     }
     Ok(())
+}
+
+/// As [`insert_rows`], for many.
+async fn copy_rows(conn: &mut PgConnection, rows: &[&EventRow]) -> Result<(), sqlx::Error> {
+    let statement = "COPY events (day, customer_id, event_id, kind, meter, quantity, weighted, count_time,
+        event_time, record_time, flags, subaccount, dimensions, metadata, reservation) FROM STDIN (FORMAT binary)";
+    let mut copy = Copy::begin(conn, statement).await?;
+    for row in rows {
+        let event = &row.event;
+        copy.row(|columns| {
+            columns
+                .int4(day_of(row))
+                .text(event.customer_id.as_str())
+                .text(event.event_id.as_str())
+                .int2(Key::of(row).kind_column())
+                .text(event.meter_id.as_str())
+                .int8(event.quantity)
+                .int8(row.weighted.0)
+                .int8(row.count_time.as_micros())
+                .int8_or_null(apart(row, row.event_time))
+                .int8_or_null(apart(row, row.record_time))
+                .int2(flags(row))
+                .text_or_null(event.subaccount_id.as_ref().map(SubaccountId::as_str))
+                .text_or_null(labels(&event.dimensions).as_deref())
+                .text_or_null(labels(&event.metadata).as_deref())
+                .text_or_null(event.reservation_id.as_ref().map(ReservationId::as_str));
+        })
+        .await?;
+    }
+    copy.end().await.map(drop)
+}
+
+/// Returns an instant in the column that is NULL where it repeats the count time.
+fn apart(row: &EventRow, at: Timestamp) -> Option<i64> {
+    (at != row.count_time).then_some(at.as_micros())
+}
+
+fn flags(row: &EventRow) -> i16 {
+    let stated = if row.event.event_time.is_some() {
+        STATED
+    } else {
+        0
+    };
+    i16::try_from(row.flags.bits() | stated).unwrap_or_default()
 }
 
 fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

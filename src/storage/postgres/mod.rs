@@ -12,6 +12,7 @@ mod changes;
 pub(super) mod cluster;
 mod columns;
 mod commit;
+mod copy;
 mod counters;
 mod customers;
 mod days;

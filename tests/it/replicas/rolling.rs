@@ -1,6 +1,7 @@
 //! All replicas are restarted one after the other under load, and no caller notices.
 
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -188,15 +189,55 @@ async fn work(client: Client, caller: usize, is_over: Arc<AtomicBool>) -> (i64, 
     (granted, number)
 }
 
+/// Three replicas on ports that stay theirs, with a limit that the callers use up.
+async fn fleet() -> Fleet {
+    let set = |replica: &mut crate::postgres::replica::Replica| {
+        replica.setup.grpc_addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    };
+    let catalog = super::fleet::CATALOG.replace("10_000", "60");
+    let fleet = Fleet::with(cluster(), 3, &catalog, set).await;
+    fleet.create("acme").await;
+    fleet
+}
+
+/// Restarts each replica twice, one after the other.
+async fn restart(fleet: &mut Fleet) {
+    for _ in 0..2 {
+        for replica in 0..3 {
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            aside(|| fleet.replicas[replica].stop()).unwrap();
+            aside(|| fleet.replicas[replica].start(None)).unwrap();
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+}
+
+/// Compares what callers were told with what is stored.
+async fn compare(fleet: &Fleet, granted: i64, calls: i64) {
+    let mut conn = fleet.database(cluster()).await;
+    let (tokens, facts): (i64, i64) = sqlx::query_as(
+        "SELECT count(*) FILTER (WHERE meter = 'tokens'), count(*) FILTER (WHERE customer_id = 'other') FROM events",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(facts, calls, "each call is recorded once");
+    assert_eq!(tokens, granted, "each grant was used once");
+    let (used, reserved): (i64, i64) = sqlx::query_as(
+        "SELECT used / 1000, reserved / 1000 FROM counters
+         WHERE customer_id = 'acme' AND spec LIKE '%tokens%'",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!((used, reserved), (tokens, 0));
+    assert!((59..=60).contains(&used), "{used} of 60 are used");
+}
+
 #[test]
 fn a_rolling_restart_reaches_no_caller() {
     run(Duration::from_mins(2), async {
-        let set = |replica: &mut crate::postgres::replica::Replica| {
-            replica.setup.grpc_addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        };
-        let catalog = super::fleet::CATALOG.replace("10_000", "60");
-        let mut fleet = Fleet::with(cluster(), 3, &catalog, set).await;
-        fleet.create("acme").await;
+        let mut fleet = fleet().await;
         let addrs: Vec<_> = (0..3).map(|replica| fleet.addr(replica)).collect();
         let is_over = Arc::new(AtomicBool::new(false));
         let mut callers = JoinSet::new();
@@ -204,35 +245,44 @@ fn a_rolling_restart_reaches_no_caller() {
             let client = Client::to(&addrs);
             callers.spawn(work(client, caller, Arc::clone(&is_over)));
         }
-        for _ in 0..2 {
-            for replica in 0..3 {
-                tokio::time::sleep(Duration::from_millis(700)).await;
-                aside(|| fleet.replicas[replica].stop()).unwrap();
-                aside(|| fleet.replicas[replica].start(None)).unwrap();
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        restart(&mut fleet).await;
         is_over.store(true, Ordering::Relaxed);
         let done = callers.join_all().await;
         let calls: i64 = done.iter().map(|one| one.1).sum();
         let granted: i64 = done.iter().map(|one| one.0).sum();
-        let mut conn = fleet.database(cluster()).await;
-        let (tokens, facts): (i64, i64) = sqlx::query_as(
-            "SELECT count(*) FILTER (WHERE meter = 'tokens'), count(*) FILTER (WHERE customer_id = 'other') FROM events",
-        )
-        .fetch_one(&mut conn)
-        .await
-        .unwrap();
-        assert_eq!(facts, calls, "each call is recorded once");
-        assert_eq!(tokens, granted, "each grant was used once");
-        let (used, reserved): (i64, i64) = sqlx::query_as(
-            "SELECT used / 1000, reserved / 1000 FROM counters
-             WHERE customer_id = 'acme' AND spec LIKE '%tokens%'",
-        )
-        .fetch_one(&mut conn)
-        .await
-        .unwrap();
-        assert_eq!((used, reserved), (tokens, 0));
-        assert!((59..=60).contains(&used), "{used} of 60 are used");
+        compare(&fleet, granted, calls).await;
+    });
+}
+
+/// The same with a client of grpc's own library. `scripts/examples python` brings what it needs, so it runs after that.
+#[test]
+#[ignore = "needs the python client's packages: scripts/test runs it after the examples"]
+fn a_rolling_restart_reaches_no_python_client() {
+    run(Duration::from_mins(2), async {
+        let mut fleet = fleet().await;
+        let addrs: Vec<_> = (0..3)
+            .map(|replica| fleet.addr(replica).to_string())
+            .collect();
+        let root = env!("CARGO_MANIFEST_DIR");
+        let mut client = Command::new(format!("{root}/.tools/venv/bin/python"))
+            .arg(format!("{root}/tests/it/replicas/rolling_client.py"))
+            .args([addrs.join(","), CALLERS.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripts/examples python makes the environment");
+        restart(&mut fleet).await;
+        drop(client.stdin.take());
+        let output = aside(|| client.wait_with_output()).unwrap();
+        assert!(output.status.success(), "{}", output.status);
+        let said = String::from_utf8(output.stdout).unwrap();
+        let counts: Vec<i64> = said
+            .split_whitespace()
+            .map(|count| count.parse().unwrap())
+            .collect();
+        let [granted, calls] = counts[..] else {
+            panic!("the client said: {said}");
+        };
+        compare(&fleet, granted, calls).await;
     });
 }
