@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::background::every;
@@ -20,6 +21,8 @@ use crate::storage::{RateClaims, RateKey, RateTable};
 
 /// Between settlements.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
+/// How long a process waits for a share of rates before it serves without one.
+const JOIN_MAX: Duration = Duration::from_secs(3);
 /// Most rates that this process brings forward in one settlement.
 const BROUGHT_MAX: usize = 1_000;
 /// A rate of which nobody wanted anything for so many settlements is shared evenly again.
@@ -213,6 +216,26 @@ impl Engine {
             if let Err(error) = settled {
                 tracing::debug!(%error, "shares of rates cannot be settled now");
             }
+        }
+    }
+
+    /// Settles shares of rates until the others have made room for this process, which takes them one or two
+    /// settlements; without a share, all that has a rate would be refused at first. Gives up after [`JOIN_MAX`].
+    pub async fn join_rates(&self) {
+        let mut ticks = every(SETTLE / 4);
+        let joining = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = self.settle_rates().await {
+                    tracing::warn!(%error, "shares of rates cannot be settled now");
+                }
+                if self.shared.shares.default_part() > 0 {
+                    break;
+                }
+            }
+        };
+        if timeout(JOIN_MAX, joining).await.is_err() {
+            tracing::warn!("this process has no share of rates yet: the others hold all");
         }
     }
 

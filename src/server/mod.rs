@@ -229,10 +229,7 @@ impl Server {
 
 /// Begins to work beside other processes on the same database, if there may be any.
 async fn join_others(engine: &Engine, closed: &CancellationToken) -> JoinHandle<()> {
-    // Without a share, what has a rate would be refused at first.
-    if let Err(error) = engine.settle_rates().await {
-        tracing::warn!(%error, "shares of rates are not settled yet");
-    }
+    engine.join_rates().await;
     tokio::spawn(engine.clone().share_rates(closed.clone()));
     tokio::spawn(engine.clone().follow_others(closed.clone()))
 }

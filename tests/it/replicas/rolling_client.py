@@ -26,7 +26,9 @@ failed = []
 def connect(addresses):
     config = json.loads((EXAMPLES / "service_config.json").read_text())
     config["loadBalancingConfig"] = [{"round_robin": {}}]
-    return grpc.insecure_channel(f"ipv4:{addresses}", [("grpc.service_config", json.dumps(config))])
+    # A list of addresses is no valid authority, which the library would make of it.
+    options = [("grpc.service_config", json.dumps(config)), ("grpc.default_authority", "bursar")]
+    return grpc.insecure_channel(f"ipv4:{addresses}", options)
 
 
 def take(stub, name):
@@ -60,7 +62,7 @@ def work(channel, caller, counts):
         event = {"event_id": f"{name}-call", "customer_id": "other", "meter_id": "calls", "quantity": 1}
         recorded = metering_stub.RecordUsageBatch(metering.RecordUsageBatchRequest(events=[event]))
         if recorded.results[0].HasField("error"):
-            raise RuntimeError(f"rejected: {recorded}")
+            raise RuntimeError(recorded.results[0].error.message)
     counts.append((granted, number))
 
 
