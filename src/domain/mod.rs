@@ -12,6 +12,7 @@ pub mod decision;
 pub mod id;
 pub mod quantity;
 pub mod rate_share;
+pub mod rating;
 pub mod reservation;
 pub mod rights;
 pub mod rollup;

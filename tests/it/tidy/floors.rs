@@ -38,7 +38,14 @@ const LIBRARIES: &[(&str, &[&str])] = &[
 ];
 
 /// What the domain may name beside itself.
-const DOMAIN: &[&str] = &["std", "thiserror", "serde", "jiff"];
+const DOMAIN: &[&str] = &[
+    "std",
+    "thiserror",
+    "serde",
+    "jiff",
+    "num_rational",
+    "num_traits",
+];
 
 /// Finds imports that point up or sideways, and libraries named where they may not be.
 ///

@@ -1,0 +1,103 @@
+//! Lines of an invoice: a price, less a customer's discount, at least a minimum; and what is added in percent.
+
+use serde::{Deserialize, Serialize};
+
+use super::amount::{Amount, Money};
+use super::price::price;
+use crate::domain::catalog::Pricing;
+use crate::domain::quantity::{Milli, Overflow};
+
+/// A share from 0 to 100 percent, in thousandths of a percent.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Percent(u32);
+
+impl Percent {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// All of it.
+    pub const WHOLE: Self = Self(100_000);
+
+    /// Returns a share in thousandths of a percent; `None`: it is more than all.
+    #[must_use]
+    pub fn from_thousandths(thousandths: u32) -> Option<Self> {
+        (thousandths <= Self::WHOLE.0).then_some(Self(thousandths))
+    }
+
+    /// Returns the share in thousandths of a percent.
+    #[must_use]
+    pub const fn thousandths(self) -> u32 {
+        self.0
+    }
+
+    fn of(self, amount: Amount) -> Result<Amount, Overflow> {
+        amount.times(i128::from(self.0), i128::from(Self::WHOLE.0))
+    }
+}
+
+/// What changes a price for one customer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// What the customer's volume takes off.
+    pub discount: Percent,
+    /// The least that the line costs, in micro-units, whatever is used and taken off; 0: nothing.
+    pub minimum_micros: i64,
+}
+
+/// One line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// What was used.
+    pub quantity: Milli,
+    /// By the price alone.
+    pub full: Money,
+    /// What the discount took off; `full - discount` is `amount` unless the minimum is more.
+    pub discount: Money,
+    /// What is to be paid.
+    pub amount: Money,
+}
+
+/// Rates a quantity: the price, less the discount, at least the minimum, rounded.
+///
+/// # Errors
+/// When an amount leaves its range.
+pub fn line(pricing: &Pricing, quantity: Milli, terms: Terms) -> Result<Line, Overflow> {
+    let full = price(pricing, quantity)?;
+    let less = full.minus(terms.discount.of(full)?)?;
+    let amount = less.max(Amount::from_micros(terms.minimum_micros));
+    let full = full.round()?;
+    Ok(Line {
+        quantity,
+        full,
+        // Of rounded amounts, so that the line adds up.
+        discount: full.minus(less.round()?)?,
+        amount: amount.round()?,
+    })
+}
+
+/// Rates what is added in percent of other lines.
+///
+/// # Errors
+/// When an amount leaves its range.
+pub fn add_on(percent: Percent, lines: &[Line]) -> Result<Line, Overflow> {
+    // Of cents, as whoever reads the invoice would calculate it.
+    let base = Money::sum(lines.iter().map(|line| line.amount))?;
+    let base = base.cents.checked_mul(10_000).ok_or(Overflow)?;
+    let full = percent.of(Amount::from_micros(base))?.round()?;
+    Ok(Line {
+        quantity: Milli::ZERO,
+        full,
+        discount: Money::ZERO,
+        amount: full,
+    })
+}
+
+/// Adds up what is to be paid.
+///
+/// # Errors
+/// When the sum leaves 64 bits.
+pub fn total(lines: &[Line]) -> Result<Money, Overflow> {
+    Money::sum(lines.iter().map(|line| line.amount))
+}

@@ -1,0 +1,16 @@
+//! What things cost: exact until the one rounding of each invoice line, half to even.
+//!
+//! Amounts are US dollars. A line is rounded twice, each time from the exact amount: to micro-units for the ledger and to
+//! cents for the invoice. Sums are sums of rounded lines, so that whoever adds up an invoice gets its total.
+
+mod amount;
+mod line;
+mod plan;
+mod price;
+#[cfg(test)]
+mod tests;
+
+pub use self::amount::{Amount, Money};
+pub use self::line::{Line, Percent, Terms, add_on, line, total};
+pub use self::plan::charge;
+pub use self::price::price;
