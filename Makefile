@@ -27,7 +27,7 @@ bench: ## Measure, and print the figures beside their baselines.
 crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=30 STORE=sqlite|postgres).
 	@ROUNDS=$(ROUNDS) STORE=$(STORE) scripts/crash
 
-replicas: ## Kill, cut off and measure three replicas on one database: an hour of tests too long for every day.
+replicas: ## Measure three replicas on one database: rates shared out, and a minute without the database.
 	@scripts/replicas
 
 tour: ## Run the README's calls against a real server and check every answer.

@@ -119,6 +119,10 @@ ids! {
     EventId;
     /// Names a reservation; unique within its customer.
     ReservationId;
+    /// Names credits that came at once; unique within the customer.
+    GrantId;
+    /// Names credits set aside; unique within the customer.
+    HoldId;
     /// Names a thing that exists (an agent, a seat); unique within customer and feature.
     AllocationId;
     /// Names one mutation attempt of a caller, so that a repeat is recognised.

@@ -19,4 +19,5 @@ pub mod rollup;
 pub mod subscription;
 pub mod time;
 pub mod usage;
+pub mod wallet;
 pub mod window;

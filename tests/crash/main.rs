@@ -87,8 +87,7 @@ fn long_run(args: &[String]) -> Result<bool, Box<dyn std::error::Error + Send + 
 fn run_tests(args: &[String]) -> ExitCode {
     let filters: Vec<_> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
     let is_wanted = |test: &&tests::Test| {
-        let is_named = filters.iter().any(|word| test.name.contains(*word));
-        is_named || (filters.is_empty() && !test.is_long)
+        filters.is_empty() || filters.iter().any(|word| test.name.contains(*word))
     };
     let wanted = || tests::ALL.iter().filter(is_wanted);
     if args.iter().any(|arg| arg == "--list") {

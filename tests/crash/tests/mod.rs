@@ -8,8 +8,6 @@ mod scene;
 pub struct Test {
     pub name: &'static str,
     pub needs_faults: bool,
-    /// Runs only when it is named: it takes minutes.
-    pub is_long: bool,
     pub run: fn(),
 }
 
@@ -17,7 +15,6 @@ const fn test(name: &'static str, run: fn()) -> Test {
     Test {
         name,
         needs_faults: false,
-        is_long: false,
         run,
     }
 }
@@ -26,16 +23,7 @@ const fn short_run(name: &'static str, run: fn()) -> Test {
     Test {
         name,
         needs_faults: true,
-        is_long: false,
         run,
-    }
-}
-
-/// Several replicas: `make replicas` names them.
-const fn long_run(name: &'static str, run: fn()) -> Test {
-    Test {
-        is_long: true,
-        ..short_run(name, run)
     }
 }
 
@@ -69,7 +57,7 @@ pub const ALL: &[Test] = &[
     test("a_missing_answer_is_found", planted::unanswered),
     test("what_was_said_to_be_nothing_is_found", planted::nothing),
     short_run("short_run", runs::good_run),
-    long_run("several_short_run", runs::good_run_of_several),
+    short_run("several_short_run", runs::good_run_of_several),
     short_run("ack_before_commit_is_found", runs::ack_before_commit),
     short_run(
         "dedupe_outside_transaction_is_found",
@@ -83,19 +71,19 @@ pub const ALL: &[Test] = &[
         "decision_outside_lock_is_found",
         runs::decision_outside_lock,
     ),
-    long_run(
+    short_run(
         "several_stale_epoch_writes_is_found",
         runs::stale_epoch_writes,
     ),
-    long_run(
+    short_run(
         "several_unknown_commit_is_failure_is_found",
         runs::unknown_commit_is_failure,
     ),
-    long_run(
+    short_run(
         "several_limit_from_memory_is_found",
         runs::limit_from_memory,
     ),
-    long_run(
+    short_run(
         "several_feed_skips_late_commit_is_found",
         runs::feed_skips_late_commit,
     ),

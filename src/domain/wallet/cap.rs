@@ -1,0 +1,74 @@
+//! What a wallet may spend in a window.
+
+use serde::{Deserialize, Serialize};
+
+use super::Refusal;
+use crate::domain::time::Timestamp;
+use crate::domain::window::{Anchor, TimeRange, Window};
+
+/// Bounds what is spent and set aside in each window. Only what is asked for before it is spent can be refused; use that
+/// has happened counts, and is never refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendCap {
+    /// Micro-units in each window.
+    pub amount: i64,
+    /// The window; not a rolling one.
+    pub window: Window,
+    anchor: Anchor,
+    range: TimeRange,
+    spent: i64,
+}
+
+impl SpendCap {
+    /// Returns a cap of which nothing is used; `None`: the window is a rolling one.
+    #[must_use]
+    pub fn new(amount: i64, window: Window, anchor: Anchor, now: Timestamp) -> Option<Self> {
+        (!matches!(window, Window::Rolling(_))).then(|| Self {
+            amount,
+            window,
+            anchor,
+            range: window.range(anchor, now),
+            spent: 0,
+        })
+    }
+
+    /// Returns what was spent and is set aside in the window of `now`.
+    #[must_use]
+    pub fn spent(&self, now: Timestamp) -> i64 {
+        if self.range.contains(now) {
+            self.spent
+        } else {
+            0
+        }
+    }
+
+    /// Refuses what the cap does not leave room for.
+    pub(super) fn check(&self, needed: i64, now: Timestamp) -> Result<(), Refusal> {
+        let left = self.amount.saturating_sub(self.spent(now)).max(0);
+        if needed <= left {
+            return Ok(());
+        }
+        Err(Refusal::CapReached {
+            needed,
+            cap: self.amount,
+            left,
+            window_end: self.window.range(self.anchor, now).end,
+        })
+    }
+
+    /// Counts what is spent or set aside.
+    pub(super) fn count(&mut self, amount: i64, now: Timestamp) {
+        if !self.range.contains(now) {
+            self.range = self.window.range(self.anchor, now);
+            self.spent = 0;
+        }
+        self.spent = self.spent.saturating_add(amount);
+    }
+
+    /// Counts what is given back of what was set aside at `since`: in the window of that instant, if it still runs.
+    pub(super) fn give_back(&mut self, amount: i64, since: Timestamp) {
+        if self.range.contains(since) {
+            self.spent = (self.spent - amount).max(0);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! How credits come, go back, run out, and go to another wallet.
+
+use super::ledger::{Account, Cause, Transaction};
+use super::spend::in_range;
+use super::{AMOUNT_MAX, Category, Grant, Refusal, Source, Wallet};
+use crate::domain::id::GrantId;
+use crate::domain::time::Timestamp;
+
+/// Credits that are to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGrant {
+    /// The id it gets.
+    pub id: GrantId,
+    /// Micro-units.
+    pub amount: i64,
+    /// Lower is used first.
+    pub priority: i32,
+    /// Whether money stands behind it.
+    pub category: Category,
+    /// Where it comes from.
+    pub source: Source,
+    /// Names the payment or the reason at its source.
+    pub reference: Box<str>,
+    /// The first instant at which it can no longer be spent.
+    pub expire_time: Option<Timestamp>,
+}
+
+impl Wallet {
+    /// Adds credits. Those that were paid for first pay what is owed.
+    ///
+    /// # Errors
+    /// When the amount is out of range, the wallet would hold too much, the id is taken, or its time is over already.
+    pub fn grant(&mut self, new: NewGrant, now: Timestamp) -> Result<Transaction, Refusal> {
+        in_range(new.amount)?;
+        self.check_room(&new, now)?;
+        let settled = match new.category {
+            Category::Paid => self.receivable.min(new.amount),
+            Category::Promotional => 0,
+        };
+        let mut done = Transaction::new(Cause::Grant);
+        let from = || Account::Funding(new.source);
+        done.shift(self, from(), Account::Receivable, settled);
+        let to = Account::Available(new.id.clone());
+        done.shift(self, from(), to, new.amount - settled);
+        self.receivable -= settled;
+        self.insert(new, settled, now);
+        Ok(done)
+    }
+
+    /// Refuses a grant that the wallet has no place for.
+    fn check_room(&self, new: &NewGrant, now: Timestamp) -> Result<(), Refusal> {
+        if self.grants.iter().any(|grant| grant.id == new.id) {
+            return Err(Refusal::GrantExists(new.id.clone()));
+        }
+        if let Some(expire_time) = new.expire_time
+            && expire_time <= now
+        {
+            return Err(Refusal::GrantExpired { expire_time });
+        }
+        let all = self.grants.iter().map(Grant::available);
+        let sum: i128 = all.map(i128::from).sum();
+        if sum + i128::from(self.held()) + i128::from(new.amount) > i128::from(AMOUNT_MAX) {
+            return Err(Refusal::AmountOutOfRange);
+        }
+        Ok(())
+    }
+
+    /// Puts a grant in its place in the order of use.
+    fn insert(&mut self, new: NewGrant, used: i64, now: Timestamp) {
+        let grant = Grant {
+            id: new.id,
+            amount: new.amount,
+            used,
+            held: 0,
+            lapsed: 0,
+            returned: 0,
+            priority: new.priority,
+            category: new.category,
+            source: new.source,
+            reference: new.reference,
+            create_time: now,
+            expire_time: new.expire_time,
+        };
+        let place = self
+            .grants
+            .partition_point(|other| other.order() < grant.order());
+        self.grants.insert(place, grant);
+    }
+
+    /// Ends what is left of grants whose time is over; what is set aside stays until its hold ends.
+    pub fn expire_grants(&mut self, now: Timestamp) -> Transaction {
+        let is_over = |grant: &&Grant| grant.is_expired(now) && grant.available() > 0;
+        let over = self.grants.iter().filter(is_over);
+        let over: Vec<(GrantId, i64)> = over
+            .map(|grant| (grant.id.clone(), grant.available()))
+            .collect();
+        let mut done = Transaction::new(Cause::GrantExpiry);
+        for (id, rest) in over {
+            let from = Account::Available(id.clone());
+            done.shift(self, from, Account::Expired, rest);
+            self.change(&id, |grant| grant.lapsed += rest);
+        }
+        done
+    }
+
+    /// Ends a grant now, whatever its time.
+    ///
+    /// # Errors
+    /// When there is no such grant, or its time is over already.
+    pub fn expire_grant(&mut self, id: &GrantId, now: Timestamp) -> Result<Transaction, Refusal> {
+        let grant = self.grant_mut(id);
+        let grant = grant.ok_or_else(|| Refusal::UnknownGrant(id.clone()))?;
+        if let Some(expire_time) = grant.expire_time
+            && expire_time <= now
+        {
+            return Err(Refusal::GrantExpired { expire_time });
+        }
+        grant.expire_time = Some(now);
+        // Its place in the order of use follows from its expiry.
+        self.grants
+            .sort_by(|one, other| one.order().cmp(&other.order()));
+        Ok(self.expire_grants(now))
+    }
+
+    /// Takes back the money behind a grant: from what is left of it, then of others that were paid for, in the order of
+    /// use; the rest is owed.
+    ///
+    /// # Errors
+    /// When there is no such grant, or more is taken back than it brought.
+    pub fn claw_back(
+        &mut self,
+        id: &GrantId,
+        amount: i64,
+        now: Timestamp,
+    ) -> Result<Transaction, Refusal> {
+        in_range(amount)?;
+        let grant = self.grants.iter().find(|grant| grant.id == *id);
+        let grant = grant.ok_or_else(|| Refusal::UnknownGrant(id.clone()))?;
+        let (left, source) = (grant.amount - grant.returned, grant.source);
+        if amount > left {
+            return Err(Refusal::ClawbackTooLarge { amount, left });
+        }
+        let others = self.grants.iter().filter(|other| {
+            other.id != *id && other.category == Category::Paid && !other.is_expired(now)
+        });
+        let mut legs = Vec::new();
+        let mut missing = amount;
+        for grant in std::iter::once(grant).chain(others) {
+            let part = grant.available().min(missing);
+            legs.push((grant.id.clone(), part));
+            missing -= part;
+        }
+        let owed = self.receivable.checked_add(missing);
+        let owed = owed.ok_or(Refusal::AmountOutOfRange)?;
+        let mut done = Transaction::new(Cause::Clawback);
+        for (from, part) in legs {
+            let account = Account::Available(from.clone());
+            done.shift(self, account, Account::Funding(source), part);
+            self.change(&from, |grant| grant.lapsed += part);
+        }
+        done.shift(self, Account::Receivable, Account::Funding(source), missing);
+        self.receivable = owed;
+        self.change(id, |grant| grant.returned += amount);
+        Ok(done)
+    }
+
+    /// Ends a period of credits that come anew in each: what the grants of the old one have left goes into the new one,
+    /// at least `min` and at most `max` of it. `new` is the grant of the new period; its amount is what comes of this.
+    ///
+    /// # Errors
+    /// When `min` is more than `max`, an amount is out of range, or the new id is taken.
+    pub fn roll_over(
+        &mut self,
+        old: &[GrantId],
+        (min, max): (i64, i64),
+        new: NewGrant,
+        now: Timestamp,
+    ) -> Result<Transaction, Refusal> {
+        if !(0 <= min && min <= max && max <= AMOUNT_MAX) {
+            return Err(Refusal::AmountOutOfRange);
+        }
+        let ending = self.grants.iter().filter(|grant| old.contains(&grant.id));
+        let ending: Vec<(GrantId, i64)> = ending
+            .map(|grant| (grant.id.clone(), grant.available()))
+            .collect();
+        let balance: i64 = ending.iter().map(|(_, rest)| rest).sum();
+        let amount = balance.max(min).min(max);
+        let new = NewGrant { amount, ..new };
+        self.check_room(&new, now)?;
+        let mut done = Transaction::new(Cause::Rollover);
+        let mut carried = balance.min(amount);
+        for (id, rest) in ending {
+            let part = rest.min(carried);
+            let from = || Account::Available(id.clone());
+            done.shift(self, from(), Account::Available(new.id.clone()), part);
+            done.shift(self, from(), Account::Expired, rest - part);
+            self.change(&id, |grant| grant.lapsed += rest);
+            carried -= part;
+        }
+        let fresh = (amount - balance).max(0);
+        let to = Account::Available(new.id.clone());
+        done.shift(self, Account::Funding(new.source), to, fresh);
+        if amount > 0 {
+            self.insert(new, 0, now);
+        }
+        Ok(done)
+    }
+}
+
+/// Moves credits from one wallet of a customer to another. They keep their priority, category and expiry: each grant that
+/// gives becomes one there, called `id` and its number.
+///
+/// # Errors
+/// When the wallets are one or of different units, or as a debit of the giver; when the taker would hold too much.
+pub fn transfer(
+    from: &mut Wallet,
+    to: &mut Wallet,
+    id: &GrantId,
+    amount: i64,
+    now: Timestamp,
+) -> Result<Transaction, Refusal> {
+    in_range(amount)?;
+    if from.owner == to.owner || from.unit != to.unit {
+        return Err(Refusal::WalletsDoNotMatch);
+    }
+    from.check_spending(amount, now)?;
+    let (legs, _) = from.pick(amount, now);
+    let mut coming = Vec::with_capacity(legs.len());
+    for (number, (grant, part)) in legs.iter().enumerate() {
+        let name = format!("{id}.{number}");
+        let Some(grant) = from.grants.iter().find(|one| one.id == *grant) else {
+            continue;
+        };
+        coming.push(NewGrant {
+            id: GrantId::new(name).map_err(|_| Refusal::GrantExists(id.clone()))?,
+            amount: *part,
+            priority: grant.priority,
+            category: grant.category,
+            source: Source::Transfer,
+            reference: grant.id.as_str().into(),
+            expire_time: grant.expire_time,
+        });
+    }
+    // All of it must fit, not only each part.
+    for (number, new) in coming.iter().enumerate() {
+        let all = NewGrant {
+            amount: if number == 0 { amount } else { new.amount },
+            ..new.clone()
+        };
+        to.check_room(&all, now)?;
+    }
+    let mut done = Transaction::new(Cause::Transfer);
+    for ((grant, part), new) in legs.into_iter().zip(coming) {
+        let accounts = (
+            Account::Available(grant.clone()),
+            Account::Available(new.id.clone()),
+        );
+        done.shift_between((&*from, accounts.0), (&*to, accounts.1), part);
+        from.change(&grant, |grant| grant.used += part);
+        to.insert(new, 0, now);
+    }
+    from.count_spending(amount, now);
+    Ok(done)
+}

@@ -1,0 +1,296 @@
+//! The same as a wallet, slowly: every micro-unit is a coin that lies somewhere.
+
+use std::collections::BTreeMap;
+
+use super::super::{Category, NewGrant, Source};
+use crate::domain::id::GrantId;
+use crate::domain::time::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Here,
+    Held(usize),
+    Used,
+    Lapsed,
+}
+
+#[derive(Debug)]
+struct Pile {
+    grant: NewGrant,
+    made: Timestamp,
+    returned: i64,
+    coins: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Held {
+    end: Timestamp,
+    is_open: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct Coins {
+    piles: Vec<Pile>,
+    holds: BTreeMap<usize, Held>,
+    pub owed: i64,
+}
+
+impl Pile {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.grant.expire_time.is_some_and(|end| end <= now)
+    }
+
+    fn count(&self, is: impl Fn(Place) -> bool) -> i64 {
+        let found = self.coins.iter().filter(|place| is(**place));
+        i64::try_from(found.count()).unwrap()
+    }
+
+    /// Moves up to `most` coins; returns how many.
+    fn shift(&mut self, from: Place, to: Place, most: i64) -> i64 {
+        let mut moved = 0;
+        for place in &mut self.coins {
+            if moved < most && *place == from {
+                *place = to;
+                moved += 1;
+            }
+        }
+        moved
+    }
+}
+
+impl Coins {
+    pub fn available(&self, now: Timestamp) -> i64 {
+        let alive = self.piles.iter().filter(|pile| !pile.is_over(now));
+        alive
+            .map(|pile| pile.count(|place| place == Place::Here))
+            .sum()
+    }
+
+    /// Used, held and lapsed coins of a grant.
+    pub fn counts(&self, id: &GrantId) -> (i64, i64, i64) {
+        let pile = self.piles.iter().find(|pile| pile.grant.id == *id).unwrap();
+        (
+            pile.count(|place| place == Place::Used),
+            pile.count(|place| matches!(place, Place::Held(_))),
+            pile.count(|place| place == Place::Lapsed),
+        )
+    }
+
+    /// The piles that can be spent, the first to go first.
+    fn in_order(&mut self, now: Timestamp) -> Vec<&mut Pile> {
+        let mut piles: Vec<&mut Pile> = self
+            .piles
+            .iter_mut()
+            .filter(|pile| !pile.is_over(now))
+            .collect();
+        piles.sort_by_key(|pile| {
+            let end = pile.grant.expire_time.unwrap_or(Timestamp::MAX);
+            (pile.grant.priority, end, pile.made, pile.grant.id.clone())
+        });
+        piles
+    }
+
+    /// Takes coins in order; returns how many came from which grant.
+    fn take(&mut self, amount: i64, to: Place, now: Timestamp) -> Vec<(GrantId, i64)> {
+        let mut left = amount;
+        let mut taken = Vec::new();
+        for pile in self.in_order(now) {
+            let moved = pile.shift(Place::Here, to, left);
+            left -= moved;
+            if moved > 0 {
+                taken.push((pile.grant.id.clone(), moved));
+            }
+        }
+        taken
+    }
+
+    fn put(&mut self, grant: &NewGrant, made: Timestamp) -> &mut Pile {
+        self.piles.push(Pile {
+            coins: vec![Place::Here; usize::try_from(grant.amount).unwrap()],
+            grant: grant.clone(),
+            made,
+            returned: 0,
+        });
+        self.piles.last_mut().unwrap()
+    }
+
+    pub fn grant(&mut self, new: &NewGrant, now: Timestamp) -> bool {
+        let is_paid = new.category == Category::Paid;
+        let owed = self.owed;
+        let pile = self.put(new, now);
+        let settled = if is_paid {
+            pile.shift(Place::Here, Place::Used, owed)
+        } else {
+            0
+        };
+        self.owed -= settled;
+        true
+    }
+
+    fn may_spend(&self, amount: i64, now: Timestamp) -> bool {
+        self.owed == 0 && amount <= self.available(now)
+    }
+
+    pub fn debit(&mut self, amount: i64, owes: bool, now: Timestamp) -> bool {
+        if !owes && !self.may_spend(amount, now) {
+            return false;
+        }
+        let taken = self.take(amount, Place::Used, now);
+        self.owed += amount - taken.iter().map(|one| one.1).sum::<i64>();
+        true
+    }
+
+    pub fn hold(&mut self, hold: usize, amount: i64, end: Timestamp, now: Timestamp) -> bool {
+        if !self.may_spend(amount, now) {
+            return false;
+        }
+        self.take(amount, Place::Held(hold), now);
+        self.holds.insert(hold, Held { end, is_open: true });
+        true
+    }
+
+    fn is_open(&self, hold: usize, now: Timestamp) -> bool {
+        let hold = self.holds.get(&hold);
+        hold.is_some_and(|hold| hold.is_open && now < hold.end)
+    }
+
+    pub fn capture(&mut self, hold: usize, amount: i64, is_last: bool, now: Timestamp) -> bool {
+        let rest: i64 = self
+            .piles
+            .iter()
+            .map(|pile| pile.count(|place| place == Place::Held(hold)))
+            .sum();
+        if !self.is_open(hold, now) || amount > rest || (amount == 0 && !is_last) {
+            return false;
+        }
+        // Coins of a hold are captured in the order in which they were taken.
+        let mut left = amount;
+        let mut piles: Vec<&mut Pile> = self.piles.iter_mut().collect();
+        let order = |pile: &&mut Pile| {
+            let end = pile.grant.expire_time.unwrap_or(Timestamp::MAX);
+            (pile.grant.priority, end, pile.made, pile.grant.id.clone())
+        };
+        piles.sort_by_key(order);
+        for pile in piles {
+            left -= pile.shift(Place::Held(hold), Place::Used, left);
+        }
+        if is_last || amount == rest {
+            self.end(hold, now);
+        }
+        true
+    }
+
+    pub fn release(&mut self, hold: usize, now: Timestamp) -> bool {
+        let is_open = self.is_open(hold, now);
+        if is_open {
+            self.end(hold, now);
+        }
+        is_open
+    }
+
+    fn end(&mut self, hold: usize, now: Timestamp) {
+        for pile in &mut self.piles {
+            let to = if pile.is_over(now) {
+                Place::Lapsed
+            } else {
+                Place::Here
+            };
+            pile.shift(Place::Held(hold), to, i64::MAX);
+        }
+        self.holds.get_mut(&hold).unwrap().is_open = false;
+    }
+
+    pub fn sweep(&mut self, now: Timestamp) {
+        let over = self
+            .holds
+            .iter()
+            .filter(|(_, hold)| hold.is_open && hold.end <= now);
+        let over: Vec<usize> = over.map(|(id, _)| *id).collect();
+        for hold in over {
+            self.end(hold, now);
+        }
+        for pile in self.piles.iter_mut().filter(|pile| pile.is_over(now)) {
+            pile.shift(Place::Here, Place::Lapsed, i64::MAX);
+        }
+    }
+
+    pub fn expire(&mut self, id: &GrantId, now: Timestamp) -> bool {
+        let pile = self
+            .piles
+            .iter_mut()
+            .find(|pile| pile.grant.id == *id && !pile.is_over(now));
+        let Some(pile) = pile else {
+            return false;
+        };
+        pile.grant.expire_time = Some(now);
+        for pile in self.piles.iter_mut().filter(|pile| pile.is_over(now)) {
+            pile.shift(Place::Here, Place::Lapsed, i64::MAX);
+        }
+        true
+    }
+
+    pub fn claw_back(&mut self, id: &GrantId, amount: i64, now: Timestamp) -> bool {
+        let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *id);
+        let Some(pile) = pile.filter(|pile| amount <= pile.grant.amount - pile.returned) else {
+            return false;
+        };
+        pile.returned += amount;
+        let mut left = amount - pile.shift(Place::Here, Place::Lapsed, amount);
+        for pile in self.in_order(now) {
+            if pile.grant.category == Category::Paid {
+                left -= pile.shift(Place::Here, Place::Lapsed, left);
+            }
+        }
+        self.owed += left;
+        true
+    }
+
+    pub fn roll_over(
+        &mut self,
+        old: &GrantId,
+        (min, max): (i64, i64),
+        new: &NewGrant,
+        now: Timestamp,
+    ) -> bool {
+        let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *old);
+        let balance = pile.map_or(0, |pile| pile.shift(Place::Here, Place::Lapsed, i64::MAX));
+        let amount = max.min(balance.max(min));
+        if amount > 0 {
+            self.put(
+                &NewGrant {
+                    amount,
+                    ..new.clone()
+                },
+                now,
+            );
+        }
+        true
+    }
+}
+
+pub fn transfer(
+    wallets: &mut [Coins; 2],
+    from: usize,
+    id: &GrantId,
+    amount: i64,
+    now: Timestamp,
+) -> bool {
+    if !wallets[from].may_spend(amount, now) {
+        return false;
+    }
+    let taken = wallets[from].take(amount, Place::Used, now);
+    for (number, (grant, part)) in taken.into_iter().enumerate() {
+        let pile = wallets[from]
+            .piles
+            .iter()
+            .find(|pile| pile.grant.id == grant);
+        let new = NewGrant {
+            id: GrantId::new(format!("{id}.{number}")).unwrap(),
+            amount: part,
+            source: Source::Transfer,
+            ..pile.unwrap().grant.clone()
+        };
+        wallets[1 - from].put(&new, now);
+    }
+    true
+}
