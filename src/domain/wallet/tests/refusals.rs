@@ -2,6 +2,9 @@
 
 use super::super::*;
 use super::{at, grant_id, hold_id, wallets};
+use crate::domain::catalog::Interval;
+use crate::domain::time::Span;
+use crate::domain::window::{Anchor, Window};
 
 fn funded(amount: i64) -> Wallet {
     let [mut wallet, _] = wallets();
@@ -120,4 +123,36 @@ fn amounts_out_of_range_and_wallets_that_do_not_match() {
         transfer(&mut wallet, &mut other, &grant_id(3), 1, at(1)),
         not
     );
+}
+
+#[test]
+fn a_cap_bounds_each_window_of_an_agent() {
+    let [_, mut wallet] = wallets();
+    let new = super::Scene::new().new_grant(1_000, 0, true, None);
+    wallet.grant(new, at(0)).unwrap();
+    let anchor = Anchor {
+        start: at(0),
+        interval: Interval::Month,
+    };
+    let hour = Window::Hour;
+    wallet.set_cap(SpendCap::new(100, hour, anchor, at(0)));
+    wallet.debit(30, Cover::Full, at(1)).unwrap();
+    wallet.hold(hold_id(1), 60, at(60), at(2)).unwrap();
+    let refused = wallet.debit(11, Cover::Full, at(3)).unwrap_err();
+    let reached = Refusal::CapReached {
+        needed: 11,
+        cap: 100,
+        left: 10,
+        window_end: at(0).plus(Span::from_hours(1)),
+    };
+    assert_eq!(refused, reached);
+    // What is given back makes room again; what has happened is counted, and never refused.
+    wallet.capture(&hold_id(1), 20, true, at(4)).unwrap();
+    wallet.debit(50, Cover::Full, at(5)).unwrap();
+    wallet.debit(40, Cover::Owe, at(6)).unwrap();
+    assert_eq!(wallet.cap().map(|cap| cap.spent(at(7))), Some(140));
+    assert!(wallet.hold(hold_id(2), 1, at(60), at(8)).is_err());
+    wallet.debit(100, Cover::Full, at(3_600)).unwrap();
+    let rolling = Window::Rolling(Span::from_hours(5));
+    assert!(SpendCap::new(1, rolling, anchor, at(0)).is_none());
 }
