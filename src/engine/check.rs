@@ -12,6 +12,7 @@ use crate::domain::decision::{Decision, Reason};
 use crate::domain::id::{CustomerId, FeatureId, SubaccountId};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::Labels;
+use crate::storage::StoreError;
 
 /// How long an answer about what only changes with the plan may be reused.
 const CACHE_FIXED: Span = Span::from_secs(10);
@@ -98,21 +99,23 @@ impl Engine {
             .collect())
     }
 
-    /// Returns the customer to be checked. While the store cannot be read, what a batch left that could not be committed
-    /// will do: it may hold what was never stored, and so allows too little rather than too much.
+    /// Returns the customer to be checked. While the store cannot be read, what memory last knew will do: what a batch
+    /// left that could not be committed, or what others have changed since.
     async fn find_to_check(&self, customer: &CustomerId) -> Result<Option<Arc<Cell>>, Error> {
-        let stale = || {
-            let cell = self.shared.accounts.get(customer.as_str());
-            cell.filter(|cell| cell.is_stale())
-        };
+        let known = || self.shared.accounts.get(customer.as_str());
         // While nothing is heard of the database, asking it would only take time.
-        if self.shared.outage.is_silent()
-            && let Some(cell) = stale()
-        {
-            return Ok(Some(cell));
+        if self.shared.outage.is_silent() {
+            match known() {
+                Some(cell) if cell.is_ready() || cell.is_stale() => return Ok(Some(cell)),
+                Some(cell) if cell.is_loaded() => {}
+                _ => {
+                    let silent = StoreError::Unavailable("nothing is heard of it".to_owned());
+                    return Err(Error::Store(silent));
+                }
+            }
         }
         match self.find(customer).await {
-            Err(Error::Store(error)) => match stale() {
+            Err(Error::Store(error)) => match known().filter(|cell| cell.is_stale()) {
                 Some(cell) => Ok(Some(cell)),
                 None => Err(Error::Store(error)),
             },

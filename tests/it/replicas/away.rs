@@ -135,6 +135,7 @@ async fn without_database(time: Duration) {
         answers.first()
     );
     is_refused(&fleet).await;
+    is_told_at_once(&fleet).await;
 
     away.is_away.store(false, Ordering::SeqCst);
     aside(|| cluster.start_again());
@@ -151,6 +152,17 @@ async fn is_refused(fleet: &Fleet) {
         let refused = fleet.entitlements(replica).await.reserve(request).await;
         assert_eq!(seen(&refused.unwrap_err()).1, "STORAGE_UNAVAILABLE");
     }
+}
+
+/// A check of somebody whom memory does not know does not wait for the database.
+async fn is_told_at_once(fleet: &Fleet) {
+    let mut service = fleet.entitlements(1).await;
+    let watch = Stopwatch::start();
+    let told = check(&mut service, "stranger", "tokens").await;
+    assert_eq!(told.reason(), pb::DecisionReason::StorageUnavailable);
+    assert!(told.degraded && !told.allowed, "{told:?}");
+    let limit = Duration::from_millis(DATABASE_TIMEOUT_MS / 2);
+    assert!(watch.elapsed() < limit, "{:?}", watch.elapsed());
 }
 
 /// What was acknowledged is stored once, and every replica tells so.
