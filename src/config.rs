@@ -1,6 +1,5 @@
 //! What an operator can set: each a flag of `bursar serve` and a `BURSAR_*` variable.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,18 +19,29 @@ pub enum Database {
     Postgres(String),
 }
 
-impl FromStr for Database {
-    type Err = Infallible;
+/// A database that is none of those there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a file, sqlite:FILE, memory:, or postgres://USER@HOST/NAME")]
+pub struct UnknownDatabase;
 
-    fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(match text {
-            "memory:" => Self::Memory,
-            _ if text.starts_with("postgres://") || text.starts_with("postgresql://") => {
-                Self::Postgres(text.to_owned())
+impl FromStr for Database {
+    type Err = UnknownDatabase;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDatabase> {
+        // Where both kinds are named side by side, a file may be named like the other.
+        if let Some(file) = text.strip_prefix("sqlite:") {
+            return Ok(Self::Sqlite(file.into()));
+        }
+        match text.split_once(':') {
+            Some(("memory", "")) => Ok(Self::Memory),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+                Ok(Self::Postgres(text.to_owned()))
             }
-            // Where both kinds are named side by side, a file may be named like the other.
-            _ => Self::Sqlite(text.strip_prefix("sqlite:").unwrap_or(text).into()),
-        })
+            // A file may have a colon in its name.
+            Some(("postgres" | "postgresql" | "memory", _)) => Err(UnknownDatabase),
+            Some((_, rest)) if rest.starts_with("//") => Err(UnknownDatabase),
+            _ => Ok(Self::Sqlite(text.into())),
+        }
     }
 }
 
@@ -188,5 +198,13 @@ mod tests {
         assert_eq!(text, "postgres://me@db:5432/bursar");
         assert!(matches!(database, Database::Postgres(_)));
         assert_eq!(shown("postgresql://db/x").0, "postgresql://db/x");
+        assert_eq!(shown("a:b.db").1, Database::Sqlite("a:b.db".into()));
+        for unknown in ["mysql://x/y", "postgres:", "postgres:/x", "memory:x"] {
+            assert_eq!(
+                unknown.parse::<Database>(),
+                Err(UnknownDatabase),
+                "{unknown}"
+            );
+        }
     }
 }

@@ -150,6 +150,10 @@ impl Mutation for Apply {
         true
     }
 
+    fn changes_catalog(&self) -> bool {
+        true
+    }
+
     fn weight(&self) -> usize {
         4 * self.call.source.len()
     }

@@ -167,6 +167,11 @@ impl Committer {
         let count = writes.len();
         let mark = match self.next_mark().await {
             Ok(mark) => mark,
+            Err(StoreError::Conflict(detail)) => {
+                tracing::debug!(%detail, "another process was faster, beginning again");
+                self.backoff.pause().await;
+                return writes;
+            }
             Err(error) => {
                 self.shared
                     .note_batch(count, &Err(error.clone()), watch.elapsed());

@@ -47,6 +47,7 @@ pub(super) fn batch(
     decided: &Arc<Mutex<Decided>>,
 ) -> Batch {
     let now = shared.clock.now();
+    let changes_catalog = writes.lock().iter().any(|write| write.changes_catalog());
     let mut batch = Batch {
         mark,
         now,
@@ -56,6 +57,7 @@ pub(super) fn batch(
         catalog: shared.loader.current().version(),
         customers: Vec::new(),
         folds: Vec::new(),
+        changes_catalog,
         decide: Box::new(|_| Changes::default()),
     };
     let mut places = Vec::new();

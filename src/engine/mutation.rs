@@ -47,6 +47,11 @@ pub(super) trait Mutation: Send + 'static {
         false
     }
 
+    /// Whether it may apply a catalog.
+    fn changes_catalog(&self) -> bool {
+        false
+    }
+
     /// Events that are stored if they are new, whatever is decided.
     fn plain(&self) -> Option<&Arc<Vec<EventRow>>> {
         None
@@ -124,6 +129,7 @@ pub(super) trait Write: Send {
     fn cells(&self) -> &[Arc<Cell>];
     fn named(&self) -> &[Arc<Cell>];
     fn is_alone(&self) -> bool;
+    fn changes_catalog(&self) -> bool;
     fn plain(&self) -> Option<&Arc<Vec<EventRow>>>;
     fn probes(&self) -> Vec<EventKey>;
     fn folds(&mut self, loader: &Loader, now: Timestamp) -> Vec<Fold>;
@@ -208,6 +214,10 @@ impl<M: Mutation> Write for Pending<M> {
 
     fn is_alone(&self) -> bool {
         self.mutation.is_alone()
+    }
+
+    fn changes_catalog(&self) -> bool {
+        self.mutation.changes_catalog()
     }
 
     fn plain(&self) -> Option<&Arc<Vec<EventRow>>> {

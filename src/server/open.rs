@@ -105,13 +105,17 @@ const LEASE_REFRESHES: u32 = 20;
 
 fn postgres_options(config: &Config) -> postgres::Options {
     let statement = config.database_timeout_ms;
+    let lease = config.refresh_ms * LEASE_REFRESHES;
     postgres::Options {
         writers: u32::from(committers(config)),
         statement_timeout: Span::from_millis(statement),
-        idle_timeout: Span::from_millis(statement),
+        // Half the lease: others, who wait for the locks of a process that stands still, get them in time.
+        idle_timeout: Span::from_millis(statement.min(lease / 2)),
         lock_timeout: Span::from_millis(statement / 3),
-        answer_timeout: Span::from_millis(statement * 2),
-        lease: Span::from_millis(config.refresh_ms * LEASE_REFRESHES),
+        connect_timeout: Span::from_millis((statement / 15).max(500)),
+        // The server gives up first, so that what became of a statement is known.
+        answer_timeout: Span::from_millis(statement + 1_000),
+        lease: Span::from_millis(lease),
         allow_weak_durability: config.allow_weak_durability,
         ..postgres::Options::default()
     }
@@ -180,6 +184,7 @@ async fn founding(ground: &Ground, first: StoredCatalog) -> Result<Batch, StoreE
         catalog: 0,
         customers: Vec::new(),
         folds: Vec::new(),
+        changes_catalog: true,
         decide: Box::new(move |_| Changes {
             catalog: Some(first),
             ..Changes::default()

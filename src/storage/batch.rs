@@ -77,6 +77,8 @@ pub struct Batch {
     pub customers: Vec<Named>,
     /// Counters to be built from events.
     pub folds: Vec<Fold>,
+    /// Whether the decision may apply a catalog.
+    pub changes_catalog: bool,
     /// The decision.
     pub decide: Decide,
 }

@@ -39,6 +39,13 @@ fn findings(seen: &Seen, here: Timestamp) -> Vec<Finding> {
         let advice = "set all of them to on; a server refuses to start otherwise";
         Finding::fail(SUBJECT, seen.weak.clone(), advice)
     });
+    if seen.is_read_only {
+        findings.push(Finding::fail(
+            SUBJECT,
+            "it can only be read",
+            "name the primary, and leave default_transaction_read_only off",
+        ));
+    }
     let answers = format!("answers in {} µs", seen.round_trip.as_micros());
     findings.push(if seen.round_trip > ROUND_TRIP_LONG {
         let advice = "a commit takes about ten of these: run the server near its database";
@@ -69,6 +76,7 @@ mod tests {
             version: String::from("15.14"),
             is_known: true,
             weak: String::new(),
+            is_read_only: false,
             now: here,
             round_trip: Duration::from_micros(80),
         };
@@ -83,13 +91,20 @@ mod tests {
         let bad = Seen {
             is_known: false,
             weak: String::from("fsync=off"),
+            is_read_only: true,
             now: Timestamp::from_micros_clamped(here.as_micros() - 5_000_000),
             round_trip: Duration::from_millis(9),
             ..good
         };
         assert_eq!(
             verdicts(&bad),
-            [Verdict::Fail, Verdict::Fail, Verdict::Warn, Verdict::Warn]
+            [
+                Verdict::Fail,
+                Verdict::Fail,
+                Verdict::Fail,
+                Verdict::Warn,
+                Verdict::Warn
+            ]
         );
     }
 }

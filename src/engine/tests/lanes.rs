@@ -1,4 +1,4 @@
-//! Several committers in one engine: each batch is of one range of customers, and answers keep their places.
+//! Several committers in one engine: customers are spread over them, and answers keep their places.
 
 use std::collections::HashMap;
 use std::sync::Arc;

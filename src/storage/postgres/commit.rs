@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use tokio::time::timeout;
 
 use super::customers::Locked;
-use super::error::{is_conflict, is_lost_partition, is_passing, of_commit};
+use super::error::{is_lost_partition, is_passing, of_commit};
 use super::insert::{self, Inserted};
 use super::marks;
 use super::open::duration;
@@ -42,6 +42,7 @@ struct Asked {
     catalog: CatalogVersion,
     customers: Vec<Named>,
     folds: Vec<Fold>,
+    changes_catalog: bool,
 }
 
 /// Why a try came to nothing.
@@ -95,6 +96,7 @@ pub(super) async fn commit(shared: &Shared, batch: Batch) -> Result<Committed, S
         catalog: batch.catalog,
         customers: batch.customers,
         folds: batch.folds,
+        changes_catalog: batch.changes_catalog,
     };
     let mut decide = Some(batch.decide);
     // Writers that got into each other's way must not meet again at the same instant.
@@ -117,13 +119,10 @@ pub(super) async fn commit(shared: &Shared, batch: Batch) -> Result<Committed, S
                 tries += 1;
             }
             failure => {
-                if let Failure::Database(error) = &failure {
-                    if is_lost_partition(error) {
-                        shared.days.forget();
-                    }
-                    if decide.is_none() && is_conflict(error) {
-                        return Err(StoreError::Conflict(error.to_string()));
-                    }
+                if let Failure::Database(error) = &failure
+                    && is_lost_partition(error)
+                {
+                    shared.days.forget();
                 }
                 return Err(failure.into());
             }
@@ -139,9 +138,7 @@ async fn once(
     let limit = duration(shared.options.answer_timeout);
     let late = |_| StoreError::Unavailable("the database did not answer in time".to_owned());
     let plain = asked.plain.iter().flat_map(|rows| rows.iter());
-    let days = shared
-        .days
-        .make(&shared.readers, plain.map(columns::day_of));
+    let days = shared.days.make(&shared.feed, plain.map(columns::day_of));
     timeout(limit, days).await.map_err(late)??;
     let mut transaction = timeout(limit, shared.writers.begin())
         .await
@@ -188,7 +185,7 @@ async fn fill<'a>(
     asked: &'a Asked,
     decide: &mut Option<Decide>,
 ) -> Result<Option<Filled<'a>>, Failure> {
-    let Some(turn) = marks::begin(conn, asked.mark).await? else {
+    let Some(turn) = marks::begin(conn, asked.mark, asked.changes_catalog).await? else {
         return Ok(None);
     };
     failpoint::hit("commit.begun");
@@ -235,7 +232,7 @@ async fn fill<'a>(
     let by_id = changes::named(&changes);
     locked.lock(conn, by_id.chain(customers.values())).await?;
     inserted.take_out(conn, &changes.refused).await?;
-    let created = write(shared, conn, asked.now, &changes, &mut locked, &customers).await?;
+    let created = write(shared, conn, asked, &changes, &mut locked, &customers).await?;
     let filled = Filled {
         created,
         inserted,
@@ -288,22 +285,23 @@ async fn reread(
 async fn write(
     shared: &Shared,
     conn: &mut PgConnection,
-    now: Timestamp,
+    asked: &Asked,
     changes: &Changes,
     locked: &mut Locked,
     customers: &BTreeMap<CustomerNo, CustomerId>,
 ) -> Result<Vec<(CustomerId, CustomerNo)>, StoreError> {
-    if changes.catalog.is_some() {
-        marks::change_catalog(conn).await?;
+    if changes.catalog.is_some() && !asked.changes_catalog {
+        let text = "a batch changes the catalog and did not say so before".to_owned();
+        return Err(StoreError::Constraint(text));
     }
     let created = locked.write(conn, &changes.customers).await?;
     locked.check(changes::named(changes))?;
     check_events(locked, changes.events.iter())?;
     let needed = changes.events.iter().map(columns::day_of);
     // On a connection of its own: this transaction holds no lock that it would wait for.
-    shared.days.make(&shared.readers, needed).await?;
+    shared.days.make(&shared.feed, needed).await?;
     insert::insert_decided(conn, &changes.events).await?;
-    changes::write(conn, now, changes).await?;
+    changes::write(conn, asked.now, changes).await?;
     counters::clear(conn, &changes.cleared).await?;
     counters::write(conn, &changes.counters, &changes.shifts).await?;
     rollups::write(conn, customers, &changes.rollups).await?;

@@ -11,8 +11,8 @@ const CHECK_VIOLATION: &str = "23514";
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
-        let text = error.to_string();
         let Some(database) = database(&error) else {
+            let text = error.to_string();
             return match error {
                 Error::ColumnDecode { .. }
                 | Error::Decode(_)
@@ -22,7 +22,10 @@ impl From<Error> for StoreError {
                 _ => Self::Unavailable(text),
             };
         };
+        // Without the place in the server's own source, which says nothing to anybody here.
+        let text = format!("{} ({})", database.message(), database.code());
         match database.code() {
+            _ if is_conflict(&error) => Self::Conflict(text),
             // No space, an input or output error, and a transaction that may only read.
             "53100" | "58030" | "25006" => Self::Full(text),
             "XX001" | "XX002" => corrupt("database", text),
@@ -61,7 +64,7 @@ pub(super) fn is_passing(error: &Error) -> bool {
     }
 }
 
-/// Whether another process got in the way of what was decided: nothing was changed, and deciding again may go well.
+/// Whether another transaction got in the way: nothing was changed, and deciding again may go well.
 pub(super) fn is_conflict(error: &Error) -> bool {
     database(error).is_some_and(|database| {
         let code = database.code();
@@ -72,7 +75,7 @@ pub(super) fn is_conflict(error: &Error) -> bool {
                 database.constraint(),
                 Some("answers_pkey" | "catalogs_pkey")
             );
-        is_taken || matches!(code, "40001" | "40P01" | "55P03")
+        is_taken || matches!(code, "40001" | "40P01")
     })
 }
 

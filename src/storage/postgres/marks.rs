@@ -23,19 +23,27 @@ pub(super) struct Turn {
 }
 
 /// Takes the committer's turn; `None`: the batch is already stored. A connection that may still commit a batch of the
-/// same epoch is waited for. Until the batch has ended, others apply no catalog.
+/// same epoch is waited for.
+///
+/// Until the batch has ended, others apply no catalog. One that applies a catalog waits for the others from here on:
+/// two that turned a shared lock into their own later would wait for one another.
 pub(super) async fn begin(
     conn: &mut PgConnection,
     mark: BatchMark,
+    changes_catalog: bool,
 ) -> Result<Option<Turn>, StoreError> {
-    let row: Option<(i16, i64, Vec<u8>, bool, bool)> = sqlx::query_as(
+    let sql = if changes_catalog {
+        "SELECT committer, number, hash, fenced, pg_advisory_xact_lock($2) IS NULL
+         FROM committers WHERE epoch = $1 FOR UPDATE"
+    } else {
         "SELECT committer, number, hash, fenced, pg_advisory_xact_lock_shared($2) IS NULL
-         FROM committers WHERE epoch = $1 FOR UPDATE",
-    )
-    .bind(mark.epoch)
-    .bind(locks::CATALOG)
-    .fetch_optional(&mut *conn)
-    .await?;
+         FROM committers WHERE epoch = $1 FOR UPDATE"
+    };
+    let row: Option<(i16, i64, Vec<u8>, bool, bool)> = sqlx::query_as(sql)
+        .bind(mark.epoch)
+        .bind(locks::CATALOG)
+        .fetch_optional(&mut *conn)
+        .await?;
     // One that ended so long ago that it is forgotten is ended all the same.
     let (committer, number, previous, fenced, _) = row.ok_or(StoreError::Fenced)?;
     if number >= mark.number {
@@ -64,15 +72,6 @@ async fn is_stored(conn: &mut PgConnection, mark: BatchMark) -> Result<(), Store
     Err(StoreError::Constraint(
         "a batch has a lower number than one of its epoch that is stored".to_owned(),
     ))
-}
-
-/// Waits until no batch is decided under the catalog before, and keeps others from beginning to.
-pub(super) async fn change_catalog(conn: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(locks::CATALOG)
-        .execute(conn)
-        .await
-        .map(drop)
 }
 
 /// Writes the row of a batch: whom it named and how much was stored, and a hash of it after the hash of the one before.

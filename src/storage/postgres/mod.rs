@@ -70,7 +70,7 @@ pub struct Options {
     pub application_name: String,
     /// Connections that write at the same time; at least 1.
     pub writers: u32,
-    /// Connections that read at the same time; at least 1.
+    /// Connections that load customers at the same time, and as many again for reports; at least 1.
     pub readers: u32,
     /// How long the server works on one statement.
     pub statement_timeout: Span,
@@ -78,6 +78,8 @@ pub struct Options {
     pub lock_timeout: Span,
     /// How long the server keeps a transaction in which nothing happens, and so its locks.
     pub idle_timeout: Span,
+    /// How long this process waits for a connection, to be made or to be free.
+    pub connect_timeout: Span,
     /// How long this process waits for the server, which may be cut off: for one read, and for each half of a commit.
     pub answer_timeout: Span,
     /// How long others wait for a sign of life of this process before they end its epochs.
@@ -95,12 +97,18 @@ impl Default for Options {
             statement_timeout: Span::from_secs(15),
             lock_timeout: Span::from_secs(5),
             idle_timeout: Span::from_secs(15),
-            answer_timeout: Span::from_secs(30),
+            connect_timeout: Span::from_secs(1),
+            answer_timeout: Span::from_secs(16),
             lease: Span::from_secs(5),
             allow_weak_durability: false,
         }
     }
 }
+
+/// Connections that follow others, keep this process alive for them, and make partitions.
+const FEED_CONNECTIONS: u32 = 3;
+/// So many times as long as for the first connection is waited for one of many that are busy.
+const BUSY: u32 = 5;
 
 /// What was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,8 +127,13 @@ pub struct PostgresStore {
 struct Shared {
     options: Options,
     writers: PgPool,
-    /// Apart from the writers, so that whoever holds one of those and needs another connection gets it.
-    readers: PgPool,
+    /// Apart from the others, so that no work of theirs keeps this process from following and from saying that it lives;
+    /// and whoever holds a writer and needs a connection beside it gets one.
+    feed: PgPool,
+    /// Loads customers.
+    loaders: PgPool,
+    /// Reads what may take long.
+    reports: PgPool,
     names: Names,
     days: Days,
     /// Names this process among those that use the database.
@@ -149,8 +162,10 @@ impl PostgresStore {
         .map_err(late)??;
         let store = Self {
             shared: Shared {
-                writers: open::pool(&connecting, &options, options.writers, false),
-                readers: open::pool(&connecting, &options, options.readers, true),
+                writers: open::pool(&connecting, &options, (options.writers, 1), false),
+                feed: open::pool(&connecting, &options, (FEED_CONNECTIONS, 1), true),
+                loaders: open::pool(&connecting, &options, (options.readers, BUSY), true),
+                reports: open::pool(&connecting, &options, (options.readers, BUSY), true),
                 options,
                 names: Names::default(),
                 days: Days::default(),
@@ -171,9 +186,9 @@ impl PostgresStore {
     }
 
     /// Begins to read several tables as they were at one instant.
-    async fn snapshot(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+    async fn snapshot(&self, pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
-        Ok(self.shared.readers.begin_with(begin).await?)
+        Ok(pool.begin_with(begin).await?)
     }
 }
 
@@ -214,7 +229,7 @@ fn late(_: tokio::time::error::Elapsed) -> StoreError {
 #[async_trait]
 impl Store for PostgresStore {
     async fn now(&self) -> Result<Timestamp, StoreError> {
-        self.read(async { now(&mut *self.reader().await?).await })
+        self.read(async { now(&mut *self.shared.feed.acquire().await?).await })
             .await
     }
 
@@ -228,7 +243,7 @@ impl Store for PostgresStore {
 
     async fn enlist(&self, committer: u16) -> Result<i64, StoreError> {
         self.read(async {
-            let mut conn = self.shared.writers.acquire().await?;
+            let mut conn = self.shared.feed.acquire().await?;
             let whose = (&*self.shared.process, committer);
             epochs::enlist(&mut conn, whose, self.shared.options.lease).await
         })
@@ -240,7 +255,7 @@ impl Store for PostgresStore {
             let Shared {
                 process, options, ..
             } = &self.shared;
-            let mut conn = self.reader().await?;
+            let mut conn = self.shared.feed.acquire().await?;
             epochs::renew(&mut conn, process, options.lease).await?;
             epochs::follow(&mut conn, process, since).await
         })
@@ -249,7 +264,7 @@ impl Store for PostgresStore {
 
     async fn resign(&self) -> Result<(), StoreError> {
         self.read(async {
-            let mut conn = self.reader().await?;
+            let mut conn = self.shared.feed.acquire().await?;
             rates::leave(&mut conn, &self.shared.process).await?;
             epochs::resign(&mut conn, &self.shared.process).await
         })
@@ -261,7 +276,13 @@ impl Store for PostgresStore {
             let Shared {
                 process, options, ..
             } = &self.shared;
-            rates::share(&mut *self.reader().await?, process, options.lease, claim).await?;
+            rates::share(
+                &mut *self.shared.feed.acquire().await?,
+                process,
+                options.lease,
+                claim,
+            )
+            .await?;
             Ok(Some(options.lease))
         })
         .await
@@ -273,7 +294,7 @@ impl Store for PostgresStore {
         now: Timestamp,
     ) -> Result<Vec<Option<AccountRows>>, StoreError> {
         self.read(async {
-            let mut snapshot = self.snapshot().await?;
+            let mut snapshot = self.snapshot(&self.shared.loaders).await?;
             account::read(&mut snapshot, &self.shared.names, customers, now).await
         })
         .await
@@ -283,41 +304,55 @@ impl Store for PostgresStore {
         &self,
         version: Option<CatalogVersion>,
     ) -> Result<Option<StoredCatalog>, StoreError> {
-        self.read(async { lists::catalog(&mut *self.reader().await?, version).await })
-            .await
+        self.read(async {
+            lists::catalog(&mut *self.shared.loaders.acquire().await?, version).await
+        })
+        .await
     }
 
     async fn customers(
         &self,
         query: CustomerQuery,
     ) -> Result<Page<(Customer, Option<Subscription>)>, StoreError> {
-        self.read(async { lists::customers(&mut *self.reader().await?, &query).await })
-            .await
+        self.read(async {
+            lists::customers(&mut *self.shared.reports.acquire().await?, &query).await
+        })
+        .await
     }
 
     async fn usage(&self, query: UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
-        self.read(async { usage::read(&mut *self.snapshot().await?, &query).await })
-            .await
+        self.read(async {
+            usage::read(&mut *self.snapshot(&self.shared.reports).await?, &query).await
+        })
+        .await
     }
 
     async fn events(&self, query: EventQuery) -> Result<Page<StoredEvent>, StoreError> {
-        self.read(async { event_list::page(&mut *self.reader().await?, &query).await })
-            .await
+        self.read(async {
+            event_list::page(&mut *self.shared.reports.acquire().await?, &query).await
+        })
+        .await
     }
 
     async fn reservations(&self, query: ReservationQuery) -> Result<Page<Reservation>, StoreError> {
-        self.read(async { lists::reservations(&mut *self.reader().await?, &query).await })
-            .await
+        self.read(async {
+            lists::reservations(&mut *self.shared.reports.acquire().await?, &query).await
+        })
+        .await
     }
 
     async fn allocations(&self, query: AllocationQuery) -> Result<Page<Allocation>, StoreError> {
-        self.read(async { lists::allocations(&mut *self.reader().await?, &query).await })
-            .await
+        self.read(async {
+            lists::allocations(&mut *self.shared.reports.acquire().await?, &query).await
+        })
+        .await
     }
 
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {
-        self.read(async { lists::overdue(&mut *self.reader().await?, now, limit).await })
-            .await
+        self.read(async {
+            lists::overdue(&mut *self.shared.reports.acquire().await?, now, limit).await
+        })
+        .await
     }
 
     async fn log_denials(&self, denials: Vec<Denial>) -> Result<(), StoreError> {
@@ -330,13 +365,15 @@ impl Store for PostgresStore {
     }
 
     async fn denials(&self, query: DenialQuery) -> Result<Page<Denial>, StoreError> {
-        self.read(async { lists::denials(&mut *self.reader().await?, &query).await })
-            .await
+        self.read(async {
+            lists::denials(&mut *self.shared.reports.acquire().await?, &query).await
+        })
+        .await
     }
 
     async fn audit(&self, query: AuditQuery) -> Result<AuditPage, StoreError> {
         self.read(async {
-            let mut snapshot = self.snapshot().await?;
+            let mut snapshot = self.snapshot(&self.shared.reports).await?;
             audit::page(&mut snapshot, &self.shared.names, &query).await
         })
         .await
@@ -350,11 +387,5 @@ impl Store for PostgresStore {
             *cursor = TrimCursor::default();
         }
         more
-    }
-}
-
-impl PostgresStore {
-    async fn reader(&self) -> Result<impl std::ops::DerefMut<Target = PgConnection>, StoreError> {
-        Ok(self.shared.readers.acquire().await?)
     }
 }

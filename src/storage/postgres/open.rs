@@ -33,16 +33,17 @@ pub(super) fn connecting(url: &str, options: &Options) -> Result<PgConnectOption
 }
 
 /// Makes a pool; connections are opened when they are first needed. Those that are tested cost a round trip for each
-/// call; who does without finds a dead connection by its first statement and tries again.
+/// call; who does without finds a dead connection by its first statement and tries again. `patience`: so many times as
+/// long as for one that only has to be made is waited for a connection.
 pub(super) fn pool(
     connecting: &PgConnectOptions,
     options: &Options,
-    connections: u32,
+    (connections, patience): (u32, u32),
     are_tested: bool,
 ) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections.max(1))
-        .acquire_timeout(duration(options.answer_timeout))
+        .acquire_timeout(duration(options.connect_timeout) * patience)
         .test_before_acquire(are_tested)
         .connect_lazy_with(connecting.clone())
 }
@@ -84,6 +85,8 @@ pub struct Seen {
     pub is_known: bool,
     /// Settings under which what is acknowledged may be lost in a power cut; empty: none.
     pub weak: String,
+    /// Whether it can only be read: it is a standby, or set so.
+    pub is_read_only: bool,
     /// The database's own time.
     pub now: Timestamp,
     /// How long it took to ask for the time.
@@ -100,6 +103,11 @@ pub(super) async fn look(
         .fetch_one(&mut conn)
         .await?;
     let weak = weak(&mut conn).await?.unwrap_or_default();
+    let is_read_only: bool = sqlx::query_scalar(
+        "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'",
+    )
+    .fetch_one(&mut conn)
+    .await?;
     // The first of a kind is prepared.
     super::now(&mut conn).await?;
     let before = elapsed();
@@ -111,6 +119,7 @@ pub(super) async fn look(
         version,
         is_known,
         weak,
+        is_read_only,
         now,
         round_trip,
     })

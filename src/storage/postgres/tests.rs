@@ -55,7 +55,11 @@ async fn weak_durability_is_refused_unless_allowed() {
 #[tokio::test]
 async fn every_connection_has_its_limits() {
     let (store, _database) = make().await;
-    for pool in [&store.shared.writers, &store.shared.readers] {
+    for pool in [
+        &store.shared.writers,
+        &store.shared.feed,
+        &store.shared.loaders,
+    ] {
         let set: (String, String, String, String) = sqlx::query_as(
             "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),
                  current_setting('idle_in_transaction_session_timeout'), current_setting('application_name')",
@@ -116,24 +120,6 @@ async fn a_migration_that_was_changed_is_refused() {
         matches!(&refused, Err(StoreError::Corrupt { detail, .. }) if detail.contains("changed after it ran")),
         "{refused:?}"
     );
-}
-
-#[tokio::test]
-async fn every_unique_key_of_a_customers_table_holds_the_customer() {
-    let (store, database) = make().await;
-    let no = create(&store, "acme").await;
-    let rows = vec![event((no, "acme"), "e", 1, minute(1))];
-    Draft::new().plain(rows).run(&store).await;
-    let without: Vec<String> = sqlx::query_scalar(
-        "SELECT i.indexrelid::regclass::text FROM pg_index i
-         JOIN pg_class c ON c.oid = i.indrelid AND c.relnamespace = 'public'::regnamespace
-         JOIN pg_attribute owned ON owned.attrelid = c.oid AND owned.attname = 'customer_id'
-         WHERE i.indisunique AND NOT owned.attnum = ANY(i.indkey)",
-    )
-    .fetch_all(&mut database.connect().await)
-    .await
-    .unwrap();
-    assert!(without.is_empty(), "{without:?}");
 }
 
 #[tokio::test]
@@ -213,6 +199,7 @@ async fn a_decision_that_panics_leaves_nothing_behind() {
         catalog: 0,
         customers: Vec::new(),
         folds: Vec::new(),
+        changes_catalog: false,
         decide: Box::new(|_| panic!("the test's own")),
     };
     let outcome = store.commit(batch).await;

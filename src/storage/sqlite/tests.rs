@@ -216,6 +216,7 @@ async fn a_decision_that_panics_leaves_nothing_and_harms_nobody() {
         catalog: 0,
         customers: Vec::new(),
         folds: Vec::new(),
+        changes_catalog: false,
         decide: Box::new(|_| panic!("deliberate")),
     };
     let outcome = store.commit(batch).await;

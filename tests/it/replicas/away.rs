@@ -20,6 +20,8 @@ const RECORDERS: usize = 6;
 const BATCH: usize = 20;
 /// How long it may take until a replica knows that the database is away.
 const NOTICED: Duration = Duration::from_millis(2 * DATABASE_TIMEOUT_MS + 1_000);
+/// How long a refusal may take, that waits behind others included.
+const SAID_BY: Duration = Duration::from_secs(5);
 /// Below this many microseconds a difference of latencies says nothing on a machine that does other things as well.
 const NOISE: u128 = 3_000;
 
@@ -149,7 +151,10 @@ async fn without_database(time: Duration) {
 async fn is_refused(fleet: &Fleet) {
     for replica in 0..3 {
         let request = reserve(format!("away{replica}"), "acme", "tokens", 1);
-        let refused = fleet.entitlements(replica).await.reserve(request).await;
+        let mut service = fleet.entitlements(replica).await;
+        // Well before callers give up, so that they learn why.
+        let refused = tokio::time::timeout(SAID_BY, service.reserve(request)).await;
+        let refused = refused.expect("it is said in time");
         assert_eq!(seen(&refused.unwrap_err()).1, "STORAGE_UNAVAILABLE");
     }
 }
@@ -181,6 +186,42 @@ async fn is_all_there(fleet: &Fleet, cluster: &Cluster, acked: i64) {
         })
         .await;
     }
+}
+
+/// Reads that take long have connections of their own: what is in memory is checked as ever, and what is not is loaded.
+#[test]
+fn slow_reports_keep_nobody_from_checks() {
+    run(Duration::from_mins(1), async {
+        let cluster = Cluster::start();
+        let fleet = Fleet::start(&cluster, 2).await;
+        for customer in ["acme", "late"] {
+            fleet.create(customer).await;
+        }
+        let mut conn = fleet.database(&cluster).await;
+        let locked = "BEGIN; LOCK TABLE rollups";
+        sqlx::raw_sql(locked).execute(&mut conn).await.unwrap();
+        let mut reports = JoinSet::new();
+        for _ in 0..8 {
+            let mut service = fleet.metering(0).await;
+            let request = pb::GetUsageRequest {
+                customer_id: "acme".to_owned(),
+                meter_id: "tokens".to_owned(),
+                start_time: Some(seconds_since_1970(1_700_000_000)),
+                end_time: Some(seconds_since_1970(1_900_000_000)),
+                ..pb::GetUsageRequest::default()
+            };
+            reports.spawn(async move { service.get_usage(request).await });
+        }
+        let (_, answers) = checks(&fleet, "sso", Duration::from_millis(1_500)).await;
+        let is_plain = |answer: &pb::Decision| answer.allowed && !answer.degraded;
+        assert!(answers.iter().all(is_plain), "{:?}", answers.first());
+        sqlx::raw_sql("ROLLBACK").execute(&mut conn).await.unwrap();
+        reports.join_all().await;
+    });
+}
+
+fn seconds_since_1970(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
 }
 
 /// As long as fits into an ordinary run.

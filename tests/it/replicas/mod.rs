@@ -8,6 +8,7 @@ mod limits;
 mod messages;
 mod proxy;
 mod published;
+mod races;
 mod rates;
 mod rolling;
 mod together;

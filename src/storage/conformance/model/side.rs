@@ -118,6 +118,7 @@ impl<'a> Side<'a> {
             probe_events: probe_events.collect(),
             probe_requests: (0..40).map(|n| answer(&format!("r{n}"), "").key).collect(),
             catalog: 0,
+            changes_catalog: false,
             customers: CUSTOMERS
                 .iter()
                 .map(|id| Named {

@@ -15,7 +15,7 @@ use super::{Options, names, now, open};
 use crate::domain::time::Span;
 use crate::storage::StoreError;
 use crate::storage::archive::{
-    ArchiveError, CustomerTotals, FORMAT, Header, Scope, Sink, Source, check_schema,
+    ArchiveError, CustomerTotals, FORMAT, Header, Scope, Sink, Source, Table, check_schema,
 };
 
 /// What stands for the incarnation while a copy is being written: no server opens such a database.
@@ -107,6 +107,32 @@ pub(super) fn refuse_unfinished(incarnation: &str) -> Result<(), StoreError> {
          move` again, or drop the database and create it anew"
             .to_owned(),
     ))
+}
+
+/// Refuses a database that holds something.
+async fn refuse_rows(conn: &mut PgConnection) -> Result<(), ArchiveError> {
+    for table in Table::ALL {
+        let has_table: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+            .bind(table.name())
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(StoreError::from)?;
+        if !has_table {
+            continue;
+        }
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", table.name());
+        let holds_rows: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_one(&mut *conn)
+            .await
+            .map_err(StoreError::from)?;
+        if holds_rows {
+            return Err(ArchiveError::NotEmpty(format!(
+                "the database holds {} already: name one that is empty, as CREATE DATABASE makes it",
+                table.name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 #[async_trait(?Send)]

@@ -9,7 +9,7 @@ use super::super::columns::{day_of_times, indexed};
 use super::super::days::{self, STEP};
 use super::super::{migrate, open};
 use super::text::CopyText;
-use super::{UNFINISHED, connect, copying, header, read};
+use super::{UNFINISHED, connect, copying, header, read, refuse_rows};
 use crate::domain::counter::Ring;
 use crate::domain::customer::Allocation;
 use crate::domain::id::SubaccountId;
@@ -41,13 +41,15 @@ impl PostgresTarget {
     /// When it cannot be reached, or holds something.
     pub async fn create(address: &str) -> Result<Self, ArchiveError> {
         let mut conn = connect(address).await?;
+        // Before anything of it is changed or locked: the address may be that of a database that is used.
+        refuse_rows(&mut conn).await?;
         let migrated = migrate::run(&mut conn, migrate::MIGRATIONS).await;
         // Closed first of all, so that the lock which migrations took is given up.
         let closed = conn.close().await;
         migrated?;
         closed.map_err(StoreError::from)?;
         let (connecting, options) = copying(address)?;
-        let pool = open::pool(&connecting, &options, 1, false);
+        let pool = open::pool(&connecting, &options, (1, 1), false);
         // A mark that stays when this process is killed.
         let mut mark = begin(&pool).await?;
         sqlx::query("UPDATE store SET incarnation = $1")
@@ -121,23 +123,18 @@ impl PostgresTarget {
 /// Begins a transaction in which nobody else uses an empty database.
 async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, ArchiveError> {
     let mut transaction = pool.begin().await.map_err(StoreError::from)?;
-    sqlx::raw_sql("LOCK TABLE store, catalogs, customers IN ACCESS EXCLUSIVE MODE")
-        .execute(&mut *transaction)
-        .await
-        .map_err(StoreError::from)?;
-    for table in Table::ALL {
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {})", table.name());
-        let holds_rows: bool = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(StoreError::from)?;
-        if holds_rows {
-            return Err(ArchiveError::NotEmpty(format!(
-                "the database holds {} already: name one that is empty, as CREATE DATABASE makes it",
-                table.name()
-            )));
-        }
+    let locked = sqlx::raw_sql(
+        "SET LOCAL lock_timeout = '5s';
+         LOCK TABLE store, catalogs, customers IN ACCESS EXCLUSIVE MODE;
+         SET LOCAL lock_timeout = 0",
+    );
+    if let Err(error) = locked.execute(&mut *transaction).await {
+        return Err(ArchiveError::NotEmpty(format!(
+            "the database cannot be had alone, somebody else uses it: {}",
+            StoreError::from(error)
+        )));
     }
+    refuse_rows(&mut transaction).await?;
     Ok(transaction)
 }
 

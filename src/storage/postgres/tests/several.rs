@@ -157,6 +157,7 @@ async fn a_connection_that_is_lost_before_the_commit_changes_nothing() {
             version: 0,
         }],
         folds: Vec::new(),
+        changes_catalog: false,
         decide: {
             let url = url.clone();
             Box::new(move |found| {
