@@ -155,8 +155,8 @@ pub struct Config {
         value_parser = clap::value_parser!(u32).range(20..=10_000))]
     pub refresh_ms: u32,
 
-    /// Milliseconds that a statement in PostgreSQL may take, and a transaction may do nothing. A lock is waited for a
-    /// third as long, the server's answer twice as long.
+    /// Milliseconds that a statement in PostgreSQL may take. A lock is waited for a third as long, a connection a
+    /// fifteenth; a transaction may stand still as long, but no longer than ten times `--refresh-ms`.
     #[arg(long, env = "BURSAR_DATABASE_TIMEOUT_MS", value_name = "MILLISECONDS", default_value_t = 15_000,
         value_parser = clap::value_parser!(u32).range(100..=600_000))]
     pub database_timeout_ms: u32,

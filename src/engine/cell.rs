@@ -14,9 +14,6 @@ use crate::domain::reservation::Reservation;
 use crate::domain::time::Timestamp;
 use crate::storage::CustomerNo;
 
-/// So often an account is read anew after others changed it, without being used meanwhile.
-const RENEWALS_MAX: u8 = 40;
-
 /// The place of one customer in memory. Dropping what it holds at any moment changes cost, never meaning.
 #[derive(Debug)]
 pub(crate) struct Cell {
@@ -132,14 +129,15 @@ impl Cell {
         self.used.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether it is to be read anew now that others changed it: it was used not long ago.
-    pub(super) fn is_to_renew(&self) -> bool {
-        let renewals = self.renewals.load(Ordering::Relaxed);
-        let is_used = renewals < RENEWALS_MAX;
-        if is_used {
-            self.renewals.store(renewals + 1, Ordering::Relaxed);
-        }
-        is_used
+    /// Returns how often it was read anew since it was last used.
+    pub(super) fn renewals(&self) -> u8 {
+        self.renewals.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it is read anew.
+    pub(super) fn note_renewal(&self) {
+        let renewals = self.renewals().saturating_add(1);
+        self.renewals.store(renewals, Ordering::Relaxed);
     }
 }
 

@@ -12,9 +12,11 @@ use crate::domain::id::CustomerId;
 use crate::storage::{AccountRows, Feed, FeedCursor, StoreError};
 
 /// Most customers that are read anew in one question.
-const READ_MAX: usize = 256;
-/// Most customers that are read anew after one look.
-const RENEWED_MAX: usize = 2_048;
+const READ_MAX: usize = 128;
+/// Most customers that are read anew after one look, so that each server asks little of a database that all write to.
+const RENEWED_MAX: usize = 256;
+/// So often a customer is read anew without being used meanwhile.
+const RENEWALS_MAX: u8 = 40;
 /// A look that takes longer than so many intervals is given up, and counts as a failure of the database.
 const LATE_AFTER: u32 = 8;
 /// It has at least this long.
@@ -77,22 +79,30 @@ impl Shared {
         Ok(feed.cursor)
     }
 
-    /// Reads customers anew that others changed, if somebody used them here not long ago. The others that memory holds
-    /// are read when somebody asks for them.
+    /// Reads customers anew that others changed, if somebody used them here not long ago; of many, those that were used
+    /// last. The others that memory holds are read when somebody asks for them.
     async fn renew(&self, feed: &Feed) -> Result<(), Error> {
         let held = feed.changed.iter();
-        let held = held.filter_map(|id| Some((id, self.accounts.get(id.as_str())?)));
-        let mut changed: Vec<CustomerId> = Vec::new();
-        for (id, cell) in held {
+        let held = held.filter_map(|id| self.accounts.get(id.as_str()));
+        let (mut used, mut idle): (Vec<_>, Vec<_>) = held
+            .map(|cell| (cell.renewals(), cell))
+            .partition(|(renewals, cell)| *renewals < RENEWALS_MAX && cell.is_loaded());
+        used.sort_unstable_by_key(|(renewals, _)| *renewals);
+        idle.extend(used.split_off(used.len().min(RENEWED_MAX)));
+        for (_, cell) in idle {
             let mut inner = cell.lock();
-            let is_loaded = inner.account.is_some();
-            if is_loaded && changed.len() < RENEWED_MAX && cell.is_to_renew() {
-                changed.push(id.clone());
-            } else if inner.in_batch.is_none() {
-                // What is being read just now may be older, too. A running batch has read what is newest.
+            // What is being read just now may be older, too. A running batch has read what is newest.
+            if inner.in_batch.is_none() {
                 inner.distrust();
             }
         }
+        let changed: Vec<CustomerId> = used
+            .into_iter()
+            .map(|(_, cell)| {
+                cell.note_renewal();
+                cell.id.clone()
+            })
+            .collect();
         for ids in changed.chunks(READ_MAX) {
             let now = self.clock.now();
             let read = self.store.accounts(ids, now).await?;

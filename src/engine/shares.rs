@@ -220,7 +220,7 @@ impl Engine {
     }
 
     /// Settles shares of rates until the others have made room for this process, which takes them one or two
-    /// settlements; without a share, all that has a rate would be refused at first. Gives up after [`JOIN_MAX`].
+    /// settlements; without a share, all that has a rate would be refused at first. Gives up after three seconds.
     pub async fn join_rates(&self) {
         let mut ticks = every(SETTLE / 4);
         let joining = async {
