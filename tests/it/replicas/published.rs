@@ -54,8 +54,8 @@ impl Policy {
     /// Whether a call that ended like this is to be made again.
     pub fn retries(&self, status: &Status) -> bool {
         let code = match status.code() {
-            // What a connection that breaks is to this client.
-            tonic::Code::Unknown | tonic::Code::Cancelled
+            // What a connection that breaks, or takes no new calls, is to this client.
+            tonic::Code::Unknown | tonic::Code::Cancelled | tonic::Code::Internal
                 if std::error::Error::source(status).is_some() =>
             {
                 "UNAVAILABLE".to_owned()
