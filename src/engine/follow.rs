@@ -12,9 +12,9 @@ use crate::domain::id::CustomerId;
 use crate::storage::{AccountRows, Feed, FeedCursor, StoreError};
 
 /// Most customers that are read anew in one question.
-const READ_MAX: usize = 128;
-/// Most customers that are read anew after one look, so that each server asks little of a database that all write to.
-const RENEWED_MAX: usize = 256;
+const READ_MAX: usize = 256;
+/// Most customers that are read anew after one look: together they cost far less than when each is asked for by itself.
+const RENEWED_MAX: usize = 2_048;
 /// So often a customer is read anew without being used meanwhile.
 const RENEWALS_MAX: u8 = 40;
 /// A look that takes longer than so many intervals is given up, and counts as a failure of the database.
