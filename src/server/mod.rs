@@ -218,9 +218,12 @@ impl Server {
         }
         match tokio::time::timeout(RESIGN_WAIT, store.resign()).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => {
-                tracing::warn!("others will find out later that this process has ended");
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "others will find out later that this process has ended");
             }
+            Err(_) => tracing::warn!(
+                "the database does not answer: others will find out later that this process has ended"
+            ),
         }
         tracing::info!("stopped");
         store

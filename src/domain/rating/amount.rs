@@ -1,7 +1,5 @@
 //! Amounts of money: exact ones, and what they are rounded to.
 
-use std::iter;
-
 use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedMul, CheckedSub};
 use serde::{Deserialize, Serialize};
@@ -64,7 +62,7 @@ impl Amount {
     /// # Errors
     /// When the amount leaves 64 bits of micro-units.
     pub fn round(self) -> Result<Money, Overflow> {
-        let cents = Self::times(self, 1, MICROS_A_CENT)?;
+        let cents = self.times(1, MICROS_A_CENT)?;
         Ok(Money {
             micros: half_to_even(self.0)?,
             cents: half_to_even(cents.0)?,
@@ -119,8 +117,6 @@ impl Money {
     /// # Errors
     /// When the sum leaves 64 bits.
     pub fn sum(amounts: impl IntoIterator<Item = Self>) -> Result<Self, Overflow> {
-        iter::Iterator::try_fold(&mut amounts.into_iter(), Self::ZERO, |sum, one| {
-            sum.plus(one)
-        })
+        amounts.into_iter().try_fold(Self::ZERO, Self::plus)
     }
 }

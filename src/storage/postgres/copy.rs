@@ -1,106 +1,115 @@
-//! `COPY … FROM STDIN` in PostgreSQL's binary format: the fastest way in for many rows, see "Binary Format" on
-//! <https://www.postgresql.org/docs/current/sql-copy.html>.
+//! Rows in the text format of COPY.
+
+use std::fmt::Write as _;
 
 use sqlx::PgConnection;
-use sqlx::postgres::PgCopyIn;
 
-/// What every copy begins with: the signature, no flags, no extension.
-const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-/// What it ends with, in the place of a row's number of columns.
-const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
-/// Rows are handed on in pieces of about so many bytes.
-const PIECE: usize = 256 * 1024;
-
-/// Rows on their way into a table.
-pub(super) struct Copy<'c> {
-    sink: PgCopyIn<&'c mut PgConnection>,
-    columns: i16,
-    buffer: Vec<u8>,
+/// Copies rows into a table and its columns, written as `table (column, …)`.
+pub(super) async fn copy_in(
+    conn: &mut PgConnection,
+    into: &str,
+    rows: &CopyText,
+) -> Result<(), sqlx::Error> {
+    let mut copy = conn.copy_in_raw(&format!("COPY {into} FROM STDIN")).await?;
+    copy.send(rows.as_bytes()).await?;
+    copy.finish().await.map(drop)
 }
 
-/// One row: its columns are added in the order in which the statement names them.
-pub(super) struct CopyRow<'b>(&'b mut Vec<u8>);
-
-impl<'c> Copy<'c> {
-    /// Begins a statement of the form `COPY table (columns) FROM STDIN (FORMAT binary)`.
-    pub(super) async fn begin(
-        conn: &'c mut PgConnection,
-        statement: &str,
-    ) -> Result<Self, sqlx::Error> {
-        let sink = conn.copy_in_raw(statement).await?;
-        let columns = i16::try_from(sink.num_columns()).unwrap_or(i16::MAX);
-        let mut buffer = Vec::with_capacity(PIECE + PIECE / 4);
-        buffer.extend_from_slice(HEADER);
-        Ok(Self {
-            sink,
-            columns,
-            buffer,
-        })
-    }
-
-    /// Adds a row.
-    pub(super) async fn row(
-        &mut self,
-        fill: impl FnOnce(&mut CopyRow<'_>),
-    ) -> Result<(), sqlx::Error> {
-        self.buffer.extend_from_slice(&self.columns.to_be_bytes());
-        fill(&mut CopyRow(&mut self.buffer));
-        if self.buffer.len() >= PIECE {
-            self.sink.send(&*self.buffer).await?;
-            self.buffer.clear();
-        }
-        Ok(())
-    }
-
-    /// Ends the statement. Returns how many rows the table got.
-    pub(super) async fn end(mut self) -> Result<u64, sqlx::Error> {
-        self.buffer.extend_from_slice(&TRAILER);
-        self.sink.send(&*self.buffer).await?;
-        self.sink.finish().await
-    }
+/// Rows in the making: fields end with a tab, rows with a line feed, and nothing is `\N`.
+#[derive(Default)]
+pub(super) struct CopyText {
+    text: String,
+    /// Whether a field stands in the row that is being made.
+    has_field: bool,
 }
 
-impl CopyRow<'_> {
-    fn field(&mut self, bytes: &[u8]) -> &mut Self {
-        // PostgreSQL refuses a field of more than a gigabyte, long before the length leaves 31 bits.
-        let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    pub(super) fn null(&mut self) -> &mut Self {
-        self.0.extend_from_slice(&(-1_i32).to_be_bytes());
-        self
-    }
-
-    pub(super) fn int2(&mut self, value: i16) -> &mut Self {
-        self.field(&value.to_be_bytes())
-    }
-
-    pub(super) fn int4(&mut self, value: i32) -> &mut Self {
-        self.field(&value.to_be_bytes())
-    }
-
-    pub(super) fn int8(&mut self, value: i64) -> &mut Self {
-        self.field(&value.to_be_bytes())
-    }
-
-    pub(super) fn int8_or_null(&mut self, value: Option<i64>) -> &mut Self {
-        match value {
-            Some(value) => self.int8(value),
-            None => self.null(),
+impl CopyText {
+    fn next(&mut self) {
+        if self.has_field {
+            self.text.push('\t');
         }
+        self.has_field = true;
     }
 
     pub(super) fn text(&mut self, value: &str) -> &mut Self {
-        self.field(value.as_bytes())
+        self.next();
+        let mut rest = value;
+        while let Some(at) = rest.find(['\\', '\t', '\n', '\r']) {
+            self.text.push_str(&rest[..at]);
+            self.text.push_str(match rest.as_bytes()[at] {
+                b'\t' => "\\t",
+                b'\n' => "\\n",
+                b'\r' => "\\r",
+                _backslash => "\\\\",
+            });
+            rest = &rest[at + 1..];
+        }
+        self.text.push_str(rest);
+        self
     }
 
-    pub(super) fn text_or_null(&mut self, value: Option<&str>) -> &mut Self {
+    pub(super) fn text_or_none(&mut self, value: Option<&str>) -> &mut Self {
         match value {
             Some(value) => self.text(value),
-            None => self.null(),
+            None => self.none(),
         }
+    }
+
+    pub(super) fn number(&mut self, value: i64) -> &mut Self {
+        self.next();
+        // Writing to a string cannot fail.
+        let _ = write!(self.text, "{value}");
+        self
+    }
+
+    pub(super) fn number_or_none(&mut self, value: Option<i64>) -> &mut Self {
+        match value {
+            Some(value) => self.number(value),
+            None => self.none(),
+        }
+    }
+
+    pub(super) fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.next();
+        self.text.push_str("\\\\x");
+        for byte in value {
+            let _ = write!(self.text, "{byte:02x}");
+        }
+        self
+    }
+
+    pub(super) fn truth(&mut self, value: bool) -> &mut Self {
+        self.text(if value { "t" } else { "f" })
+    }
+
+    pub(super) fn none(&mut self) -> &mut Self {
+        self.next();
+        self.text.push_str("\\N");
+        self
+    }
+
+    pub(super) fn end(&mut self) {
+        self.text.push('\n');
+        self.has_field = false;
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_something_to_copy_is_escaped() {
+        let mut rows = CopyText::default();
+        rows.text("a\tb\\N\r\n").text("").none().number(-7).end();
+        rows.bytes(&[0, 255]).truth(true).text_or_none(None).end();
+        assert_eq!(
+            std::str::from_utf8(rows.as_bytes()).unwrap(),
+            "a\\tb\\\\N\\r\\n\t\t\\N\t-7\n\\\\x00ff\tt\t\\N\n"
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::PgConnection;
 
 use super::columns::{day_of, labels};
-use super::copy::Copy;
+use super::copy::{CopyText, copy_in};
 use super::scan::{Key, find};
 use crate::domain::id::{ReservationId, SubaccountId};
 use crate::domain::time::Timestamp;
@@ -15,7 +15,7 @@ use crate::storage::{Duplicate, EventRow, StoreError};
 
 /// Rows that one statement of arrays takes.
 const ROWS_A_STATEMENT: usize = 1_000;
-/// From so many rows on they are copied: each takes half the time then, but a copy takes a round trip more.
+/// From so many rows on they are copied: each takes about two thirds of the time then, but a copy takes more round trips.
 const COPY_MIN: usize = 256;
 
 /// Where a plain event of the batch stands.
@@ -97,22 +97,21 @@ async fn copy_new<'a>(
         known.extend(stored(conn, entries).await?);
     }
     let fresh = split(entries, known, repeated);
-    let statement =
-        "COPY event_keys (event_id, customer_id, kind, day, count_time) FROM STDIN (FORMAT binary)";
-    let mut copy = Copy::begin(conn, statement).await?;
+    if fresh.is_empty() {
+        return Ok(fresh);
+    }
+    let mut keys = CopyText::default();
     for (key, place) in &fresh {
         let row = &plain[place.0][place.1];
-        copy.row(|columns| {
-            columns
-                .text(key.event.as_str())
-                .text(key.customer.as_str())
-                .int2(key.kind_column())
-                .int4(day_of(row))
-                .int8(row.count_time.as_micros());
-        })
-        .await?;
+        keys.text(key.event.as_str())
+            .text(key.customer.as_str())
+            .number(key.kind_column().into())
+            .number(day_of(row).into())
+            .number(row.count_time.as_micros())
+            .end();
     }
-    copy.end().await?;
+    let into = "event_keys (event_id, customer_id, kind, day, count_time)";
+    copy_in(conn, into, &keys).await?;
     Ok(fresh)
 }
 
@@ -179,10 +178,13 @@ async fn insert_rows(conn: &mut PgConnection, mut rows: Vec<&EventRow>) -> Resul
     if rows.len() >= COPY_MIN {
         return copy_rows(conn, &rows).await;
     }
-    for rows in rows.chunks(ROWS_A_STATEMENT) {
-        let parts = rows.iter().map(|row| row.event.subaccount_id.as_ref());
-        let held = rows.iter().map(|row| row.event.reservation_id.as_ref());
-        sqlx::query(
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let rows = &*rows;
+    let parts = rows.iter().map(|row| row.event.subaccount_id.as_ref());
+    let held = rows.iter().map(|row| row.event.reservation_id.as_ref());
+    sqlx::query(
             "INSERT INTO events (day, customer_id, event_id, kind, meter, quantity, weighted, count_time,
                  event_time, record_time, flags, subaccount, dimensions, metadata, reservation)
              SELECT * FROM UNNEST($1::int4[], $2::text[], $3::text[], $4::int2[], $5::text[], $6::int8[],
@@ -204,40 +206,37 @@ async fn insert_rows(conn: &mut PgConnection, mut rows: Vec<&EventRow>) -> Resul
         .bind(rows.iter().map(|row| labels(&row.event.dimensions)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| labels(&row.event.metadata)).collect::<Vec<_>>())
         .bind(held.map(|held| held.map(ReservationId::as_str)).collect::<Vec<_>>())
-        .execute(&mut *conn)
+        .execute(conn)
         .await?;
-    }
     Ok(())
 }
 
 /// As [`insert_rows`], for many.
 async fn copy_rows(conn: &mut PgConnection, rows: &[&EventRow]) -> Result<(), sqlx::Error> {
-    let statement = "COPY events (day, customer_id, event_id, kind, meter, quantity, weighted, count_time,
-        event_time, record_time, flags, subaccount, dimensions, metadata, reservation) FROM STDIN (FORMAT binary)";
-    let mut copy = Copy::begin(conn, statement).await?;
+    let mut copied = CopyText::default();
     for row in rows {
         let event = &row.event;
-        copy.row(|columns| {
-            columns
-                .int4(day_of(row))
-                .text(event.customer_id.as_str())
-                .text(event.event_id.as_str())
-                .int2(Key::of(row).kind_column())
-                .text(event.meter_id.as_str())
-                .int8(event.quantity)
-                .int8(row.weighted.0)
-                .int8(row.count_time.as_micros())
-                .int8_or_null(apart(row, row.event_time))
-                .int8_or_null(apart(row, row.record_time))
-                .int2(flags(row))
-                .text_or_null(event.subaccount_id.as_ref().map(SubaccountId::as_str))
-                .text_or_null(labels(&event.dimensions).as_deref())
-                .text_or_null(labels(&event.metadata).as_deref())
-                .text_or_null(event.reservation_id.as_ref().map(ReservationId::as_str));
-        })
-        .await?;
+        copied
+            .number(day_of(row).into())
+            .text(event.customer_id.as_str())
+            .text(event.event_id.as_str())
+            .number(Key::of(row).kind_column().into())
+            .text(event.meter_id.as_str())
+            .number(event.quantity)
+            .number(row.weighted.0)
+            .number(row.count_time.as_micros())
+            .number_or_none(apart(row, row.event_time))
+            .number_or_none(apart(row, row.record_time))
+            .number(flags(row).into())
+            .text_or_none(event.subaccount_id.as_ref().map(SubaccountId::as_str))
+            .text_or_none(labels(&event.dimensions).as_deref())
+            .text_or_none(labels(&event.metadata).as_deref())
+            .text_or_none(event.reservation_id.as_ref().map(ReservationId::as_str))
+            .end();
     }
-    copy.end().await.map(drop)
+    let into = "events (day, customer_id, event_id, kind, meter, quantity, weighted, count_time, event_time,
+        record_time, flags, subaccount, dimensions, metadata, reservation)";
+    copy_in(conn, into, &copied).await
 }
 
 /// Returns an instant in the column that is NULL where it repeats the count time.

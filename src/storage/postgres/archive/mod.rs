@@ -1,7 +1,6 @@
 //! Copying a database of PostgreSQL out, and into an empty one.
 
 mod read;
-mod text;
 mod write;
 
 use async_trait::async_trait;

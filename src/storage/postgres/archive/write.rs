@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use sqlx::{Connection as _, PgPool, Postgres, Transaction};
 
 use super::super::columns::{day_of_times, indexed};
+use super::super::copy::{CopyText, copy_in};
 use super::super::days::{self, STEP};
 use super::super::{migrate, open};
-use super::text::CopyText;
 use super::{UNFINISHED, connect, copying, header, read, refuse_rows};
 use crate::domain::counter::Ring;
 use crate::domain::customer::Allocation;
@@ -80,11 +80,7 @@ impl PostgresTarget {
     }
 
     async fn copy_in(&mut self, into: &str, rows: &CopyText) -> Result<(), StoreError> {
-        let statement = format!("COPY {into} FROM STDIN");
-        let mut copy = self.transaction.copy_in_raw(&statement).await?;
-        copy.send(rows.as_bytes()).await?;
-        copy.finish().await?;
-        Ok(())
+        Ok(copy_in(&mut self.transaction, into, rows).await?)
     }
 
     /// Writes events, their keys, and the partitions that they need.
