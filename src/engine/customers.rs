@@ -185,6 +185,8 @@ fn rows_of(customer: Customer) -> AccountRows {
         reservations: Vec::new(),
         allocations: Vec::new(),
         subaccounts: Vec::new(),
+        wallets: Vec::new(),
+        draws: Vec::new(),
     }
 }
 

@@ -254,5 +254,6 @@ pub(super) fn row(event: UsageEvent, cell: &Cell, weighted: Milli, now: Timestam
         count_time: event_time,
         record_time: now,
         flags: EventFlags::default(),
+        charge: None,
     }
 }

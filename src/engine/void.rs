@@ -336,6 +336,7 @@ fn compensation(original: &EventRow, notes: &Labels, now: Timestamp) -> Result<E
         count_time: original.count_time,
         record_time: now,
         flags: EventFlags::default(),
+        charge: None,
     })
 }
 

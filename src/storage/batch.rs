@@ -15,6 +15,7 @@ use crate::domain::rollup::Rollup;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Labels;
+use crate::domain::wallet::BookChanges;
 
 /// The decision of a batch: pure, called once, with everything that was found.
 pub type Decide = Box<dyn FnOnce(&Found<'_>) -> Changes + Send>;
@@ -227,6 +228,9 @@ pub struct Changes {
     pub overrides: Vec<(CustomerId, Override)>,
     /// Overrides to be removed.
     pub removed_overrides: Vec<(CustomerId, FeatureId, Option<SubaccountId>)>,
+    /// What changed in the wallets of customers, each customer once: rows to be written or replaced, and transactions to be
+    /// appended to ledgers.
+    pub books: Vec<(CustomerId, BookChanges)>,
     /// Adjustments that replace all those of a customer.
     pub adjustments: Vec<(CustomerId, Vec<Adjustment>)>,
     /// A catalog to be stored as the newest.

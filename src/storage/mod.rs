@@ -30,7 +30,7 @@ pub use batch::{
 pub use feed::{Feed, FeedCursor};
 pub use query::{
     AllocationQuery, AuditPage, AuditQuery, CounterMismatch, CustomerQuery, Denial, DenialQuery,
-    EventQuery, Page, PlanInForce, ReservationQuery, UsageQuery, UsageRow,
+    EventQuery, LedgerQuery, Page, PlanInForce, ReservationQuery, UsageQuery, UsageRow,
 };
 pub use rates::{ClaimRates, RateClaims, RateKey, RateShare, RateTable};
 pub use rows::{
@@ -41,10 +41,11 @@ pub use rows::{
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::Allocation;
 use crate::domain::customer::Customer;
-use crate::domain::id::CustomerId;
+use crate::domain::id::{CustomerId, HoldId};
 use crate::domain::reservation::Reservation;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::{Span, Timestamp};
+use crate::domain::wallet::{Hold, Posted, WalletKey};
 
 /// How long the key of an event is kept, from its receipt; the event is never dropped before.
 pub const EVENT_KEYS_KEPT: Span = Span::from_days(36);
@@ -57,7 +58,7 @@ pub const ANSWERS_KEPT: Span = Span::from_days(40);
 pub const DENIALS_KEPT: Span = Span::from_days(30);
 /// Most rows of the denial log of one customer; the oldest go first.
 pub const DENIALS_MAX: usize = 10_000;
-/// How long a reservation is kept after its end.
+/// How long a reservation, or a hold of credits, is kept after its end.
 pub const RESERVATIONS_KEPT: Span = Span::from_days(35);
 /// Most rows that one call of [`Store::trim`] drops.
 pub const TRIM_SLICE: usize = 1_000;
@@ -205,8 +206,18 @@ pub trait Store: Send + Sync + 'static {
     /// Lists allocations of a customer, by feature and id.
     async fn allocations(&self, query: AllocationQuery) -> Result<Page<Allocation>, StoreError>;
 
-    /// Returns customers that have a reservation in the open state with `expire_time <= now`, at most `limit`, in
-    /// any order.
+    /// Lists the ledger of a wallet by number.
+    async fn ledger(&self, query: LedgerQuery) -> Result<Page<Posted>, StoreError>;
+
+    /// Returns a hold, whatever became of it, and the wallet it belongs to; `None`: there is none, or it is no longer kept.
+    async fn hold(
+        &self,
+        customer: &CustomerId,
+        id: &HoldId,
+    ) -> Result<Option<(WalletKey, Hold)>, StoreError>;
+
+    /// Returns customers that have a reservation or a hold in the open state, or a grant with something left to spend, with
+    /// `expire_time <= now`; at most `limit`, in any order.
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError>;
 
     /// Adds to the denial log: counts are summed by customer, feature, reason and minute, the sample is replaced.
@@ -234,6 +245,7 @@ pub trait Store: Send + Sync + 'static {
     /// is kept with it as dropped, so that audits and folds stay equal. A fixed counter goes when its window
     /// ended before `now − keep_events`, nothing is reserved in it and no event of its customer is stored that
     /// counts within its bounds: a late void finds its window. Then answers, denials and reservations that ended,
-    /// by [`ANSWERS_KEPT`], [`DENIALS_KEPT`] and [`DENIALS_MAX`], [`RESERVATIONS_KEPT`]. Rollups stay.
+    /// by [`ANSWERS_KEPT`], [`DENIALS_KEPT`] and [`DENIALS_MAX`], [`RESERVATIONS_KEPT`], and holds that ended likewise.
+    /// Rollups, grants and ledgers stay.
     async fn trim(&self, now: Timestamp, keep_events: Span) -> Result<bool, StoreError>;
 }

@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::domain::catalog::Meter;
 use crate::domain::counter::CounterSpec;
 use crate::domain::customer::Customer;
-use crate::domain::id::{CustomerId, FeatureId, MeterId, PlanId, ReservationId, SubaccountId};
+use crate::domain::id::{
+    CustomerId, FeatureId, GrantId, HoldId, MeterId, PlanId, ReservationId, SubaccountId,
+};
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::ReservationState;
 use crate::domain::rollup::Rollup;
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Labels;
+use crate::domain::wallet::{Account, Cause, Posted, WalletKey};
 use crate::domain::window::TimeRange;
 
 /// Part of a list.
@@ -166,6 +169,56 @@ pub struct ReservationQuery {
     pub after: Option<String>,
     /// Most items; at least 1.
     pub limit: usize,
+}
+
+/// Asks for the ledger of a wallet.
+#[derive(Debug, Clone)]
+pub struct LedgerQuery {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Which wallet.
+    pub wallet: WalletKey,
+    /// Only transactions in this range.
+    pub range: TimeRange,
+    /// Only for this cause.
+    pub cause: Option<Cause>,
+    /// Only those that are about this hold.
+    pub hold: Option<HoldId>,
+    /// Only those that are about this grant, or move credits of it.
+    pub grant: Option<GrantId>,
+    /// Whether the first comes first; otherwise the last does.
+    pub is_rising: bool,
+    /// Where to go on.
+    pub after: Option<String>,
+    /// Most items; at least 1.
+    pub limit: usize,
+}
+
+impl LedgerQuery {
+    /// Whether a transaction of the wallet is one of those that are asked for, page apart.
+    pub(super) fn matches(&self, posted: &Posted) -> bool {
+        let of_grant = |grant: &GrantId| {
+            posted.about.grant.as_ref() == Some(grant)
+                || posted
+                    .transaction
+                    .entries
+                    .iter()
+                    .any(|entry| match &entry.account {
+                        Account::Available(of) | Account::Held(of) => of == grant,
+                        Account::Revenue
+                        | Account::Expired
+                        | Account::Funding(_)
+                        | Account::Receivable
+                        | Account::Transfers => false,
+                    })
+        };
+        self.range.contains(posted.time)
+            && self
+                .cause
+                .is_none_or(|only| posted.transaction.cause == only)
+            && (self.hold.is_none() || posted.about.hold == self.hold)
+            && self.grant.as_ref().is_none_or(of_grant)
+    }
 }
 
 /// Asks for allocations.

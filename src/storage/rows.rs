@@ -13,6 +13,7 @@ use crate::domain::reservation::Reservation;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::Timestamp;
 use crate::domain::usage::UsageEvent;
+use crate::domain::wallet::{Draw, UsageCharge, Wallet};
 
 /// The number a store knows a customer by; given when it is created, never used again.
 pub type CustomerNo = i64;
@@ -43,6 +44,10 @@ pub struct AccountRows {
     pub allocations: Vec<Allocation>,
     /// Its subaccounts, deleted ones included.
     pub subaccounts: Vec<SubaccountRows>,
+    /// Its wallets and those of its subaccounts, with grants that are not forgotten, and holds in the open state.
+    pub wallets: Vec<Wallet>,
+    /// What usage drew on wallets in billing periods that have not ended.
+    pub draws: Vec<Draw>,
 }
 
 /// A subaccount and what it counts.
@@ -134,6 +139,9 @@ pub struct EventRow {
     pub record_time: Timestamp,
     /// What was noticed.
     pub flags: EventFlags,
+    /// What it drew on a wallet; of a void, what came back, below zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Box<UsageCharge>>,
 }
 
 /// An event that is stored.

@@ -13,6 +13,20 @@ const MICROS_A_CENT: i128 = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Amount(Ratio<i128>);
 
+impl Serialize for Amount {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // As text: not every format holds 128 bits.
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
 /// A rounded amount, in two units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Money {
@@ -55,6 +69,14 @@ impl Amount {
     /// When the result leaves the range that can be held exactly.
     pub fn minus(self, other: Self) -> Result<Self, Overflow> {
         self.0.checked_sub(&other.0).map(Self).ok_or(Overflow)
+    }
+
+    /// Returns the least whole number of micro-units that is not less.
+    ///
+    /// # Errors
+    /// When it leaves 64 bits.
+    pub fn ceil(self) -> Result<i64, Overflow> {
+        i64::try_from(self.0.ceil().to_integer()).map_err(|_| Overflow)
     }
 
     /// Rounds.

@@ -43,7 +43,10 @@ impl SpendCap {
     }
 
     /// Refuses what the cap does not leave room for.
-    pub(super) fn check(&self, needed: i64, now: Timestamp) -> Result<(), Refusal> {
+    ///
+    /// # Errors
+    /// When more is needed than it leaves.
+    pub fn check(&self, needed: i64, now: Timestamp) -> Result<(), Refusal> {
         let left = self.amount.saturating_sub(self.spent(now)).max(0);
         if needed <= left {
             return Ok(());
@@ -57,7 +60,7 @@ impl SpendCap {
     }
 
     /// Counts what is spent or set aside.
-    pub(super) fn count(&mut self, amount: i64, now: Timestamp) {
+    pub fn count(&mut self, amount: i64, now: Timestamp) {
         if !self.range.contains(now) {
             self.range = self.window.range(self.anchor, now);
             self.spent = 0;
@@ -66,7 +69,7 @@ impl SpendCap {
     }
 
     /// Counts what is given back of what was set aside at `since`: in the window of that instant, if it still runs.
-    pub(super) fn give_back(&mut self, amount: i64, since: Timestamp) {
+    pub fn give_back(&mut self, amount: i64, since: Timestamp) {
         if self.range.contains(since) {
             self.spent = (self.spent - amount).max(0);
         }

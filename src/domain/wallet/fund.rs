@@ -2,7 +2,7 @@
 
 use super::ledger::{Account, Cause, Transaction};
 use super::spend::in_range;
-use super::{AMOUNT_MAX, Category, Grant, Refusal, Source, Wallet};
+use super::{AMOUNT_MAX, Category, GRANTS_MAX, Grant, Refusal, Source, Wallet};
 use crate::domain::id::GrantId;
 use crate::domain::time::Timestamp;
 
@@ -34,15 +34,15 @@ impl Wallet {
         in_range(new.amount)?;
         self.check_room(&new, now)?;
         let settled = match new.category {
-            Category::Paid => self.receivable.min(new.amount),
+            Category::Paid => self.head.receivable.min(new.amount),
             Category::Promotional => 0,
         };
         let mut done = Transaction::new(Cause::Grant);
         let from = || Account::Funding(new.source);
-        done.shift(self, from(), Account::Receivable, settled);
+        done.shift(from(), Account::Receivable, settled);
         let to = Account::Available(new.id.clone());
-        done.shift(self, from(), to, new.amount - settled);
-        self.receivable -= settled;
+        done.shift(from(), to, new.amount - settled);
+        self.head.receivable -= settled;
         self.insert(new, settled, now);
         Ok(done)
     }
@@ -52,10 +52,24 @@ impl Wallet {
         if self.grants.iter().any(|grant| grant.id == new.id) {
             return Err(Refusal::GrantExists(new.id.clone()));
         }
+        let is_same =
+            |grant: &&Grant| grant.source == new.source && *grant.reference == *new.reference;
+        if new.source.is_payment()
+            && !new.reference.is_empty()
+            && let Some(before) = self.grants.iter().find(is_same)
+        {
+            return Err(Refusal::PaymentGranted {
+                reference: new.reference.clone(),
+                grant: before.id.clone(),
+            });
+        }
         if let Some(expire_time) = new.expire_time
             && expire_time <= now
         {
             return Err(Refusal::GrantExpired { expire_time });
+        }
+        if self.grants.len() >= GRANTS_MAX {
+            return Err(Refusal::TooManyGrants);
         }
         let all = self.grants.iter().map(Grant::available);
         let sum: i128 = all.map(i128::from).sum();
@@ -79,7 +93,9 @@ impl Wallet {
             source: new.source,
             reference: new.reference,
             create_time: now,
+            change_time: now,
             expire_time: new.expire_time,
+            dirty: true,
         };
         let place = self
             .grants
@@ -97,8 +113,8 @@ impl Wallet {
         let mut done = Transaction::new(Cause::GrantExpiry);
         for (id, rest) in over {
             let from = Account::Available(id.clone());
-            done.shift(self, from, Account::Expired, rest);
-            self.change(&id, |grant| grant.lapsed += rest);
+            done.shift(from, Account::Expired, rest);
+            self.change(&id, now, |grant| grant.lapsed += rest);
         }
         done
     }
@@ -116,6 +132,8 @@ impl Wallet {
             return Err(Refusal::GrantExpired { expire_time });
         }
         grant.expire_time = Some(now);
+        grant.change_time = now;
+        grant.dirty = true;
         // Its place in the order of use follows from its expiry.
         self.grants
             .sort_by(|one, other| one.order().cmp(&other.order()));
@@ -150,17 +168,17 @@ impl Wallet {
             legs.push((grant.id.clone(), part));
             missing -= part;
         }
-        let owed = self.receivable.checked_add(missing);
+        let owed = self.head.receivable.checked_add(missing);
         let owed = owed.ok_or(Refusal::AmountOutOfRange)?;
         let mut done = Transaction::new(Cause::Clawback);
         for (from, part) in legs {
             let account = Account::Available(from.clone());
-            done.shift(self, account, Account::Funding(source), part);
-            self.change(&from, |grant| grant.lapsed += part);
+            done.shift(account, Account::Funding(source), part);
+            self.change(&from, now, |grant| grant.lapsed += part);
         }
-        done.shift(self, Account::Receivable, Account::Funding(source), missing);
-        self.receivable = owed;
-        self.change(id, |grant| grant.returned += amount);
+        done.shift(Account::Receivable, Account::Funding(source), missing);
+        self.head.receivable = owed;
+        self.change(id, now, |grant| grant.returned += amount);
         Ok(done)
     }
 
@@ -192,14 +210,14 @@ impl Wallet {
         for (id, rest) in ending {
             let part = rest.min(carried);
             let from = || Account::Available(id.clone());
-            done.shift(self, from(), Account::Available(new.id.clone()), part);
-            done.shift(self, from(), Account::Expired, rest - part);
-            self.change(&id, |grant| grant.lapsed += rest);
+            done.shift(from(), Account::Available(new.id.clone()), part);
+            done.shift(from(), Account::Expired, rest - part);
+            self.change(&id, now, |grant| grant.lapsed += rest);
             carried -= part;
         }
         let fresh = (amount - balance).max(0);
         let to = Account::Available(new.id.clone());
-        done.shift(self, Account::Funding(new.source), to, fresh);
+        done.shift(Account::Funding(new.source), to, fresh);
         if amount > 0 {
             self.insert(new, 0, now);
         }
@@ -207,8 +225,8 @@ impl Wallet {
     }
 }
 
-/// Moves credits from one wallet of a customer to another. They keep their priority, category and expiry: each grant that
-/// gives becomes one there, called `id` and its number.
+/// Moves credits from one wallet of a customer to another, in one transaction of each. They keep their priority, category
+/// and expiry: each grant that gives becomes one there, called `id` and its number.
 ///
 /// # Errors
 /// When the wallets are one or of different units, or as a debit of the giver; when the taker would hold too much.
@@ -216,14 +234,14 @@ pub fn transfer(
     from: &mut Wallet,
     to: &mut Wallet,
     id: &GrantId,
-    amount: i64,
+    (amount, owed_max): (i64, i64),
     now: Timestamp,
-) -> Result<Transaction, Refusal> {
+) -> Result<(Transaction, Transaction), Refusal> {
     in_range(amount)?;
-    if from.owner == to.owner || from.unit != to.unit {
+    if from.key().owner == to.key().owner || from.key().unit != to.key().unit {
         return Err(Refusal::WalletsDoNotMatch);
     }
-    from.check_spending(amount, now)?;
+    from.check_spending(amount, owed_max, now)?;
     let (legs, _) = from.pick(amount, now);
     let mut coming = Vec::with_capacity(legs.len());
     for (number, (grant, part)) in legs.iter().enumerate() {
@@ -241,6 +259,9 @@ pub fn transfer(
             expire_time: grant.expire_time,
         });
     }
+    if to.grants.len() + coming.len() > GRANTS_MAX {
+        return Err(Refusal::TooManyGrants);
+    }
     // All of it must fit, not only each part.
     for (number, new) in coming.iter().enumerate() {
         let all = NewGrant {
@@ -249,16 +270,15 @@ pub fn transfer(
         };
         to.check_room(&all, now)?;
     }
-    let mut done = Transaction::new(Cause::Transfer);
+    let (mut given, mut taken) = (
+        Transaction::new(Cause::Transfer),
+        Transaction::new(Cause::Transfer),
+    );
     for ((grant, part), new) in legs.into_iter().zip(coming) {
-        let accounts = (
-            Account::Available(grant.clone()),
-            Account::Available(new.id.clone()),
-        );
-        done.shift_between((&*from, accounts.0), (&*to, accounts.1), part);
-        from.change(&grant, |grant| grant.used += part);
+        given.shift(Account::Available(grant.clone()), Account::Transfers, part);
+        taken.shift(Account::Transfers, Account::Available(new.id.clone()), part);
+        from.change(&grant, now, |grant| grant.used += part);
         to.insert(new, 0, now);
     }
-    from.count_spending(amount, now);
-    Ok(done)
+    Ok((given, taken))
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::SPENT_GRANTS_KEPT;
 use crate::domain::id::GrantId;
 use crate::domain::time::Timestamp;
 
@@ -31,6 +32,17 @@ pub enum Source {
     Transfer,
 }
 
+impl Source {
+    /// Whether it brings money, so that what it names brings credits once.
+    #[must_use]
+    pub const fn is_payment(self) -> bool {
+        match self {
+            Self::Stripe | Self::X402 => true,
+            Self::Promotion | Self::Manual | Self::Transfer => false,
+        }
+    }
+}
+
 /// Credits that came at once. `used + held + lapsed` never exceeds `amount`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
@@ -56,8 +68,13 @@ pub struct Grant {
     pub reference: Box<str>,
     /// When it came.
     pub create_time: Timestamp,
+    /// When anything of it last changed.
+    pub change_time: Timestamp,
     /// The first instant at which what is not held can no longer be spent.
     pub expire_time: Option<Timestamp>,
+    /// Whether it is to be written.
+    #[serde(skip)]
+    pub dirty: bool,
 }
 
 impl Grant {
@@ -71,6 +88,12 @@ impl Grant {
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expire_time.is_some_and(|end| end <= now)
+    }
+
+    /// Whether nothing is left of it and nothing was for so long that memory need not know it.
+    #[must_use]
+    pub fn is_forgotten(&self, now: Timestamp) -> bool {
+        self.available() == 0 && self.held == 0 && self.change_time.plus(SPENT_GRANTS_KEPT) <= now
     }
 
     /// Returns what orders grants: by priority, then the next to expire, then the oldest, then by id.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Source, Wallet};
-use crate::domain::id::{GrantId, SubaccountId};
+use super::{Source, Wallet, WalletKey};
+use crate::domain::id::{GrantId, HoldId, MeterId, RequestId, ReservationId};
+use crate::domain::time::Timestamp;
 
 /// Where credits are. Amounts are positive where credits come to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub enum Account {
     Funding(Source),
     /// Owed by the customer; its balance is what is owed, below zero.
     Receivable,
+    /// On the way between two wallets of the customer: what one gives, the other takes in the same moment, so that over
+    /// all wallets of a unit its balance is zero.
+    Transfers,
 }
 
 /// Why credits moved.
@@ -35,6 +39,10 @@ pub enum Cause {
     Debit,
     /// Credits were set aside.
     Hold,
+    /// Recorded usage drew on credits, set aside or not; all of one batch and meter.
+    Usage,
+    /// Usage was taken back, and what it had drawn came back.
+    Refund,
     /// What was set aside was spent, all or part.
     Capture,
     /// What was set aside was given back.
@@ -45,7 +53,7 @@ pub enum Cause {
     GrantExpiry,
     /// What a period left was carried into the next, as far as it may be.
     Rollover,
-    /// Credits went to another wallet of the customer.
+    /// Credits went to another wallet of the customer, or came from one.
     Transfer,
     /// The money behind credits was taken back.
     Clawback,
@@ -54,8 +62,6 @@ pub enum Cause {
 /// One line of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The wallet; `None`: the customer's own.
-    pub owner: Option<SubaccountId>,
     /// The account.
     pub account: Account,
     /// Micro-units that came, below zero those that went; never zero.
@@ -79,36 +85,31 @@ impl Transaction {
         }
     }
 
-    /// Moves an amount from one account of a wallet to another.
-    pub(super) fn shift(&mut self, wallet: &Wallet, from: Account, to: Account, amount: i64) {
-        self.shift_between((wallet, from), (wallet, to), amount);
-    }
-
-    /// Moves an amount from an account of one wallet to one of another.
-    pub(super) fn shift_between(
-        &mut self,
-        (giver, from): (&Wallet, Account),
-        (taker, to): (&Wallet, Account),
-        amount: i64,
-    ) {
-        if amount == 0 {
-            return;
+    /// Moves an amount from one account to another.
+    pub(super) fn shift(&mut self, from: Account, to: Account, amount: i64) {
+        if amount != 0 {
+            self.add(from, -amount);
+            self.add(to, amount);
         }
-        self.add(giver, from, -amount);
-        self.add(taker, to, amount);
     }
 
     /// Adds to the entry of an account, so that each has one.
-    fn add(&mut self, wallet: &Wallet, account: Account, amount: i64) {
-        let same = |entry: &&mut Entry| entry.owner == wallet.owner && entry.account == account;
-        if let Some(entry) = self.entries.iter_mut().find(same) {
-            entry.amount += amount;
+    fn add(&mut self, account: Account, amount: i64) {
+        let same = |entry: &Entry| entry.account == account;
+        if let Some(place) = self.entries.iter().position(same) {
+            self.entries[place].amount += amount;
+            if self.entries[place].amount == 0 {
+                self.entries.remove(place);
+            }
         } else {
-            self.entries.push(Entry {
-                owner: wallet.owner.clone(),
-                account,
-                amount,
-            });
+            self.entries.push(Entry { account, amount });
+        }
+    }
+
+    /// Takes the entries of another into this one.
+    pub(super) fn join(&mut self, other: Self) {
+        for entry in other.entries {
+            self.add(entry.account, entry.amount);
         }
     }
 
@@ -128,7 +129,65 @@ impl Transaction {
     }
 }
 
-/// Balances of one wallet.
+/// A transaction as it stands in the ledger of a wallet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Posted {
+    /// The wallet.
+    pub wallet: WalletKey,
+    /// Its number in the wallet's ledger, from 1, without gaps.
+    pub number: i64,
+    /// When.
+    pub time: Timestamp,
+    /// What moved, and why.
+    pub transaction: Transaction,
+    /// On whose behalf, and what it was about.
+    pub about: About,
+    /// What the wallet held after it.
+    pub balance: Balance,
+}
+
+/// What a transaction was about; what does not apply is absent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct About {
+    /// The hold that was made, captured or given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldId>,
+    /// The reservation that the hold belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<ReservationId>,
+    /// The grant that came, ended or was taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<GrantId>,
+    /// The meter whose usage was charged or taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meter: Option<MeterId>,
+    /// The other wallet of a transfer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other: Option<WalletKey>,
+    /// Why, for people.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub note: Box<str>,
+    /// Who asked; empty: nobody, its time had come, or usage was recorded.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub caller: Box<str>,
+    /// Under which request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+}
+
+/// What a wallet holds, in micro-units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// To be spent; what has expired and was not booked as such counts.
+    pub available: i64,
+    /// Set aside.
+    pub held: i64,
+    /// Owed.
+    pub receivable: i64,
+}
+
+/// Balances of one wallet, by account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Heads {
     /// What grants have to be spent, those with nothing left out.
@@ -142,19 +201,35 @@ pub struct Heads {
 /// What is wrong with a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerFault {
-    /// A transaction, by position, does not sum to zero.
+    /// A transaction does not sum to zero.
     Unbalanced {
-        /// Its position.
-        transaction: usize,
+        /// Its number.
+        transaction: i64,
         /// Its sum.
         sum: i128,
     },
     /// An entry takes more than there is.
     Overdrawn {
-        /// The position of its transaction.
-        transaction: usize,
+        /// The number of its transaction.
+        transaction: i64,
         /// Its position in the transaction.
         entry: usize,
+    },
+    /// A transaction is missing, or stands twice.
+    Gap {
+        /// The number that should have come.
+        expected: i64,
+        /// The one that did; `None`: none any more.
+        found: Option<i64>,
+    },
+    /// The balance that was noted after a transaction is not the fold of the entries up to it.
+    Misstated {
+        /// The number of the transaction.
+        transaction: i64,
+        /// What was noted.
+        noted: Balance,
+        /// The fold.
+        fold: Balance,
     },
     /// What a wallet holds is not the fold of its entries.
     Differs {
@@ -176,7 +251,9 @@ impl Heads {
                 self.receivable -= amount;
                 return self.receivable >= 0;
             }
-            Account::Revenue | Account::Expired | Account::Funding(_) => return true,
+            Account::Revenue | Account::Expired | Account::Funding(_) | Account::Transfers => {
+                return true;
+            }
         };
         let balance = balances.entry(grant.clone()).or_default();
         *balance += amount;
@@ -186,6 +263,21 @@ impl Heads {
         }
         balance >= 0
     }
+}
+
+impl Heads {
+    fn balance(&self) -> Balance {
+        let sum = |of: &BTreeMap<GrantId, i128>| clamp(of.values().sum());
+        Balance {
+            available: sum(&self.available),
+            held: sum(&self.held),
+            receivable: clamp(self.receivable),
+        }
+    }
+}
+
+fn clamp(sum: i128) -> i64 {
+    i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
 }
 
 impl Wallet {
@@ -204,33 +296,95 @@ impl Wallet {
         Heads {
             available: some(super::Grant::available),
             held: some(|grant| grant.held),
-            receivable: i128::from(self.receivable),
+            receivable: i128::from(self.head.receivable),
+        }
+    }
+
+    /// Returns what the wallet holds, in sum.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        let sum = |of: fn(&super::Grant) -> i64| {
+            let all = self.grants.iter().map(|grant| i128::from(of(grant)));
+            clamp(all.sum())
+        };
+        Balance {
+            available: sum(super::Grant::available),
+            held: sum(|grant| grant.held),
+            receivable: self.head.receivable,
         }
     }
 }
 
-/// Looks through all transactions that touched a wallet, in order, and compares their fold with what it holds.
+/// Looks through the ledger of a wallet from its first transaction on, in the order of numbers, and compares the fold
+/// with what the wallet holds.
+#[derive(Debug, Default)]
+pub struct Audit {
+    fold: Heads,
+    number: i64,
+    faults: Vec<LedgerFault>,
+}
+
+impl Audit {
+    /// Looks at the next transaction.
+    pub fn take(&mut self, posted: &Posted) {
+        let transaction = posted.number;
+        if transaction != self.number + 1 {
+            self.faults.push(LedgerFault::Gap {
+                expected: self.number + 1,
+                found: Some(transaction),
+            });
+        }
+        self.number = transaction;
+        let sum = posted.transaction.sum();
+        if sum != 0 {
+            self.faults
+                .push(LedgerFault::Unbalanced { transaction, sum });
+        }
+        for (entry, line) in posted.transaction.entries.iter().enumerate() {
+            if !self.fold.add(line) {
+                self.faults
+                    .push(LedgerFault::Overdrawn { transaction, entry });
+            }
+        }
+        let fold = self.fold.balance();
+        if fold != posted.balance {
+            self.faults.push(LedgerFault::Misstated {
+                transaction,
+                noted: posted.balance,
+                fold,
+            });
+        }
+    }
+
+    /// Compares with what the wallet holds, and returns all that is wrong.
+    #[must_use]
+    pub fn finish(mut self, wallet: &Wallet) -> Vec<LedgerFault> {
+        if self.number != wallet.head.number {
+            self.faults.push(LedgerFault::Gap {
+                expected: self.number + 1,
+                found: None,
+            });
+        }
+        let holds = wallet.heads();
+        if holds != self.fold {
+            self.faults.push(LedgerFault::Differs {
+                holds,
+                fold: self.fold,
+            });
+        }
+        self.faults
+    }
+}
+
+/// Audits a ledger that is at hand as a whole.
 #[must_use]
 pub fn audit<'a>(
     wallet: &Wallet,
-    transactions: impl IntoIterator<Item = &'a Transaction>,
+    ledger: impl IntoIterator<Item = &'a Posted>,
 ) -> Vec<LedgerFault> {
-    let mut faults = Vec::new();
-    let mut fold = Heads::default();
-    for (transaction, one) in transactions.into_iter().enumerate() {
-        let sum = one.sum();
-        if sum != 0 {
-            faults.push(LedgerFault::Unbalanced { transaction, sum });
-        }
-        for (entry, line) in one.entries.iter().enumerate() {
-            if line.owner == wallet.owner && !fold.add(line) {
-                faults.push(LedgerFault::Overdrawn { transaction, entry });
-            }
-        }
+    let mut audit = Audit::default();
+    for posted in ledger {
+        audit.take(posted);
     }
-    let holds = wallet.heads();
-    if holds != fold {
-        faults.push(LedgerFault::Differs { holds, fold });
-    }
-    faults
+    audit.finish(wallet)
 }

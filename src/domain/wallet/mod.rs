@@ -8,43 +8,88 @@
 //! A grant is never overdrawn. Use that credits do not cover is owed: it stands as a receivable, and while there is one,
 //! nothing new is held. A refusal changes nothing.
 
+mod book;
 mod cap;
+mod draw;
 mod fund;
 mod grant;
 mod ledger;
+mod post;
+mod refund;
 mod spend;
 #[cfg(test)]
 mod tests;
+mod top_up;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::book::{Book, BookChanges};
 pub use self::cap::SpendCap;
+pub use self::draw::{Draw, UsageCharge};
 pub use self::fund::{NewGrant, transfer};
 pub use self::grant::{Category, Grant, Source};
-pub use self::ledger::{Account, Cause, Entry, Heads, LedgerFault, Transaction, audit};
-pub use self::spend::Cover;
+pub use self::ledger::{
+    About, Account, Audit, Balance, Cause, Entry, Heads, LedgerFault, Posted, Transaction, audit,
+};
+pub use self::spend::{Cover, NewHold};
+pub use self::top_up::{AutoTopUp, TopUpState};
 use super::id::{GrantId, HoldId, SubaccountId};
-use super::time::Timestamp;
+use super::time::{Span, Timestamp};
 
 /// Largest amount of one operation, in micro-units: a billion of the unit.
 pub const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 
-/// Credits of one unit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wallet {
-    /// Whose it is; `None`: the customer's own.
+/// How long a grant of which nothing is left can still be refunded to or have its money taken back: as long as payments
+/// are disputed. Then memory forgets it; what is stored stays.
+pub const SPENT_GRANTS_KEPT: Span = Span::from_days(180);
+/// Most grants of one wallet that memory keeps.
+pub const GRANTS_MAX: usize = 10_000;
+
+/// Names a wallet of a customer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WalletKey {
+    /// The subaccount whose it is; `None`: the customer's own.
     pub owner: Option<SubaccountId>,
     /// The credit unit.
     pub unit: Box<str>,
+}
+
+/// What a wallet is beside its grants and holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalletHead {
+    /// Which.
+    pub key: WalletKey,
+    /// How many transactions its ledger has; they are numbered from 1, without gaps.
+    pub number: i64,
+    /// What is owed.
+    pub receivable: i64,
+    /// What else was set for it.
+    pub terms: WalletTerms,
+}
+
+/// What was set for a wallet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WalletTerms {
+    /// Bounds what may be spent in a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<SpendCap>,
+    /// Asks for money when credits run low.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top_up: Option<AutoTopUp>,
+}
+
+/// Credits of one unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wallet {
+    head: WalletHead,
     /// In the order in which they are used up.
     grants: Vec<Grant>,
     /// Those that hold something, and those that ended and are not forgotten yet.
     holds: BTreeMap<HoldId, Hold>,
-    /// What is owed.
-    receivable: i64,
-    cap: Option<SpendCap>,
+    /// Whether the head is to be written.
+    dirty: bool,
 }
 
 /// Credits set aside.
@@ -55,13 +100,22 @@ pub struct Hold {
     /// What of it was captured.
     pub captured: i64,
     /// What each grant still holds for it, in the order in which they are captured.
-    legs: Vec<(GrantId, i64)>,
+    pub legs: Vec<(GrantId, i64)>,
+    /// Who spends it, whose cap it counts under; `None`: the customer.
+    pub spender: Option<SubaccountId>,
+    /// Whether it is what the reservations of a feature hold together, which goes up and down and is named by the feature.
+    pub is_pool: bool,
     /// When it was made.
     pub create_time: Timestamp,
     /// The first instant at which it holds nothing any more.
     pub expire_time: Timestamp,
     /// Where it stands.
     pub state: HoldState,
+    /// When it left the open state.
+    pub end_time: Option<Timestamp>,
+    /// Whether it is to be written.
+    #[serde(skip)]
+    pub dirty: bool,
 }
 
 /// Where a hold stands.
@@ -127,6 +181,14 @@ pub enum Refusal {
         /// What can be taken back.
         left: i64,
     },
+    /// More is given back than was spent.
+    #[error("{amount} micro-units are to be given back, and {left} were spent")]
+    RefundTooLarge {
+        /// What was asked for.
+        amount: i64,
+        /// What was spent.
+        left: i64,
+    },
     /// The wallet has no such hold.
     #[error("there is no hold {0}")]
     UnknownHold(HoldId),
@@ -141,6 +203,17 @@ pub enum Refusal {
         /// What was captured of it.
         captured: i64,
     },
+    /// What was paid for by a payment was granted before.
+    #[error("the payment {reference} brought the grant {grant}")]
+    PaymentGranted {
+        /// Names the payment.
+        reference: Box<str>,
+        /// What it brought.
+        grant: GrantId,
+    },
+    /// The wallet has as many grants as it may.
+    #[error("a wallet has at most {GRANTS_MAX} grants")]
+    TooManyGrants,
     /// More is captured than is held.
     #[error("{amount} micro-units are to be captured and {held} are held")]
     CaptureTooLarge {
@@ -160,15 +233,44 @@ pub enum Refusal {
 impl Wallet {
     /// Returns an empty wallet.
     #[must_use]
-    pub fn new(owner: Option<SubaccountId>, unit: impl Into<Box<str>>) -> Self {
-        Self {
-            owner,
-            unit: unit.into(),
-            grants: Vec::new(),
-            holds: BTreeMap::new(),
+    pub fn new(key: WalletKey) -> Self {
+        let head = WalletHead {
+            key,
+            number: 0,
             receivable: 0,
-            cap: None,
+            terms: WalletTerms::default(),
+        };
+        Self::restore(head, Vec::new(), Vec::new())
+    }
+
+    /// Puts a wallet together from what is stored of it; grants in any order.
+    #[must_use]
+    pub fn restore(head: WalletHead, mut grants: Vec<Grant>, holds: Vec<(HoldId, Hold)>) -> Self {
+        grants.sort_by(|one, other| one.order().cmp(&other.order()));
+        Self {
+            head,
+            grants,
+            holds: holds.into_iter().collect(),
+            dirty: false,
         }
+    }
+
+    /// Returns what it is beside its grants and holds.
+    #[must_use]
+    pub const fn head(&self) -> &WalletHead {
+        &self.head
+    }
+
+    /// Returns which wallet it is.
+    #[must_use]
+    pub const fn key(&self) -> &WalletKey {
+        &self.head.key
+    }
+
+    /// Whether credits ever came to it or went from it; until then it is only a place for a cap.
+    #[must_use]
+    pub const fn is_opened(&self) -> bool {
+        self.head.number > 0
     }
 
     /// Returns what can be spent at `now`, in micro-units.
@@ -176,6 +278,26 @@ impl Wallet {
     pub fn available(&self, now: Timestamp) -> i64 {
         let alive = self.grants.iter().filter(|grant| !grant.is_expired(now));
         let sum: i128 = alive.map(|grant| i128::from(grant.available())).sum();
+        i64::try_from(sum).unwrap_or(i64::MAX)
+    }
+
+    /// Returns what holds whose time is over still hold, and will give back once somebody looks.
+    #[must_use]
+    pub fn overdue(&self, now: Timestamp) -> i64 {
+        let is_over = |hold: &&Hold| hold.state == HoldState::Open && hold.expire_time <= now;
+        let legs = self
+            .holds
+            .values()
+            .filter(is_over)
+            .flat_map(|hold| &hold.legs);
+        let is_alive = |id: &GrantId| {
+            let grant = self.grants.iter().find(|grant| grant.id == *id);
+            grant.is_some_and(|grant| !grant.is_expired(now))
+        };
+        let sum: i128 = legs
+            .filter(|leg| is_alive(&leg.0))
+            .map(|leg| i128::from(leg.1))
+            .sum();
         i64::try_from(sum).unwrap_or(i64::MAX)
     }
 
@@ -189,13 +311,19 @@ impl Wallet {
     /// Returns what is owed.
     #[must_use]
     pub const fn receivable(&self) -> i64 {
-        self.receivable
+        self.head.receivable
     }
 
     /// Returns the grants in the order in which they are used up.
     #[must_use]
     pub fn grants(&self) -> &[Grant] {
         &self.grants
+    }
+
+    /// Returns the holds that memory has.
+    #[must_use]
+    pub const fn holds(&self) -> &BTreeMap<HoldId, Hold> {
+        &self.holds
     }
 
     /// Returns a hold.
@@ -207,12 +335,20 @@ impl Wallet {
     /// Returns the cap on what may be spent in a window.
     #[must_use]
     pub const fn cap(&self) -> Option<&SpendCap> {
-        self.cap.as_ref()
+        self.head.terms.cap.as_ref()
     }
 
-    /// Sets or removes the cap. What was spent in the window that runs does not count under a new cap.
-    pub fn set_cap(&mut self, cap: Option<SpendCap>) {
-        self.cap = cap;
+    /// Changes what was set for it.
+    pub fn terms_mut(&mut self) -> &mut WalletTerms {
+        self.dirty = true;
+        &mut self.head.terms
+    }
+
+    /// Returns the number of its next transaction.
+    fn next_number(&mut self) -> i64 {
+        self.dirty = true;
+        self.head.number += 1;
+        self.head.number
     }
 
     fn grant_mut(&mut self, id: &GrantId) -> Option<&mut Grant> {
@@ -221,6 +357,12 @@ impl Wallet {
 }
 
 impl Hold {
+    /// Whether it still holds what was not captured.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state == HoldState::Open
+    }
+
     /// Returns what is still set aside.
     #[must_use]
     pub fn held(&self) -> i64 {

@@ -3,16 +3,32 @@
 use super::grant::Grant;
 use super::ledger::{Account, Cause, Transaction};
 use super::{AMOUNT_MAX, Hold, HoldState, Refusal, Wallet};
-use crate::domain::id::{GrantId, HoldId};
+use crate::domain::id::{GrantId, HoldId, SubaccountId};
 use crate::domain::time::Timestamp;
 
 /// What becomes of a debit that credits do not cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cover {
-    /// It is refused, as is one beyond the cap or while something is owed: the work has not begun.
-    Full,
+    /// It is refused, as is one while more than this is owed: the work has not begun.
+    Full {
+        /// The most that may be owed.
+        owed_max: i64,
+    },
     /// The rest is owed: the use has happened.
     Owe,
+}
+
+/// Credits that are to be set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewHold {
+    /// The id of the hold.
+    pub id: HoldId,
+    /// Micro-units.
+    pub amount: i64,
+    /// Who spends it; `None`: the customer.
+    pub spender: Option<SubaccountId>,
+    /// The first instant at which it holds nothing any more.
+    pub expire_time: Timestamp,
 }
 
 impl Wallet {
@@ -27,40 +43,62 @@ impl Wallet {
         now: Timestamp,
     ) -> Result<Transaction, Refusal> {
         in_range(amount)?;
-        if cover == Cover::Full {
-            self.check_spending(amount, now)?;
+        if let Cover::Full { owed_max } = cover {
+            self.check_spending(amount, owed_max, now)?;
         }
         let (legs, short) = self.pick(amount, now);
-        let owed = self.receivable.checked_add(short);
+        let owed = self.head.receivable.checked_add(short);
         let owed = owed.ok_or(Refusal::AmountOutOfRange)?;
         let mut done = Transaction::new(Cause::Debit);
         for (id, part) in legs {
             let from = Account::Available(id.clone());
-            done.shift(self, from, Account::Revenue, part);
-            self.change(&id, |grant| grant.used += part);
+            done.shift(from, Account::Revenue, part);
+            self.change(&id, now, |grant| grant.used += part);
         }
-        done.shift(self, Account::Receivable, Account::Revenue, short);
-        self.receivable = owed;
-        self.count_spending(amount, now);
+        done.shift(Account::Receivable, Account::Revenue, short);
+        self.head.receivable = owed;
         Ok(done)
     }
 
-    /// Sets credits aside until `expire_time`, of grants that are chosen now, once.
+    /// Sets credits aside, of grants that are chosen now, once.
     ///
     /// # Errors
-    /// When the amount is out of range, not covered or beyond the cap, something is owed, or the id is taken.
+    /// When the amount is out of range or not covered, more than `owed_max` is owed, or the id is taken.
     pub fn hold(
         &mut self,
-        id: HoldId,
-        amount: i64,
-        expire_time: Timestamp,
+        new: NewHold,
+        owed_max: i64,
         now: Timestamp,
     ) -> Result<Transaction, Refusal> {
-        in_range(amount)?;
-        if self.holds.contains_key(&id) {
-            return Err(Refusal::HoldExists(id));
+        if self.holds.contains_key(&new.id) {
+            return Err(Refusal::HoldExists(new.id));
         }
-        self.check_spending(amount, now)?;
+        let (legs, done) = self.set_aside(new.amount, owed_max, now)?;
+        let hold = Hold {
+            amount: new.amount,
+            captured: 0,
+            legs,
+            spender: new.spender,
+            is_pool: false,
+            create_time: now,
+            expire_time: new.expire_time,
+            state: HoldState::Open,
+            end_time: None,
+            dirty: true,
+        };
+        self.holds.insert(new.id, hold);
+        Ok(done)
+    }
+
+    /// Moves credits from what can be spent to what is set aside.
+    fn set_aside(
+        &mut self,
+        amount: i64,
+        owed_max: i64,
+        now: Timestamp,
+    ) -> Result<(Vec<(GrantId, i64)>, Transaction), Refusal> {
+        in_range(amount)?;
+        self.check_spending(amount, owed_max, now)?;
         let (legs, _) = self.pick(amount, now);
         let mut done = Transaction::new(Cause::Hold);
         for (grant, part) in &legs {
@@ -68,20 +106,80 @@ impl Wallet {
                 Account::Available(grant.clone()),
                 Account::Held(grant.clone()),
             );
-            done.shift(self, from, to, *part);
-            self.change(grant, |grant| grant.held += part);
+            done.shift(from, to, *part);
+            self.change(grant, now, |grant| grant.held += part);
         }
-        self.count_spending(amount, now);
-        let hold = Hold {
-            amount,
+        Ok((legs, done))
+    }
+
+    /// Sets more credits aside in a pool, which is made when there is none: what reservations of one feature hold
+    /// together.
+    ///
+    /// # Errors
+    /// When the amount is out of range or not covered, or more than `owed_max` is owed.
+    pub fn raise_pool(
+        &mut self,
+        id: &HoldId,
+        amount: i64,
+        owed_max: i64,
+        now: Timestamp,
+    ) -> Result<Transaction, Refusal> {
+        let (legs, done) = self.set_aside(amount, owed_max, now)?;
+        let pool = self.holds.entry(id.clone()).or_insert_with(|| Hold {
+            amount: 0,
             captured: 0,
-            legs,
+            legs: Vec::new(),
+            spender: None,
+            is_pool: true,
             create_time: now,
-            expire_time,
+            expire_time: Timestamp::MAX,
             state: HoldState::Open,
-        };
-        self.holds.insert(id, hold);
+            end_time: None,
+            dirty: true,
+        });
+        pool.state = HoldState::Open;
+        pool.end_time = None;
+        pool.dirty = true;
+        pool.amount = pool.amount.saturating_add(amount);
+        for (grant, part) in legs {
+            match pool.legs.iter_mut().find(|leg| leg.0 == grant) {
+                Some(leg) => leg.1 += part,
+                None => pool.legs.push((grant, part)),
+            }
+        }
         Ok(done)
+    }
+
+    /// Gives back what a pool holds beyond `target`, the last of it first.
+    pub fn lower_pool(&mut self, id: &HoldId, target: i64, now: Timestamp) -> Transaction {
+        let mut done = Transaction::new(Cause::Release);
+        let Some(pool) = self
+            .holds
+            .get(id)
+            .filter(|hold| hold.state == HoldState::Open)
+        else {
+            return done;
+        };
+        let mut pool = pool.clone();
+        let mut over = pool.held().saturating_sub(target.max(0));
+        while over > 0
+            && let Some((grant, part)) = pool.legs.pop()
+        {
+            let freed = part.min(over);
+            if freed < part {
+                pool.legs.push((grant.clone(), part - freed));
+            }
+            self.free(&grant, freed, now, &mut done);
+            pool.amount -= freed;
+            over -= freed;
+        }
+        if pool.legs.is_empty() {
+            pool.state = HoldState::Captured;
+            pool.end_time = Some(now);
+        }
+        pool.dirty = true;
+        self.holds.insert(id.clone(), pool);
+        done
     }
 
     /// Spends what is set aside, all or part; `is_last` gives the rest back and ends the hold, as capturing all of it
@@ -109,8 +207,8 @@ impl Wallet {
         for (grant, part) in &mut hold.legs {
             let taken = left.min(*part);
             let from = Account::Held(grant.clone());
-            done.shift(self, from, Account::Revenue, taken);
-            self.change(grant, |grant| {
+            done.shift(from, Account::Revenue, taken);
+            self.change(grant, now, |grant| {
                 grant.held -= taken;
                 grant.used += taken;
             });
@@ -118,6 +216,7 @@ impl Wallet {
             left -= taken;
         }
         hold.captured += amount;
+        hold.dirty = true;
         hold.legs.retain(|(_, part)| *part > 0);
         if is_last || hold.legs.is_empty() {
             let state = if hold.captured == 0 {
@@ -158,9 +257,11 @@ impl Wallet {
         ended
     }
 
-    /// Forgets holds that ended; whoever asks for one is told by what is stored of it.
-    pub fn forget_ended_holds(&mut self) {
+    /// Forgets holds that ended, and grants of which nothing was left for long; whoever asks for one is told by what is
+    /// stored of it.
+    pub fn forget(&mut self, now: Timestamp) {
         self.holds.retain(|_, hold| hold.state == HoldState::Open);
+        self.grants.retain(|grant| !grant.is_forgotten(now));
     }
 
     /// Returns a hold that can still be captured; one whose time is over cannot, whether that was noted or not.
@@ -180,7 +281,7 @@ impl Wallet {
         })
     }
 
-    /// Gives back what a hold still holds, and ends it. What came from a grant that has expired meanwhile expires now.
+    /// Gives back what a hold still holds, and ends it.
     fn give_back(
         &mut self,
         hold: &mut Hold,
@@ -189,47 +290,49 @@ impl Wallet {
         done: &mut Transaction,
     ) {
         for (id, part) in std::mem::take(&mut hold.legs) {
-            let is_expired = self
-                .grant_mut(&id)
-                .is_some_and(|grant| grant.is_expired(now));
-            let to = if is_expired {
-                Account::Expired
-            } else {
-                Account::Available(id.clone())
-            };
-            done.shift(self, Account::Held(id.clone()), to, part);
-            self.change(&id, |grant| {
-                grant.held -= part;
-                grant.lapsed += if is_expired { part } else { 0 };
-            });
-            if let Some(cap) = &mut self.cap {
-                cap.give_back(part, hold.create_time);
-            }
+            self.free(&id, part, now, done);
         }
         hold.state = state;
+        hold.end_time = Some(match state {
+            HoldState::Expired => hold.expire_time,
+            HoldState::Open | HoldState::Captured | HoldState::Released => now,
+        });
+        hold.dirty = true;
+    }
+
+    /// Gives back what was set aside of a grant. If that has expired meanwhile, it expires now.
+    fn free(&mut self, id: &GrantId, part: i64, now: Timestamp, done: &mut Transaction) {
+        let is_expired = self
+            .grant_mut(id)
+            .is_some_and(|grant| grant.is_expired(now));
+        let to = if is_expired {
+            Account::Expired
+        } else {
+            Account::Available(id.clone())
+        };
+        done.shift(Account::Held(id.clone()), to, part);
+        self.change(id, now, |grant| {
+            grant.held -= part;
+            grant.lapsed += if is_expired { part } else { 0 };
+        });
     }
 
     /// Refuses what is asked for before it is spent.
-    pub(super) fn check_spending(&self, needed: i64, now: Timestamp) -> Result<(), Refusal> {
-        if self.receivable > 0 {
-            return Err(Refusal::BlockedByReceivable {
-                owed: self.receivable,
-            });
-        }
-        if let Some(cap) = &self.cap {
-            cap.check(needed, now)?;
+    pub(super) fn check_spending(
+        &self,
+        needed: i64,
+        owed_max: i64,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let owed = self.head.receivable;
+        if owed > owed_max {
+            return Err(Refusal::BlockedByReceivable { owed });
         }
         let available = self.available(now);
         if needed > available {
             return Err(Refusal::InsufficientCredits { needed, available });
         }
         Ok(())
-    }
-
-    pub(super) fn count_spending(&mut self, amount: i64, now: Timestamp) {
-        if let Some(cap) = &mut self.cap {
-            cap.count(amount, now);
-        }
     }
 
     /// Chooses what covers an amount, in the order in which grants are used up; also returns what nothing covers.
@@ -246,9 +349,11 @@ impl Wallet {
         (legs, left)
     }
 
-    pub(super) fn change(&mut self, id: &GrantId, change: impl FnOnce(&mut Grant)) {
+    pub(super) fn change(&mut self, id: &GrantId, now: Timestamp, change: impl FnOnce(&mut Grant)) {
         if let Some(grant) = self.grant_mut(id) {
             change(grant);
+            grant.change_time = now;
+            grant.dirty = true;
         }
     }
 }

@@ -118,6 +118,8 @@ impl State {
             reservations: books.reservations.values().filter(open).cloned().collect(),
             allocations: books.allocations.values().cloned().collect(),
             subaccounts: books.subaccounts.values().cloned().collect(),
+            wallets: Vec::new(),
+            draws: Vec::new(),
         })
     }
 }

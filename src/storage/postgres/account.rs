@@ -54,6 +54,8 @@ pub(super) async fn read(
             reservations: Vec::new(),
             allocations: Vec::new(),
             subaccounts: Vec::new(),
+            wallets: Vec::new(),
+            draws: Vec::new(),
         };
         names.learn(account.no, &account.customer.id);
         accounts.insert(row.try_get(0)?, account);

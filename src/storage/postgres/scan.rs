@@ -141,6 +141,7 @@ impl Seen {
                 count_time,
                 record_time: apart(7)?,
                 flags: EventFlags::from_bits(flags),
+                charge: None,
             },
             voided: self.voided()?,
         })

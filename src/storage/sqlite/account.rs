@@ -64,6 +64,8 @@ pub(super) fn read(
             no,
         )?,
         subaccounts: subaccounts(reading, no)?,
+        wallets: Vec::new(),
+        draws: Vec::new(),
     }))
 }
 

@@ -204,6 +204,27 @@ impl Store for SqliteStore {
             .await
     }
 
+    async fn ledger(
+        &self,
+        _query: super::LedgerQuery,
+    ) -> Result<Page<crate::domain::wallet::Posted>, StoreError> {
+        Err(StoreError::Unavailable("ledgers are not stored".to_owned()))
+    }
+
+    async fn hold(
+        &self,
+        _customer: &CustomerId,
+        _id: &crate::domain::id::HoldId,
+    ) -> Result<
+        Option<(
+            crate::domain::wallet::WalletKey,
+            crate::domain::wallet::Hold,
+        )>,
+        StoreError,
+    > {
+        Err(StoreError::Unavailable("holds are not stored".to_owned()))
+    }
+
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {
         self.readers
             .read(move |reading| lists::overdue(reading, now, limit))

@@ -144,6 +144,7 @@ impl Seen<'_, '_> {
                 count_time,
                 record_time: self.record_time()?,
                 flags: EventFlags::from_bits(flags),
+                charge: None,
             },
             voided: self.voided()?,
         })

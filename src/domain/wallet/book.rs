@@ -1,0 +1,393 @@
+//! The wallets of one customer and its subaccounts, the ledgers of each, and what usage drew on them.
+//!
+//! A subaccount spends from its own wallet once credits ever came to it, and from the customer's until then; a cap that it
+//! has bounds both. What changed since the last look is kept until somebody writes it.
+
+use std::collections::BTreeMap;
+
+use super::draw::Draw;
+use super::ledger::{About, Posted, Transaction};
+use super::{Cover, NewHold};
+use super::{Grant, Hold, HoldState, NewGrant, Refusal, Wallet, WalletHead, WalletKey, transfer};
+use crate::domain::id::{FeatureId, GrantId, HoldId, SubaccountId};
+use crate::domain::time::Timestamp;
+
+/// The wallets of one customer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Book {
+    wallets: BTreeMap<WalletKey, Wallet>,
+    draws: BTreeMap<FeatureId, Draw>,
+    pub(super) posted: Vec<Posted>,
+}
+
+/// What changed in a book and is to be written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BookChanges {
+    /// Wallets that were made or changed.
+    pub heads: Vec<WalletHead>,
+    /// Grants that were made or changed.
+    pub grants: Vec<(WalletKey, Grant)>,
+    /// Holds that were made, changed or ended.
+    pub holds: Vec<(WalletKey, HoldId, Hold)>,
+    /// Transactions to append to ledgers.
+    pub posted: Vec<Posted>,
+    /// What usage drew that was made or changed.
+    pub draws: Vec<Draw>,
+}
+
+impl BookChanges {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+            && self.grants.is_empty()
+            && self.holds.is_empty()
+            && self.posted.is_empty()
+            && self.draws.is_empty()
+    }
+}
+
+impl WalletKey {
+    /// Names the customer's own wallet of a unit.
+    #[must_use]
+    pub fn own(unit: impl Into<Box<str>>) -> Self {
+        Self {
+            owner: None,
+            unit: unit.into(),
+        }
+    }
+
+    /// Names the wallet of a unit of a subaccount, or of the customer.
+    #[must_use]
+    pub fn of(owner: Option<&SubaccountId>, unit: &str) -> Self {
+        Self {
+            owner: owner.cloned(),
+            unit: unit.into(),
+        }
+    }
+}
+
+impl Book {
+    /// Puts a book together from what is stored of it.
+    #[must_use]
+    pub fn restore(wallets: Vec<Wallet>, draws: Vec<Draw>) -> Self {
+        Self {
+            wallets: wallets
+                .into_iter()
+                .map(|wallet| (wallet.key().clone(), wallet))
+                .collect(),
+            draws: draws
+                .into_iter()
+                .map(|draw| (draw.feature.clone(), draw))
+                .collect(),
+            posted: Vec::new(),
+        }
+    }
+
+    /// Returns the wallets.
+    pub fn wallets(&self) -> impl Iterator<Item = &Wallet> {
+        self.wallets.values()
+    }
+
+    /// Returns a wallet.
+    #[must_use]
+    pub fn wallet(&self, key: &WalletKey) -> Option<&Wallet> {
+        self.wallets.get(key)
+    }
+
+    /// Returns the wallet that whoever spends pays from.
+    #[must_use]
+    pub fn payer(&self, spender: Option<&SubaccountId>, unit: &str) -> WalletKey {
+        let own = WalletKey::of(spender, unit);
+        match self.wallets.get(&own) {
+            Some(wallet) if wallet.is_opened() => own,
+            Some(_) | None => WalletKey::own(unit),
+        }
+    }
+
+    /// Returns a wallet to be changed, made when there is none.
+    pub(super) fn wallet_mut(&mut self, key: &WalletKey) -> &mut Wallet {
+        self.wallets
+            .entry(key.clone())
+            .or_insert_with(|| Wallet::new(key.clone()))
+    }
+
+    pub(super) fn wallets_mut(&mut self) -> impl Iterator<Item = &mut Wallet> {
+        self.wallets.values_mut()
+    }
+
+    /// Returns what usage of a feature drew in the latest period in which it drew anything.
+    #[must_use]
+    pub fn draw(&self, feature: &FeatureId) -> Option<&Draw> {
+        self.draws.get(feature)
+    }
+
+    /// Returns what usage draws, by feature.
+    pub fn draws_mut(&mut self) -> &mut BTreeMap<FeatureId, Draw> {
+        &mut self.draws
+    }
+
+    /// Refuses what a cap does not leave room for: that of whoever spends, and that of the wallet.
+    ///
+    /// # Errors
+    /// When a cap leaves too little.
+    pub fn check_caps(
+        &self,
+        (spender, payer): (Option<&SubaccountId>, &WalletKey),
+        needed: i64,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        for key in capped(spender, payer) {
+            if let Some(cap) = self.wallets.get(&key).and_then(Wallet::cap) {
+                cap.check(needed, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts what is spent under the caps that bound it.
+    pub fn count_caps(
+        &mut self,
+        (spender, payer): (Option<&SubaccountId>, &WalletKey),
+        amount: i64,
+        now: Timestamp,
+    ) {
+        self.with_caps(spender, payer, |cap| cap.count(amount, now));
+    }
+
+    /// Counts what comes back of what was spent or set aside at `since`.
+    pub fn give_back_caps(
+        &mut self,
+        (spender, payer): (Option<&SubaccountId>, &WalletKey),
+        amount: i64,
+        since: Timestamp,
+    ) {
+        self.with_caps(spender, payer, |cap| cap.give_back(amount, since));
+    }
+
+    fn with_caps(
+        &mut self,
+        spender: Option<&SubaccountId>,
+        payer: &WalletKey,
+        change: impl Fn(&mut super::SpendCap),
+    ) {
+        for key in capped(spender, payer) {
+            let wallet = self.wallets.get_mut(&key);
+            if let Some(wallet) = wallet.filter(|wallet| wallet.cap().is_some()) {
+                wallet.terms_mut().cap.iter_mut().for_each(&change);
+            }
+        }
+    }
+
+    /// Adds credits to a wallet.
+    ///
+    /// # Errors
+    /// As [`Wallet::grant`].
+    pub fn grant(
+        &mut self,
+        key: &WalletKey,
+        new: NewGrant,
+        mut about: About,
+        now: Timestamp,
+    ) -> Result<GrantId, Refusal> {
+        let id = new.id.clone();
+        let done = self.wallet_mut(key).grant(new, now)?;
+        about.grant = Some(id.clone());
+        self.post(key, done, about, now);
+        Ok(id)
+    }
+
+    /// Spends credits of whoever spends.
+    ///
+    /// # Errors
+    /// As [`Wallet::debit`]; with [`Cover::Full`] also when a cap leaves too little.
+    pub fn debit(
+        &mut self,
+        spender: Option<&SubaccountId>,
+        unit: &str,
+        (amount, cover): (i64, Cover),
+        about: About,
+        now: Timestamp,
+    ) -> Result<WalletKey, Refusal> {
+        let payer = self.payer(spender, unit);
+        if matches!(cover, Cover::Full { .. }) {
+            super::spend::in_range(amount)?;
+            self.check_caps((spender, &payer), amount, now)?;
+        }
+        let done = self.wallet_mut(&payer).debit(amount, cover, now)?;
+        self.count_caps((spender, &payer), amount, now);
+        self.post(&payer, done, about, now);
+        Ok(payer)
+    }
+
+    /// Sets credits aside for whoever spends.
+    ///
+    /// # Errors
+    /// As [`Wallet::hold`], or when a cap leaves too little.
+    pub fn hold(
+        &mut self,
+        unit: &str,
+        new: NewHold,
+        owed_max: i64,
+        mut about: About,
+        now: Timestamp,
+    ) -> Result<WalletKey, Refusal> {
+        let spender = new.spender.clone();
+        let payer = self.payer(spender.as_ref(), unit);
+        super::spend::in_range(new.amount)?;
+        self.check_caps((spender.as_ref(), &payer), new.amount, now)?;
+        let (id, amount) = (new.id.clone(), new.amount);
+        let done = self.wallet_mut(&payer).hold(new, owed_max, now)?;
+        self.count_caps((spender.as_ref(), &payer), amount, now);
+        about.hold = Some(id);
+        self.post(&payer, done, about, now);
+        Ok(payer)
+    }
+
+    /// Returns the wallet of a hold that memory has.
+    #[must_use]
+    pub fn wallet_of_hold(&self, id: &HoldId) -> Option<&WalletKey> {
+        let mut wallets = self.wallets.values();
+        let holds = |wallet: &&Wallet| wallet.hold_of(id).is_some_and(|hold| !hold.is_pool);
+        wallets.find(holds).map(Wallet::key)
+    }
+
+    /// Spends what is set aside, all or part, as [`Wallet::capture`].
+    ///
+    /// # Errors
+    /// As [`Wallet::capture`].
+    pub fn capture(
+        &mut self,
+        id: &HoldId,
+        (amount, is_last): (i64, bool),
+        about: About,
+        now: Timestamp,
+    ) -> Result<WalletKey, Refusal> {
+        self.settle(id, about, now, |wallet| {
+            wallet.capture(id, amount, is_last, now)
+        })
+    }
+
+    /// Gives back what is set aside.
+    ///
+    /// # Errors
+    /// As [`Wallet::release`].
+    pub fn release(
+        &mut self,
+        id: &HoldId,
+        about: About,
+        now: Timestamp,
+    ) -> Result<WalletKey, Refusal> {
+        self.settle(id, about, now, |wallet| wallet.release(id, now))
+    }
+
+    fn settle(
+        &mut self,
+        id: &HoldId,
+        mut about: About,
+        now: Timestamp,
+        change: impl FnOnce(&mut Wallet) -> Result<Transaction, Refusal>,
+    ) -> Result<WalletKey, Refusal> {
+        let unknown = || Refusal::UnknownHold(id.clone());
+        let key = self.wallet_of_hold(id).ok_or_else(unknown)?.clone();
+        let done = change(self.wallet_mut(&key))?;
+        about.hold = Some(id.clone());
+        self.give_back_hold(&key, id);
+        self.post(&key, done, about, now);
+        Ok(key)
+    }
+
+    /// Counts what a hold that has ended did not spend as given back.
+    pub(super) fn give_back_hold(&mut self, key: &WalletKey, id: &HoldId) {
+        let hold = self.wallets.get(key).and_then(|wallet| wallet.hold_of(id));
+        let Some(hold) = hold.filter(|hold| hold.state != HoldState::Open) else {
+            return;
+        };
+        let (rest, since) = (hold.amount - hold.captured, hold.create_time);
+        let spender = hold.spender.clone();
+        self.give_back_caps((spender.as_ref(), key), rest, since);
+    }
+
+    /// Ends a grant now.
+    ///
+    /// # Errors
+    /// As [`Wallet::expire_grant`].
+    pub fn expire_grant(
+        &mut self,
+        id: &GrantId,
+        mut about: About,
+        now: Timestamp,
+    ) -> Result<WalletKey, Refusal> {
+        let key = self.wallet_of_grant(id)?;
+        let done = self.wallet_mut(&key).expire_grant(id, now)?;
+        about.grant = Some(id.clone());
+        self.post(&key, done, about, now);
+        Ok(key)
+    }
+
+    /// Takes back the money behind a grant.
+    ///
+    /// # Errors
+    /// As [`Wallet::claw_back`].
+    pub fn claw_back(
+        &mut self,
+        id: &GrantId,
+        amount: i64,
+        mut about: About,
+        now: Timestamp,
+    ) -> Result<WalletKey, Refusal> {
+        let key = self.wallet_of_grant(id)?;
+        let done = self.wallet_mut(&key).claw_back(id, amount, now)?;
+        about.grant = Some(id.clone());
+        self.post(&key, done, about, now);
+        Ok(key)
+    }
+
+    fn wallet_of_grant(&self, id: &GrantId) -> Result<WalletKey, Refusal> {
+        let mut wallets = self.wallets.values();
+        let has = |wallet: &&Wallet| wallet.grants().iter().any(|grant| grant.id == *id);
+        let found = wallets.find(has).map(|wallet| wallet.key().clone());
+        found.ok_or_else(|| Refusal::UnknownGrant(id.clone()))
+    }
+
+    /// Moves credits from one wallet to another, under the giver's cap.
+    ///
+    /// # Errors
+    /// As [`transfer`], or when a cap leaves too little.
+    pub fn transfer(
+        &mut self,
+        (from, to): (&WalletKey, &WalletKey),
+        id: &GrantId,
+        (amount, owed_max): (i64, i64),
+        about: &About,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        super::spend::in_range(amount)?;
+        if from == to || from.unit != to.unit {
+            return Err(Refusal::WalletsDoNotMatch);
+        }
+        self.check_caps((None, from), amount, now)?;
+        let mut taker = match self.wallets.get(to) {
+            Some(wallet) => wallet.clone(),
+            None => Wallet::new(to.clone()),
+        };
+        let giver = self.wallet_mut(from);
+        let (given, taken) = transfer(giver, &mut taker, id, (amount, owed_max), now)?;
+        self.wallets.insert(to.clone(), taker);
+        self.count_caps((None, from), amount, now);
+        let about = |other: &WalletKey| About {
+            other: Some(other.clone()),
+            ..about.clone()
+        };
+        self.post(from, given, about(to), now);
+        self.post(to, taken, about(from), now);
+        Ok(())
+    }
+}
+
+/// The wallets whose caps bound what is spent, each once.
+fn capped(spender: Option<&SubaccountId>, payer: &WalletKey) -> impl Iterator<Item = WalletKey> {
+    let own = WalletKey::of(spender, &payer.unit);
+    let other = (own != *payer).then(|| payer.clone());
+    std::iter::once(own).chain(other)
+}

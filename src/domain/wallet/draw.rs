@@ -1,0 +1,124 @@
+//! What usage of a feature drew on wallets in a billing period: where the tiers of its price stand, and the fraction of a
+//! micro-unit that no charge could take yet.
+
+use serde::{Deserialize, Serialize};
+
+use super::WalletKey;
+use crate::domain::id::FeatureId;
+use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::rating::Amount;
+use crate::domain::time::Timestamp;
+use crate::domain::window::TimeRange;
+
+/// What one event drew on a wallet. It is fixed when the event is recorded; the rest of the event is included in the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageCharge {
+    /// The feature that draws.
+    pub feature: FeatureId,
+    /// The wallet that paid.
+    pub wallet: WalletKey,
+    /// How much of the event was charged.
+    pub quantity: Milli,
+    /// What it cost, in micro-units of the credit unit.
+    pub amount: i64,
+    /// The part of `amount` that nothing covered, and that is owed.
+    #[serde(default)]
+    pub owed: i64,
+    /// The start of the billing period in which it was charged.
+    pub period_start: Timestamp,
+}
+
+/// What usage of one feature drew in one billing period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draw {
+    /// The feature.
+    pub feature: FeatureId,
+    /// The billing period.
+    pub period: TimeRange,
+    /// The credit unit.
+    pub unit: Box<str>,
+    /// Up to where its price was charged: less what was taken back of the same period.
+    pub base: Milli,
+    /// What was charged for, less what was taken back, of whatever period.
+    pub quantity: Milli,
+    /// What was charged, less what came back, in micro-units.
+    pub amount: i64,
+    /// What was priced and not charged: a fraction, below zero where rounding took more.
+    rest: Amount,
+    /// Whether it is to be written.
+    #[serde(skip)]
+    pub dirty: bool,
+}
+
+impl Draw {
+    /// Returns a period in which nothing was drawn yet.
+    #[must_use]
+    pub fn new(feature: FeatureId, period: TimeRange, unit: Box<str>) -> Self {
+        Self {
+            feature,
+            period,
+            unit,
+            base: Milli::ZERO,
+            quantity: Milli::ZERO,
+            amount: 0,
+            rest: Amount::ZERO,
+            dirty: false,
+        }
+    }
+
+    /// Returns what is to be charged for a price, in whole micro-units: together with all that was charged before it is
+    /// the exact price, rounded half to even.
+    ///
+    /// # Errors
+    /// When an amount leaves its range.
+    pub fn due(&self, exact: Amount) -> Result<i64, Overflow> {
+        Ok(self.rest.plus(exact)?.round()?.micros)
+    }
+
+    /// Returns the most of what is due that stems from earlier charges, rounded up.
+    #[must_use]
+    pub fn carried(&self) -> i64 {
+        self.rest.max(Amount::ZERO).ceil().unwrap_or(0)
+    }
+
+    /// Notes a charge: what was priced, and what of it was taken.
+    ///
+    /// # Errors
+    /// When an amount leaves its range; nothing is noted then.
+    pub fn charge(&mut self, quantity: Milli, exact: Amount, taken: i64) -> Result<(), Overflow> {
+        let base = self.base.plus(quantity)?;
+        let sum = self.quantity.plus(quantity)?;
+        let amount = self.amount.checked_add(taken).ok_or(Overflow)?;
+        // Fractions of many prices may have no common denominator that fits: then what is not a whole is let go.
+        self.rest = self
+            .rest
+            .plus(exact)
+            .and_then(|due| due.minus(Amount::from_micros(taken)))
+            .unwrap_or(Amount::ZERO);
+        (self.base, self.quantity, self.amount) = (base, sum, amount);
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Notes that a charge was taken back; `is_own`: it was of this period.
+    ///
+    /// # Errors
+    /// When an amount leaves its range; nothing is noted then.
+    pub fn take_back(
+        &mut self,
+        quantity: Milli,
+        amount: i64,
+        is_own: bool,
+    ) -> Result<(), Overflow> {
+        let base = if is_own {
+            self.base.minus(quantity)?.max(Milli::ZERO)
+        } else {
+            self.base
+        };
+        let sum = self.quantity.minus(quantity)?;
+        let rest = self.amount.checked_sub(amount).ok_or(Overflow)?;
+        (self.base, self.quantity, self.amount) = (base, sum, rest);
+        self.dirty = true;
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Asking for money when credits run low: once each time they do.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::window::{Anchor, TimeRange, Window};
+
+/// How long to wait after the first decline; each further one in a row doubles it.
+pub const BACKOFF_MIN: Span = Span::from_minutes(15);
+/// Most declines in a row; then it is off until somebody sets it again.
+pub const DECLINES_MAX: u32 = 6;
+
+/// Asks for money when what can be spent falls below a threshold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoTopUp {
+    /// Asked for when less than this can be spent, in micro-units.
+    pub threshold: i64,
+    /// What is asked for, in micro-units of credit.
+    pub amount: i64,
+    /// The most that is asked for in each window, in micro-units of credit.
+    pub cap: i64,
+    /// The window of the cap; not a rolling one.
+    pub window: Window,
+    /// The least time from one to the next.
+    pub cool_down: Span,
+    /// Where it stands.
+    pub state: TopUpState,
+}
+
+/// Where an automatic top-up stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopUpState {
+    /// How often the balance fell below the threshold so far: names each crossing.
+    pub crossing: i64,
+    /// Whether the crossing is asked for and not answered yet.
+    pub is_pending: bool,
+    /// When it was last asked for.
+    pub fire_time: Option<Timestamp>,
+    /// Not before this.
+    pub wait_until: Timestamp,
+    /// Declines since the last success.
+    pub declines: u32,
+    /// What the last decline said.
+    pub last_error: Box<str>,
+    /// The window in which `asked` counts.
+    pub range: TimeRange,
+    /// What was granted in it, and what is pending.
+    pub asked: i64,
+}
+
+impl AutoTopUp {
+    /// Sets one up that has never asked for anything.
+    #[must_use]
+    pub fn new(
+        (threshold, amount): (i64, i64),
+        (cap, window): (i64, Window),
+        cool_down: Span,
+        anchor: Anchor,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            threshold,
+            amount,
+            cap,
+            window,
+            cool_down,
+            state: TopUpState {
+                crossing: 0,
+                is_pending: false,
+                fire_time: None,
+                wait_until: Timestamp::MIN,
+                declines: 0,
+                last_error: "".into(),
+                range: window.range(anchor, now),
+                asked: 0,
+            },
+        }
+    }
+
+    /// Whether it is off because it was declined too often.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.state.declines >= DECLINES_MAX
+    }
+
+    /// Whether it is to be asked for now.
+    #[must_use]
+    pub fn is_due(&self, available: i64, now: Timestamp) -> bool {
+        let state = &self.state;
+        let asked = if state.range.contains(now) {
+            state.asked
+        } else {
+            0
+        };
+        available < self.threshold
+            && !state.is_pending
+            && !self.is_off()
+            && state.wait_until <= now
+            && asked.saturating_add(self.amount) <= self.cap
+    }
+
+    /// Begins a crossing, or another try of one that was declined.
+    pub fn fire(&mut self, anchor: Anchor, now: Timestamp) {
+        let range = self.window.range(anchor, now);
+        let state = &mut self.state;
+        if state.range != range {
+            (state.range, state.asked) = (range, 0);
+        }
+        state.asked = state.asked.saturating_add(self.amount);
+        state.crossing += 1;
+        state.is_pending = true;
+        state.fire_time = Some(now);
+    }
+
+    /// Ends a crossing that brought money.
+    pub fn succeed(&mut self, now: Timestamp) {
+        let wait_until = now.plus(self.cool_down);
+        let state = &mut self.state;
+        state.is_pending = false;
+        state.declines = 0;
+        state.last_error = "".into();
+        state.wait_until = wait_until;
+    }
+
+    /// Ends a crossing that was declined: the next try waits, longer each time.
+    pub fn decline(&mut self, error: &str, now: Timestamp) {
+        let amount = self.amount;
+        let state = &mut self.state;
+        state.is_pending = false;
+        state.asked = state.asked.saturating_sub(amount).max(0);
+        state.last_error = error.into();
+        let wait = BACKOFF_MIN.as_micros() << state.declines.min(16);
+        state.declines += 1;
+        state.wait_until = now.plus(Span::from_micros_clamped(wait));
+    }
+}
