@@ -5,15 +5,16 @@ use parking_lot::Mutex;
 
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
-use crate::domain::id::CustomerId;
+use crate::domain::id::{CustomerId, HoldId};
 use crate::domain::reservation::Reservation;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::{Span, Timestamp};
+use crate::domain::wallet::{Hold, Posted, WalletKey};
 use crate::storage::memory::MemoryStore;
 use crate::storage::{
     AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Changes, Committed, CustomerQuery,
-    Denial, DenialQuery, EventQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog,
-    StoredEvent, UsageQuery, UsageRow,
+    Denial, DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery, Store, StoreError,
+    StoredCatalog, StoredEvent, UsageQuery, UsageRow,
 };
 
 /// What fails, and how.
@@ -116,6 +117,8 @@ passed_on! {
     events(query: EventQuery) -> Page<StoredEvent>;
     reservations(query: ReservationQuery) -> Page<Reservation>;
     allocations(query: AllocationQuery) -> Page<Allocation>;
+    ledger(query: LedgerQuery) -> Page<Posted>;
+    hold(customer: &CustomerId, id: &HoldId) -> Option<(WalletKey, Hold)>;
     overdue(now: Timestamp, limit: usize) -> Vec<CustomerId>;
     log_denials(denials: Vec<Denial>) -> ();
     denials(query: DenialQuery) -> Page<Denial>;

@@ -30,14 +30,22 @@ struct Held {
 
 #[derive(Debug, Default)]
 pub struct Coins {
+    /// Whether anything ever moved.
+    opened: bool,
     piles: Vec<Pile>,
     holds: BTreeMap<usize, Held>,
+    pooled: Vec<(GrantId, i64)>,
     pub owed: i64,
 }
 
 impl Pile {
     fn is_over(&self, now: Timestamp) -> bool {
         self.grant.expire_time.is_some_and(|end| end <= now)
+    }
+
+    fn order(&self) -> (i32, Timestamp, Timestamp, GrantId) {
+        let end = self.grant.expire_time.unwrap_or(Timestamp::MAX);
+        (self.grant.priority, end, self.made, self.grant.id.clone())
     }
 
     fn count(&self, is: impl Fn(Place) -> bool) -> i64 {
@@ -59,6 +67,80 @@ impl Pile {
 }
 
 impl Coins {
+    pub fn is_opened(&self) -> bool {
+        self.opened
+    }
+
+    pub fn has(&self, hold: usize) -> bool {
+        self.holds.contains_key(&hold)
+    }
+
+    /// Gives coins back: what is owed first, then into the piles that are used up last.
+    pub fn refund(&mut self, amount: i64, now: Timestamp) -> bool {
+        let used: i64 = self
+            .piles
+            .iter()
+            .map(|pile| pile.count(|place| place == Place::Used))
+            .sum();
+        if amount > used + self.owed {
+            return false;
+        }
+        self.opened = true;
+        let waived = self.owed.min(amount);
+        self.owed -= waived;
+        let mut left = amount - waived;
+        for pile in self.in_order(now).into_iter().rev() {
+            left -= pile.shift(Place::Used, Place::Here, left);
+        }
+        let mut over: Vec<&mut Pile> = self
+            .piles
+            .iter_mut()
+            .filter(|pile| pile.is_over(now))
+            .collect();
+        over.sort_by_key(|pile| pile.order());
+        for pile in over.into_iter().rev() {
+            left -= pile.shift(Place::Used, Place::Lapsed, left);
+        }
+        true
+    }
+
+    /// Holds so many coins in a pool; what it holds of which pile does not matter to anybody but the pile.
+    pub fn pool(&mut self, hold: usize, target: i64, now: Timestamp) -> bool {
+        let order = self.pooled.clone();
+        let held: i64 = order.iter().map(|leg| leg.1).sum();
+        if target > held {
+            if !self.may_spend(target - held, now) {
+                return false;
+            }
+            self.opened = true;
+            for (grant, part) in self.take(target - held, Place::Held(hold), now) {
+                match self.pooled.iter_mut().find(|leg| leg.0 == grant) {
+                    Some(leg) => leg.1 += part,
+                    None => self.pooled.push((grant, part)),
+                }
+            }
+            return true;
+        }
+        let mut over = held - target;
+        while over > 0 {
+            let (grant, part) = self.pooled.pop().unwrap();
+            let freed = part.min(over);
+            if freed < part {
+                self.pooled.push((grant.clone(), part - freed));
+            }
+            let pile = self.piles.iter_mut().find(|pile| pile.grant.id == grant);
+            let pile = pile.unwrap();
+            let to = if pile.is_over(now) {
+                Place::Lapsed
+            } else {
+                Place::Here
+            };
+            pile.shift(Place::Held(hold), to, freed);
+            over -= freed;
+        }
+        true
+    }
+
     pub fn available(&self, now: Timestamp) -> i64 {
         let alive = self.piles.iter().filter(|pile| !pile.is_over(now));
         alive
@@ -83,10 +165,7 @@ impl Coins {
             .iter_mut()
             .filter(|pile| !pile.is_over(now))
             .collect();
-        piles.sort_by_key(|pile| {
-            let end = pile.grant.expire_time.unwrap_or(Timestamp::MAX);
-            (pile.grant.priority, end, pile.made, pile.grant.id.clone())
-        });
+        piles.sort_by_key(|pile| pile.order());
         piles
     }
 
@@ -105,6 +184,7 @@ impl Coins {
     }
 
     fn put(&mut self, grant: &NewGrant, made: Timestamp) -> &mut Pile {
+        self.opened = true;
         self.piles.push(Pile {
             coins: vec![Place::Here; usize::try_from(grant.amount).unwrap()],
             grant: grant.clone(),
@@ -135,6 +215,7 @@ impl Coins {
         if !owes && !self.may_spend(amount, now) {
             return false;
         }
+        self.opened = true;
         let taken = self.take(amount, Place::Used, now);
         self.owed += amount - taken.iter().map(|one| one.1).sum::<i64>();
         true
@@ -166,11 +247,7 @@ impl Coins {
         // Coins of a hold are captured in the order in which they were taken.
         let mut left = amount;
         let mut piles: Vec<&mut Pile> = self.piles.iter_mut().collect();
-        let order = |pile: &&mut Pile| {
-            let end = pile.grant.expire_time.unwrap_or(Timestamp::MAX);
-            (pile.grant.priority, end, pile.made, pile.grant.id.clone())
-        };
-        piles.sort_by_key(order);
+        piles.sort_by_key(|pile| pile.order());
         for pile in piles {
             left -= pile.shift(Place::Held(hold), Place::Used, left);
         }
@@ -254,6 +331,7 @@ impl Coins {
     ) -> bool {
         let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *old);
         let balance = pile.map_or(0, |pile| pile.shift(Place::Here, Place::Lapsed, i64::MAX));
+        self.opened |= balance > 0;
         let amount = max.min(balance.max(min));
         if amount > 0 {
             self.put(

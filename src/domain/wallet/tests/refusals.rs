@@ -1,17 +1,26 @@
 //! Refusals are told apart, each with the numbers behind it.
 
 use super::super::*;
-use super::{at, grant_id, hold_id, wallets};
+use super::{at, full, grant_id, hold_id, keys};
 use crate::domain::catalog::Interval;
 use crate::domain::time::Span;
 use crate::domain::window::{Anchor, Window};
 
 fn funded(amount: i64) -> Wallet {
-    let [mut wallet, _] = wallets();
+    let mut wallet = Wallet::new(WalletKey::own("LUC"));
     let mut scene = super::Scene::new();
     let new = scene.new_grant(amount, 0, true, Some(1_000));
     wallet.grant(new, at(0)).unwrap();
     wallet
+}
+
+fn new_hold(number: usize, amount: i64, end: i64) -> NewHold {
+    NewHold {
+        id: hold_id(number),
+        amount,
+        spender: None,
+        expire_time: at(end),
+    }
 }
 
 #[test]
@@ -21,8 +30,8 @@ fn credits_that_are_not_there() {
         needed: 11,
         available: 10,
     };
-    assert_eq!(wallet.debit(11, Cover::Full, at(1)), Err(refusal.clone()));
-    assert_eq!(wallet.hold(hold_id(1), 11, at(9), at(1)), Err(refusal));
+    assert_eq!(wallet.debit(11, full(), at(1)), Err(refusal.clone()));
+    assert_eq!(wallet.hold(new_hold(1, 11, 9), 0, at(1)), Err(refusal));
 }
 
 #[test]
@@ -31,7 +40,7 @@ fn a_wallet_that_owes() {
     wallet.debit(25, Cover::Owe, at(1)).unwrap();
     assert_eq!(wallet.receivable(), 15);
     let refusal = Refusal::BlockedByReceivable { owed: 15 };
-    assert_eq!(wallet.hold(hold_id(1), 1, at(9), at(1)), Err(refusal));
+    assert_eq!(wallet.hold(new_hold(1, 1, 9), 0, at(1)), Err(refusal));
     // Credits that were given do not pay it, those that were paid for do.
     let mut scene = super::Scene::new();
     scene.made = 5;
@@ -41,7 +50,7 @@ fn a_wallet_that_owes() {
     let paid = scene.new_grant(20, 0, true, None);
     wallet.grant(paid, at(3)).unwrap();
     assert_eq!((wallet.receivable(), wallet.available(at(3))), (0, 105));
-    assert!(wallet.hold(hold_id(1), 1, at(9), at(4)).is_ok());
+    assert!(wallet.hold(new_hold(1, 1, 9), 0, at(4)).is_ok());
 }
 
 #[test]
@@ -50,10 +59,10 @@ fn a_hold_that_has_ended_or_never_was() {
     let unknown = Refusal::UnknownHold(hold_id(7));
     assert_eq!(wallet.release(&hold_id(7), at(1)), Err(unknown));
     for (hold, end) in [(1, 100), (2, 100), (3, 5)] {
-        wallet.hold(hold_id(hold), 3, at(end), at(1)).unwrap();
+        wallet.hold(new_hold(hold, 3, end), 0, at(1)).unwrap();
     }
     let taken = Refusal::HoldExists(hold_id(1));
-    assert_eq!(wallet.hold(hold_id(1), 1, at(9), at(1)), Err(taken));
+    assert_eq!(wallet.hold(new_hold(1, 1, 9), 0, at(1)), Err(taken));
     let too_much = Refusal::CaptureTooLarge { amount: 4, held: 3 };
     assert_eq!(wallet.capture(&hold_id(1), 4, true, at(2)), Err(too_much));
     wallet.capture(&hold_id(1), 1, false, at(2)).unwrap();
@@ -69,7 +78,7 @@ fn a_hold_that_has_ended_or_never_was() {
         assert_eq!(wallet.capture(&id, 1, true, at(6)), Err(refusal.clone()));
         assert_eq!(wallet.release(&id, at(6)), Err(refusal));
     }
-    wallet.forget_ended_holds();
+    wallet.forget(at(6));
     assert!(wallet.hold_of(&hold_id(1)).is_none());
 }
 
@@ -91,7 +100,7 @@ fn a_grant_that_has_ended_or_never_was() {
 #[test]
 fn money_is_taken_back_once() {
     let mut wallet = funded(10);
-    wallet.debit(8, Cover::Full, at(1)).unwrap();
+    wallet.debit(8, full(), at(1)).unwrap();
     wallet.claw_back(&grant_id(1), 7, at(2)).unwrap();
     assert_eq!((wallet.available(at(2)), wallet.receivable()), (0, 5));
     let too_much = Refusal::ClawbackTooLarge { amount: 4, left: 3 };
@@ -104,7 +113,7 @@ fn amounts_out_of_range_and_wallets_that_do_not_match() {
     for amount in [0, -1, AMOUNT_MAX + 1, i64::MIN] {
         let out = Err(Refusal::AmountOutOfRange);
         assert_eq!(wallet.debit(amount, Cover::Owe, at(1)), out);
-        assert_eq!(wallet.hold(hold_id(1), amount, at(9), at(1)), out);
+        assert_eq!(wallet.hold(new_hold(1, amount, 9), 0, at(1)), out);
         assert_eq!(wallet.claw_back(&grant_id(1), amount, at(1)), out);
     }
     let mut scene = super::Scene::new();
@@ -113,46 +122,78 @@ fn amounts_out_of_range_and_wallets_that_do_not_match() {
     let out = Err(Refusal::AmountOutOfRange);
     assert_eq!(wallet.grant(full, at(1)), out);
     let mut same = wallet.clone();
-    let not = Err(Refusal::WalletsDoNotMatch);
-    assert_eq!(
-        transfer(&mut wallet, &mut same, &grant_id(3), 1, at(1)),
-        not
-    );
-    let mut other = Wallet::new(Some(SubaccountId::new("agent").unwrap()), "USD");
-    assert_eq!(
-        transfer(&mut wallet, &mut other, &grant_id(3), 1, at(1)),
-        not
-    );
+    let not: Result<(Transaction, Transaction), _> = Err(Refusal::WalletsDoNotMatch);
+    let moved = transfer(&mut wallet, &mut same, &grant_id(3), (1, 0), at(1));
+    assert_eq!(moved, not.clone());
+    let mut other = Wallet::new(WalletKey::of(keys()[1].owner.as_ref(), "USD"));
+    let moved = transfer(&mut wallet, &mut other, &grant_id(3), (1, 0), at(1));
+    assert_eq!(moved, not);
 }
 
 #[test]
-fn a_cap_bounds_each_window_of_an_agent() {
-    let [_, mut wallet] = wallets();
-    let new = super::Scene::new().new_grant(1_000, 0, true, None);
-    wallet.grant(new, at(0)).unwrap();
-    let anchor = Anchor {
-        start: at(0),
-        interval: Interval::Month,
+fn a_payment_brings_credits_once() {
+    let mut wallet = funded(10);
+    let mut scene = super::Scene::new();
+    scene.made = 1;
+    let mut pay = |reference: &str| NewGrant {
+        source: Source::Stripe,
+        reference: reference.into(),
+        ..scene.new_grant(5, 0, true, None)
     };
-    let hour = Window::Hour;
-    wallet.set_cap(SpendCap::new(100, hour, anchor, at(0)));
-    wallet.debit(30, Cover::Full, at(1)).unwrap();
-    wallet.hold(hold_id(1), 60, at(60), at(2)).unwrap();
-    let refused = wallet.debit(11, Cover::Full, at(3)).unwrap_err();
-    let reached = Refusal::CapReached {
-        needed: 11,
-        cap: 100,
-        left: 10,
-        window_end: at(0).plus(Span::from_hours(1)),
+    wallet.grant(pay("pi_1"), at(1)).unwrap();
+    wallet.grant(pay("pi_2"), at(1)).unwrap();
+    let before = Refusal::PaymentGranted {
+        reference: "pi_1".into(),
+        grant: grant_id(2),
     };
-    assert_eq!(refused, reached);
-    // What is given back makes room again; what has happened is counted, and never refused.
-    wallet.capture(&hold_id(1), 20, true, at(4)).unwrap();
-    wallet.debit(50, Cover::Full, at(5)).unwrap();
-    wallet.debit(40, Cover::Owe, at(6)).unwrap();
-    assert_eq!(wallet.cap().map(|cap| cap.spent(at(7))), Some(140));
-    assert!(wallet.hold(hold_id(2), 1, at(60), at(8)).is_err());
-    wallet.debit(100, Cover::Full, at(3_600)).unwrap();
-    let rolling = Window::Rolling(Span::from_hours(5));
-    assert!(SpendCap::new(1, rolling, anchor, at(0)).is_none());
+    assert_eq!(wallet.grant(pay("pi_1"), at(2)), Err(before));
+    assert_eq!(wallet.available(at(2)), 20);
+}
+
+#[test]
+fn a_cap_bounds_each_window_of_an_agent_whoever_pays() {
+    for is_own in [false, true] {
+        let [customer, agent] = keys();
+        let mut book = Book::default();
+        let new = super::Scene::new().new_grant(1_000, 0, true, None);
+        let funded = if is_own { &agent } else { &customer };
+        book.grant(funded, new, About::default(), at(0)).unwrap();
+        let anchor = Anchor {
+            start: at(0),
+            interval: Interval::Month,
+        };
+        book.wallet_mut(&agent).terms_mut().cap = SpendCap::new(100, Window::Hour, anchor, at(0));
+        let owner = agent.owner.as_ref();
+        let debit = |book: &mut Book, amount, cover, now| {
+            book.debit(owner, "LUC", (amount, cover), About::default(), at(now))
+        };
+        debit(&mut book, 30, full(), 1).unwrap();
+        let new = NewHold {
+            spender: agent.owner.clone(),
+            ..new_hold(1, 60, 60)
+        };
+        book.hold("LUC", new, 0, About::default(), at(2)).unwrap();
+        let refused = debit(&mut book, 11, full(), 3).unwrap_err();
+        let reached = Refusal::CapReached {
+            needed: 11,
+            cap: 100,
+            left: 10,
+            window_end: at(0).plus(Span::from_hours(1)),
+        };
+        assert_eq!(refused, reached);
+        // What is given back makes room again; what has happened is counted, and never refused.
+        book.capture(&hold_id(1), (20, true), About::default(), at(4))
+            .unwrap();
+        debit(&mut book, 50, full(), 5).unwrap();
+        debit(&mut book, 40, Cover::Owe, 6).unwrap();
+        let cap = book.wallet(&agent).and_then(Wallet::cap);
+        assert_eq!(cap.map(|cap| cap.spent(at(7))), Some(140));
+        debit(&mut book, 1, full(), 8).unwrap_err();
+        debit(&mut book, 100, full(), 3_600).unwrap();
+        let rolling = Window::Rolling(Span::from_hours(5));
+        assert!(SpendCap::new(1, rolling, anchor, at(0)).is_none());
+        // The customer itself has no cap.
+        book.debit(None, "LUC", (500, Cover::Owe), About::default(), at(3_601))
+            .unwrap();
+    }
 }
