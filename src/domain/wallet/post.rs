@@ -70,8 +70,7 @@ impl Book {
         }
         let keys: Vec<WalletKey> = self.wallets().map(|wallet| wallet.key().clone()).collect();
         for key in keys {
-            let ended = self.wallet_mut(&key).expire_holds(now);
-            for (id, done) in ended {
+            while let Some((id, done)) = self.wallet_mut(&key).expire_hold(now) {
                 self.give_back_hold(&key, &id);
                 let about = About {
                     hold: Some(id),

@@ -242,19 +242,15 @@ impl Wallet {
         Ok(done)
     }
 
-    /// Ends the holds whose time is over, each in a transaction of its own.
-    pub fn expire_holds(&mut self, now: Timestamp) -> Vec<(HoldId, Transaction)> {
-        let is_over = |hold: &Hold| hold.state == HoldState::Open && hold.expire_time <= now;
-        let over = self.holds.iter().filter(|(_, hold)| is_over(hold));
-        let over: Vec<(HoldId, Hold)> = over.map(|(id, hold)| (id.clone(), hold.clone())).collect();
-        let mut ended = Vec::with_capacity(over.len());
-        for (id, mut hold) in over {
-            let mut done = Transaction::new(Cause::HoldExpiry);
-            self.give_back(&mut hold, HoldState::Expired, now, &mut done);
-            self.holds.insert(id.clone(), hold);
-            ended.push((id, done));
-        }
-        ended
+    /// Ends a hold whose time is over, if there is one.
+    pub fn expire_hold(&mut self, now: Timestamp) -> Option<(HoldId, Transaction)> {
+        let is_over = |hold: &Hold| hold.is_open() && hold.expire_time <= now;
+        let (id, hold) = self.holds.iter().find(|(_, hold)| is_over(hold))?;
+        let (id, mut hold) = (id.clone(), hold.clone());
+        let mut done = Transaction::new(Cause::HoldExpiry);
+        self.give_back(&mut hold, HoldState::Expired, now, &mut done);
+        self.holds.insert(id.clone(), hold);
+        Some((id, done))
     }
 
     /// Forgets holds that ended, and grants of which nothing was left for long; whoever asks for one is told by what is

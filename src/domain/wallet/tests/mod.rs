@@ -489,7 +489,7 @@ fn what_usage_draws_in_one_batch_is_one_transaction_a_meter() {
         .iter()
         .map(|posted| (posted.balance.available, posted.balance.receivable))
         .collect();
-    assert_eq!(after, [(5, 1), (0, 6)]);
+    assert_eq!(after, [(6, 1), (0, 6)]);
     ledger.extend(posted);
     assert_eq!(audit(book.wallet(key).unwrap(), &ledger), []);
 }
