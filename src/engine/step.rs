@@ -166,6 +166,7 @@ impl<'f> Deciding<'f> {
         if account.expire(self.now, &mut effects).is_err() {
             tracing::error!(customer.id = %cell.id, "a counter left 64 bits while reservations expired");
         }
+        account.book.sweep(self.now);
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);
@@ -193,6 +194,10 @@ impl<'f> Deciding<'f> {
                 continue;
             };
             collect_counters(account, &touched.cell.id, &mut self.changes.counters);
+            let book = account.book.take_changes(self.now);
+            if !book.is_empty() {
+                self.changes.books.push((touched.cell.id.clone(), book));
+            }
             collect_effects(
                 account,
                 &touched.cell.id,

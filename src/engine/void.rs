@@ -304,7 +304,7 @@ pub(super) fn take_back(
     notes: &Labels,
 ) -> Result<(), Error> {
     let now = step.now();
-    let void = compensation(original, notes, now)?;
+    let mut void = compensation(original, notes, now)?;
     let usage = Counted {
         subaccount: void.event.subaccount_id.as_ref(),
         meter: &void.event.meter_id,
@@ -312,7 +312,13 @@ pub(super) fn take_back(
         weighted: void.weighted,
         at: void.count_time,
     };
-    step.with(cell, |account, effects| account.count(&usage, now, effects))??;
+    let charge = step.with(cell, |account, effects| {
+        account.count(&usage, now, effects)?;
+        let drawn = original.charge.as_deref();
+        let refund = |charge| account.refund(charge, &usage, now).map(Box::new);
+        drawn.map(refund).transpose()
+    })??;
+    void.charge = charge;
     let catalog = step.batch.loader.current().catalog;
     let meter = catalog.meters.get(&void.event.meter_id);
     let is_additive = meter.is_some_and(|meter| meter.aggregation.is_additive());

@@ -15,7 +15,7 @@ mod product;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,31 @@ impl Catalog {
     #[must_use]
     pub fn meter(&self, id: &str) -> Option<&Arc<Meter>> {
         self.meters.get(id)
+    }
+
+    /// Returns the meters of which some plan charges usage to a wallet.
+    #[must_use]
+    pub fn drawing_meters(&self) -> BTreeSet<MeterId> {
+        let entitlements = self.plans.values().flat_map(|plan| &plan.entitlements);
+        let drawing = entitlements.filter(|(_, spec)| match spec {
+            EntitlementSpec::Metered(metered) => {
+                matches!(metered.charge, Some(Charge::Wallet { .. }))
+            }
+            EntitlementSpec::Boolean(_)
+            | EntitlementSpec::Static(_)
+            | EntitlementSpec::Allocation(_)
+            | EntitlementSpec::Concurrency(_)
+            | EntitlementSpec::Rate(_) => false,
+        });
+        let meters = drawing.filter_map(|(feature, _)| match &self.features.get(feature)?.kind {
+            FeatureKind::Metered { meter, .. } => Some(meter.clone()),
+            FeatureKind::Boolean
+            | FeatureKind::Static
+            | FeatureKind::Allocation
+            | FeatureKind::Concurrency
+            | FeatureKind::Rate => None,
+        });
+        meters.collect()
     }
 
     /// Returns the product with this id.

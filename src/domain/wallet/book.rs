@@ -106,7 +106,7 @@ impl Book {
     }
 
     /// Returns a wallet to be changed, made when there is none.
-    pub(super) fn wallet_mut(&mut self, key: &WalletKey) -> &mut Wallet {
+    pub fn wallet_mut(&mut self, key: &WalletKey) -> &mut Wallet {
         self.wallets
             .entry(key.clone())
             .or_insert_with(|| Wallet::new(key.clone()))

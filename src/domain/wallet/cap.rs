@@ -42,12 +42,24 @@ impl SpendCap {
         }
     }
 
+    /// Returns what it leaves in the window of `now`.
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> i64 {
+        self.amount.saturating_sub(self.spent(now)).max(0)
+    }
+
+    /// Returns the window of `now`.
+    #[must_use]
+    pub fn range(&self, now: Timestamp) -> TimeRange {
+        self.window.range(self.anchor, now)
+    }
+
     /// Refuses what the cap does not leave room for.
     ///
     /// # Errors
     /// When more is needed than it leaves.
     pub fn check(&self, needed: i64, now: Timestamp) -> Result<(), Refusal> {
-        let left = self.amount.saturating_sub(self.spent(now)).max(0);
+        let left = self.left(now);
         if needed <= left {
             return Ok(());
         }
@@ -55,7 +67,7 @@ impl SpendCap {
             needed,
             cap: self.amount,
             left,
-            window_end: self.window.range(self.anchor, now).end,
+            window_end: self.range(now).end,
         })
     }
 

@@ -78,7 +78,9 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) const fn new(cause: Cause) -> Self {
+    /// Returns one in which nothing moved yet.
+    #[must_use]
+    pub const fn new(cause: Cause) -> Self {
         Self {
             cause,
             entries: Vec::new(),
@@ -107,7 +109,7 @@ impl Transaction {
     }
 
     /// Takes the entries of another into this one.
-    pub(super) fn join(&mut self, other: Self) {
+    pub fn join(&mut self, other: Self) {
         for entry in other.entries {
             self.add(entry.account, entry.amount);
         }
