@@ -125,7 +125,7 @@ pub struct Decision {
     pub limits: Vec<LimitStatus>,
     /// The wallet that it draws on; `None`: it draws on none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credits: Option<CreditStatus>,
+    pub credits: Option<Box<CreditStatus>>,
 }
 
 /// The wallet that a feature draws on, in micro-units.

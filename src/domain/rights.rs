@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::catalog::{
-    Catalog, Charge, EntitlementSpec, Feature, FeatureKind, Filter, Limit, Meter, Plan, WarningLevels,
+    Catalog, Charge, EntitlementSpec, Feature, FeatureKind, Filter, Limit, Meter, Plan,
+    WarningLevels,
 };
 use super::counter::CounterSpec;
 use super::customer::Override;
@@ -223,9 +224,7 @@ impl Rights {
     pub fn drawing(&self, meter: &MeterId, dimensions: &Labels) -> Option<&Right> {
         let mut drawing = self.drawing.iter().map(|index| &self.rights[*index]);
         drawing.find(|right| match &right.feature.kind {
-            FeatureKind::Metered { meter: of, filter } => {
-                of == meter && filter.accepts(dimensions)
-            }
+            FeatureKind::Metered { meter: of, filter } => of == meter && filter.accepts(dimensions),
             FeatureKind::Boolean
             | FeatureKind::Static
             | FeatureKind::Allocation

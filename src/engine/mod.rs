@@ -46,6 +46,7 @@ mod sums;
 mod track;
 mod usage;
 mod void;
+mod wallet;
 mod watch;
 
 use std::sync::Arc;
@@ -95,6 +96,11 @@ pub use self::subscriptions::{PlanStanding, RunningCommitment, SubscriptionQuery
 pub use self::usage::{GROUP_BY_MAX, Granularity, UsageAsk, UsageTotal};
 pub use self::void::{
     VOIDS_MAX, VoidAnswer, VoidAsk, VoidFilter, VoidResult, VoidStatus, VoidWhat,
+};
+pub use self::wallet::{
+    CapCall, CaptureCall, ClawBackCall, DebitCall, ExpireGrantCall, GrantCall, Granted, HOLDS_MAX,
+    HoldView, LedgerFinding, LedgerReport, Moved, ReleaseHoldCall, TopUpCall, TopUpTerms,
+    TransferCall, WalletFault, WalletName, WalletView,
 };
 pub use self::watch::{Watch, WatchUpdate};
 

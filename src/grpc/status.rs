@@ -3,6 +3,8 @@
 //! Every error is a `google.rpc.Status` with one `ErrorInfo`. What a driver or the operating system said stays in our
 //! log; callers get the reason, what to do about it, and the ids that they sent themselves.
 
+mod wallet;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -106,6 +108,18 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// A fault of the state that things are in.
+    fn failed(reason: ErrorReason, text: String, metadata: &[(&'static str, String)]) -> Self {
+        Self::new(Code::FailedPrecondition, reason, text, metadata)
+    }
+
+    /// A fault of what is there already.
+    fn exists(reason: ErrorReason, text: String, metadata: &[(&'static str, String)]) -> Self {
+        Self::new(Code::AlreadyExists, reason, text, metadata)
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         fault(&error).status()
@@ -180,6 +194,7 @@ fn fault(error: &Error) -> Fault {
                 .precondition("DELETED", id)
         }
         Error::TooMany { things, most } => too_many(*things, *most, text),
+        Error::Wallet(refusal) => wallet::refused(refusal, text),
         Error::Overflow(_) => {
             Fault::new(Code::OutOfRange, ErrorReason::QuantityOverflow, text, &[])
         }
@@ -198,6 +213,7 @@ fn too_many(things: Bounded, most: usize, text: String) -> Fault {
         Bounded::Overrides => ErrorReason::TooManyOverrides,
         Bounded::Allocations => ErrorReason::TooManyAllocations,
         Bounded::Reservations => ErrorReason::TooManyReservations,
+        Bounded::Holds => ErrorReason::TooManyHolds,
     };
     let metadata = [("limit", most.to_string())];
     let subject = things.to_string();
@@ -252,6 +268,9 @@ fn not_found(kind: Thing, id: &str, text: String) -> Fault {
         Thing::Override => (ErrorReason::OverrideNotFound, "feature_id"),
         Thing::Event => (ErrorReason::EventNotFound, "event_id"),
         Thing::CatalogVersion => (ErrorReason::CatalogVersionNotFound, "version"),
+        Thing::CreditUnit => (ErrorReason::CreditUnitNotFound, "credit_unit"),
+        Thing::Grant => (ErrorReason::GrantNotFound, "grant_id"),
+        Thing::Hold => (ErrorReason::HoldNotFound, "hold_id"),
     };
     Fault::new(Code::NotFound, reason, text, &[(key, id.to_owned())]).thing(&kind.to_string(), id)
 }

@@ -144,7 +144,9 @@ impl Account {
     pub(super) fn cost(&self, terms: &Drawing<'_>, quantity: Milli, now: Timestamp) -> i64 {
         let charged = self.charged_part(terms, quantity, now);
         let exact = self.exact_price(terms, charged, now);
-        exact.and_then(Amount::ceil).map_or(i64::MAX, |cost| cost.max(0))
+        exact
+            .and_then(Amount::ceil)
+            .map_or(i64::MAX, |cost| cost.max(0))
     }
 
     /// Returns what open reservations have pledged.
@@ -157,7 +159,9 @@ impl Account {
     pub(super) fn pool(&self, feature: &FeatureId, wallet: &WalletKey) -> i64 {
         let pool = pool_id(feature);
         let wallet = self.book.wallet(wallet);
-        let hold = wallet.zip(pool).and_then(|(wallet, id)| wallet.hold_of(&id));
+        let hold = wallet
+            .zip(pool)
+            .and_then(|(wallet, id)| wallet.hold_of(&id));
         hold.map_or(0, crate::domain::wallet::Hold::held)
     }
 
@@ -192,7 +196,8 @@ impl Account {
         };
         let wanted = quote(decision.granted);
         let wallet = self.book.wallet(&wanted.wallet);
-        decision.credits = Some(self.status(&terms, ask.subaccount, &wanted, pending, now));
+        let status = self.status(&terms, ask.subaccount, &wanted, pending, now);
+        decision.credits = Some(Box::new(status));
         let covers = |quote: &Quote| self.covers(&terms, ask.subaccount, quote, pending, now);
         let Err(refusal) = covers(&wanted) else {
             return;
@@ -279,7 +284,8 @@ impl Account {
         }
         let counted = pending.sum(&quote.wallet, |item| item.cost);
         let needed = quote.cost.saturating_add(counted);
-        self.book.check_caps((spender, &quote.wallet), needed, now)?;
+        self.book
+            .check_caps((spender, &quote.wallet), needed, now)?;
         let wallet = self.book.wallet(&quote.wallet);
         let owed = wallet.map_or(0, Wallet::receivable);
         if owed > terms.right.owed_max {

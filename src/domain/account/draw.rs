@@ -90,7 +90,10 @@ impl Account {
             None => 0,
         };
         // What rounding alone lacks is charged with what comes next.
-        let spendable = self.book.wallet(&wallet).map_or(0, |wallet| wallet.available(now));
+        let spendable = self
+            .book
+            .wallet(&wallet)
+            .map_or(0, |wallet| wallet.available(now));
         let short = amount.saturating_sub(pool).saturating_sub(spendable);
         if short > 0 && short <= draw.carried().saturating_add(1) && amount > short {
             amount -= short;
@@ -296,7 +299,10 @@ impl Account {
         let more = lacks.min(spendable);
         if more > 0
             && let Some(id) = pool_id(feature)
-            && let Ok(done) = self.book.wallet_mut(key).raise_pool(&id, more, owed_max, now)
+            && let Ok(done) = self
+                .book
+                .wallet_mut(key)
+                .raise_pool(&id, more, owed_max, now)
         {
             self.book.post(key, done, About::default(), now);
         }

@@ -155,7 +155,9 @@ impl Account {
                 }
                 if let Some(pledge) = &item.pledge {
                     let (feature, wallet) = (item.feature.clone(), pledge.wallet.clone());
-                    overdue.pledged.push((feature, wallet, item.hold.reserved()));
+                    overdue
+                        .pledged
+                        .push((feature, wallet, item.hold.reserved()));
                 }
                 let ItemHold::Quota {
                     reserved, windows, ..

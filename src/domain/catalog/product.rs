@@ -13,6 +13,14 @@ pub struct CreditUnit {
     pub per_dollar: i64,
 }
 
+impl CreditUnit {
+    /// Returns how much a wallet may owe before it spends no more, in micro-units.
+    #[must_use]
+    pub fn owed_max(&self) -> i64 {
+        0
+    }
+}
+
 /// What units cost. Amounts are micro-units of US dollars.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -116,6 +116,13 @@ impl Book {
         self.wallets.values_mut()
     }
 
+    /// Lets go of a wallet that was only made to be refused.
+    fn drop_if_new(&mut self, key: &WalletKey) {
+        if self.wallets.get(key).is_some_and(Wallet::is_new) {
+            self.wallets.remove(key);
+        }
+    }
+
     /// Returns what usage of a feature drew in the latest period in which it drew anything.
     #[must_use]
     pub fn draw(&self, feature: &FeatureId) -> Option<&Draw> {
@@ -191,7 +198,8 @@ impl Book {
         now: Timestamp,
     ) -> Result<GrantId, Refusal> {
         let id = new.id.clone();
-        let done = self.wallet_mut(key).grant(new, now)?;
+        let done = self.wallet_mut(key).grant(new, now);
+        let done = done.inspect_err(|_| self.drop_if_new(key))?;
         about.grant = Some(id.clone());
         self.post(key, done, about, now);
         Ok(id)
@@ -214,7 +222,8 @@ impl Book {
             super::spend::in_range(amount)?;
             self.check_caps((spender, &payer), amount, now)?;
         }
-        let done = self.wallet_mut(&payer).debit(amount, cover, now)?;
+        let done = self.wallet_mut(&payer).debit(amount, cover, now);
+        let done = done.inspect_err(|_| self.drop_if_new(&payer))?;
         self.count_caps((spender, &payer), amount, now);
         self.post(&payer, done, about, now);
         Ok(payer)
@@ -237,7 +246,8 @@ impl Book {
         super::spend::in_range(new.amount)?;
         self.check_caps((spender.as_ref(), &payer), new.amount, now)?;
         let (id, amount) = (new.id.clone(), new.amount);
-        let done = self.wallet_mut(&payer).hold(new, owed_max, now)?;
+        let done = self.wallet_mut(&payer).hold(new, owed_max, now);
+        let done = done.inspect_err(|_| self.drop_if_new(&payer))?;
         self.count_caps((spender.as_ref(), &payer), amount, now);
         about.hold = Some(id);
         self.post(&payer, done, about, now);
@@ -372,7 +382,8 @@ impl Book {
             None => Wallet::new(to.clone()),
         };
         let giver = self.wallet_mut(from);
-        let (given, taken) = transfer(giver, &mut taker, id, (amount, owed_max), now)?;
+        let done = transfer(giver, &mut taker, id, (amount, owed_max), now);
+        let (given, taken) = done.inspect_err(|_| self.drop_if_new(from))?;
         self.wallets.insert(to.clone(), taker);
         self.count_caps((None, from), amount, now);
         let about = |other: &WalletKey| About {

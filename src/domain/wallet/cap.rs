@@ -32,6 +32,17 @@ impl SpendCap {
         })
     }
 
+    /// Takes over what was spent in the window of `now` under the cap before, if that had the same window.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Self>, now: Timestamp) -> Self {
+        if let Some(before) = before
+            && before.range(now) == self.range
+        {
+            self.spent = before.spent(now);
+        }
+        self
+    }
+
     /// Returns what was spent and is set aside in the window of `now`.
     #[must_use]
     pub fn spent(&self, now: Timestamp) -> i64 {

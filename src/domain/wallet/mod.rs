@@ -132,6 +132,19 @@ pub enum HoldState {
     Expired,
 }
 
+impl HoldState {
+    /// Returns the state as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Captured => "captured",
+            Self::Released => "released",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// Why an operation is refused, with the numbers behind it, in micro-units.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -271,6 +284,11 @@ impl Wallet {
     #[must_use]
     pub const fn is_opened(&self) -> bool {
         self.head.number > 0
+    }
+
+    /// Whether nothing was ever written of it.
+    fn is_new(&self) -> bool {
+        !self.is_opened() && !self.dirty && self.head.terms == WalletTerms::default()
     }
 
     /// Returns what can be spent at `now`, in micro-units.

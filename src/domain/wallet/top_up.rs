@@ -77,6 +77,24 @@ impl AutoTopUp {
         }
     }
 
+    /// Takes over where the one before stood, save declines: whoever sets it anew wants another try.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Self>, now: Timestamp) -> Self {
+        if let Some(before) = before {
+            self.state.crossing = before.state.crossing;
+            self.state.is_pending = before.state.is_pending;
+            self.state.fire_time = before.state.fire_time;
+            if before.state.declines == 0 {
+                self.state.wait_until = before.state.wait_until;
+            }
+            if before.state.range.contains(now) && before.window == self.window {
+                self.state.range = before.state.range;
+                self.state.asked = before.state.asked;
+            }
+        }
+        self
+    }
+
     /// Whether it is off because it was declined too often.
     #[must_use]
     pub const fn is_off(&self) -> bool {
