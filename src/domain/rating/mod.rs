@@ -5,12 +5,14 @@
 
 mod amount;
 mod line;
+mod percent;
 mod plan;
 mod price;
 #[cfg(test)]
 mod tests;
 
 pub use self::amount::{Amount, Money};
-pub use self::line::{Line, Percent, Terms, add_on, line, total};
+pub use self::line::{Line, Terms, add_on, line, total};
+pub use self::percent::{InvalidPercent, Percent};
 pub use self::plan::charge;
 pub use self::price::price;
