@@ -21,6 +21,7 @@ mod consume;
 mod customers;
 mod decide;
 mod denials;
+mod discounts;
 mod entitlements;
 mod error;
 mod follow;

@@ -4,8 +4,10 @@ use tonic::{Request, Response, Status};
 
 use super::convert::page::page;
 use super::convert::plan::plan;
-use super::convert::{request_id, to_timestamp};
+use super::convert::{id, request_id, to_timestamp};
+use super::customer::shown;
 use super::{CALLER, pb, respond};
+use crate::domain::rating::InvalidPercent;
 use crate::engine::{CatalogCall, Engine, Error};
 
 /// Serves `CatalogService`.
@@ -36,6 +38,13 @@ impl pb::catalog_service_server::CatalogService for Catalogs {
         request: Request<pb::ListPlansRequest>,
     ) -> Answer<pb::ListPlansResponse> {
         respond(self.plans(request.into_inner()).await)
+    }
+
+    async fn set_discount(
+        &self,
+        request: Request<pb::SetDiscountRequest>,
+    ) -> Answer<pb::SetDiscountResponse> {
+        respond(self.discount(request.into_inner()).await)
     }
 }
 
@@ -96,6 +105,22 @@ impl Catalogs {
             next_page_token: page.next_token(found.next),
             version: stored.version(),
         })
+    }
+
+    async fn discount(
+        &self,
+        request: pb::SetDiscountRequest,
+    ) -> Result<pb::SetDiscountResponse, Error> {
+        let key = request_id(request.request_id)?;
+        let who = id("customer_id", request.customer_id)?;
+        let percent = request.percent.parse();
+        let percent = percent.map_err(|wrong: InvalidPercent| {
+            let rule = wrong.to_string();
+            Error::invalid("percent", rule)
+        })?;
+        let set = self.engine.set_discount(CALLER, key, &who, percent).await?;
+        let customer = Some(shown(&self.engine, set).await?);
+        Ok(pb::SetDiscountResponse { customer })
     }
 }
 
