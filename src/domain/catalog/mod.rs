@@ -4,6 +4,7 @@ mod add_on;
 mod check;
 pub(in crate::domain) mod decimal;
 mod diff;
+mod edit;
 mod feature;
 mod file;
 mod fold;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use add_on::{AddOn, AddOnBase};
 pub use diff::{CatalogChange, ChangeKind, diff};
+pub use edit::{CatalogEdit, EditFault, ProductPrice};
 pub use feature::{Feature, FeatureKind, OnOutage};
 pub use file::{CATALOG_BYTES_MAX, CatalogFault, parse_catalog};
 pub use grant::{GrantFault, Grantee};

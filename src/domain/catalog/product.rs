@@ -100,6 +100,26 @@ pub enum Product {
     CreditPack(CreditPack),
 }
 
+impl Product {
+    /// Returns its id.
+    #[must_use]
+    pub const fn id(&self) -> &ProductId {
+        match self {
+            Self::Usage { id, .. } | Self::Outcome { id, .. } => id,
+            Self::CreditPack(pack) => &pack.id,
+        }
+    }
+
+    /// Returns its name for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Usage { name, .. } | Self::Outcome { name, .. } => name,
+            Self::CreditPack(pack) => &pack.name,
+        }
+    }
+}
+
 /// Credits for money.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreditPack {

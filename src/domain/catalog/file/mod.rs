@@ -21,6 +21,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use self::node::{Faults, Table};
+pub(super) use self::pricing::PRICING_KEYS;
 use super::check::{check_declared, check_destinations};
 use super::fold::{FOLDED_ENTITLEMENTS_MAX, fold};
 use super::{Catalog, Plan, WarningLevels};
