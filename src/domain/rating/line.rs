@@ -28,6 +28,19 @@ pub struct Line {
     pub amount: Money,
 }
 
+impl Line {
+    /// Returns a line whose amount is given.
+    #[must_use]
+    pub const fn settled(quantity: Milli, amount: Money) -> Self {
+        Self {
+            quantity,
+            full: amount,
+            discount: Money::ZERO,
+            amount,
+        }
+    }
+}
+
 /// Rates a quantity: the price, less the discount, at least the minimum, rounded.
 ///
 /// # Errors
