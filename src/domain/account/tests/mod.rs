@@ -10,6 +10,7 @@ use crate::domain::catalog::{Catalog, Interval, parse_catalog};
 use crate::domain::decision::{Reason, Warning};
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::quantity::Milli;
+use crate::domain::rating::Percent;
 use crate::domain::rights::{Owner, Tracked, needed};
 use crate::domain::time::Span;
 use crate::domain::usage::Labels;
@@ -79,6 +80,7 @@ fn account(plan: &str) -> Account {
         email: "".into(),
         metadata: Labels::new(),
         anchor: start(),
+        discount: Percent::ZERO,
         create_time: start(),
         update_time: start(),
         delete_time: None,
