@@ -1,5 +1,6 @@
 //! Decisions on one account, by example; the property stands beside.
 
+mod credit;
 mod property;
 mod reservations;
 
@@ -52,9 +53,12 @@ fn catalog() -> Catalog {
 }
 
 fn account(plan: &str) -> Account {
-    let catalog = catalog();
+    account_of(&catalog(), plan)
+}
+
+fn account_of(catalog: &Catalog, plan: &str) -> Account {
     let plan = catalog.plans.get(plan).cloned();
-    let tracked: Tracked = needed(Owner::Customer, &catalog, plan.as_deref(), &[])
+    let tracked: Tracked = needed(Owner::Customer, catalog, plan.as_deref(), &[])
         .into_iter()
         .map(Arc::new)
         .collect();
@@ -64,7 +68,7 @@ fn account(plan: &str) -> Account {
     };
     let rights = Rights::compile(
         Owner::Customer,
-        &catalog,
+        catalog,
         plan.as_deref(),
         &[],
         Arc::clone(&tracked),
@@ -97,6 +101,7 @@ fn account(plan: &str) -> Account {
         reservations: Vec::new(),
         allocations: Vec::new(),
         subaccounts: Vec::new(),
+        book: Book::default(),
     };
     Account::new(parts, start())
 }
