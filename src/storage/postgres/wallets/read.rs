@@ -14,8 +14,8 @@ use crate::storage::wallets::{
 };
 use crate::storage::{LedgerQuery, Page, StoreError};
 
-/// Processes differ by less in what they take for the time of one transaction.
-const DIFFERENCE_MAX: Span = Span::from_days(1);
+/// Clocks of processes differ by no more.
+const DIFFERENCE_MAX: Span = Span::from_hours(1);
 
 /// The rows of one customer's wallets, kind by kind as they are read.
 #[derive(Default)]
