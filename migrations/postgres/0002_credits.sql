@@ -53,7 +53,8 @@ CREATE INDEX holds_open ON holds (customer_id) WHERE state = 0;
 CREATE INDEX holds_due ON holds (expire_time) WHERE state = 0;
 CREATE INDEX holds_ended ON holds (end_time) WHERE state <> 0;
 
--- What moved and why, numbered for each wallet from 1 without gaps. Rows are added and never changed.
+-- What moved and why, numbered for each wallet from 1 without gaps. Rows are added and never changed. No index by time:
+-- it rises with the number.
 CREATE TABLE ledger (
     customer_id text COLLATE "C" NOT NULL,
     subaccount  text COLLATE "C" NOT NULL,
@@ -67,8 +68,6 @@ CREATE TABLE ledger (
     receivable  bigint NOT NULL,
     PRIMARY KEY (customer_id, subaccount, unit, number)
 );
--- Rows lie in the order of time, so that the least of indexes tells where a range is.
-CREATE INDEX ledger_by_time ON ledger USING brin (time) WITH (autosummarize = on);
 
 -- What usage of a feature drew on wallets in a billing period.
 CREATE TABLE draws (

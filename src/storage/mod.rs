@@ -209,8 +209,8 @@ pub trait Store: Send + Sync + 'static {
     /// Lists allocations of a customer, by feature and id.
     async fn allocations(&self, query: AllocationQuery) -> Result<Page<Allocation>, StoreError>;
 
-    /// Lists the ledger of a wallet by number. That of a later transaction is the higher one; what several processes
-    /// take for the time of one may differ by less than a day.
+    /// Lists the ledger of a wallet by number. Times rise with numbers, save that clocks of several processes may differ
+    /// by up to an hour.
     async fn ledger(&self, query: LedgerQuery) -> Result<Page<Posted>, StoreError>;
 
     /// Returns a hold, whatever became of it, and the wallet it belongs to; `None`: there is none, or it is no longer

@@ -3,7 +3,8 @@
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use crate::domain::id::{CustomerId, GrantId, HoldId};
+use crate::domain::id::{CustomerId, HoldId};
+use crate::domain::time::Span;
 use crate::domain::wallet::{Draw, Grant, Hold, Posted, Wallet, WalletHead, WalletKey};
 use crate::domain::window::TimeRange;
 use crate::storage::columns::{corrupt, json, read_json, read_token, token};
@@ -12,6 +13,9 @@ use crate::storage::wallets::{
     GrantColumns, HoldColumns, PostedColumns, assemble, cause_column, key_columns, meant, read_key,
 };
 use crate::storage::{LedgerQuery, Page, StoreError};
+
+/// Clocks of processes differ by no more.
+const DIFFERENCE_MAX: Span = Span::from_hours(1);
 
 /// The rows of one customer's wallets, kind by kind as they are read.
 #[derive(Default)]
@@ -157,54 +161,48 @@ pub(in crate::storage::postgres) async fn ledger(
     conn: &mut PgConnection,
     query: &LedgerQuery,
 ) -> Result<Page<Posted>, StoreError> {
-    let (from, order) = match query.is_rising {
-        true => (0, "number > $4"),
-        false => (i64::MAX, "number < $4"),
-    };
-    let mut after: i64 = match &query.after {
-        Some(text) => read_token(text)?,
-        None => from,
-    };
-    let direction = if query.is_rising { "ASC" } else { "DESC" };
-    let is_bounded = query.range != TimeRange::ALWAYS;
-    let bounds = if is_bounded {
-        "AND time >= $9 AND time < $10"
-    } else {
-        ""
-    };
+    let after: Option<i64> = query.after.as_deref().map(read_token).transpose()?;
+    let (mut first, mut end) = bounds(conn, query).await?;
+    match after {
+        Some(after) if query.is_rising => first = first.max(after.saturating_add(1)),
+        Some(after) => end = end.min(after),
+        None => {}
+    }
+    let order = if query.is_rising { "ASC" } else { "DESC" };
     // What is about a hold or a grant, or moves its credits, holds the id as JSON has it.
     let sql = format!(
         "SELECT number, time, cause, body, available, held, receivable FROM ledger
-         WHERE customer_id = $1 AND subaccount = $2 AND unit = $3 AND {order} AND ($5::text IS NULL OR cause = $5)
-           AND ($6::text IS NULL OR strpos(body, $6) > 0) AND ($7::text IS NULL OR strpos(body, $7) > 0) {bounds}
-         ORDER BY number {direction} LIMIT $8"
+         WHERE customer_id = $1 AND subaccount = $2 AND unit = $3 AND number >= $4 AND number < $5
+           AND time >= $6 AND time < $7 AND ($8::text IS NULL OR cause = $8)
+           AND ($9::text IS NULL OR strpos(body, $9) > 0) AND ($10::text IS NULL OR strpos(body, $10) > 0)
+         ORDER BY number {order} LIMIT $11"
     );
     let (part, unit) = key_columns(&query.wallet);
     let most = asked(query.limit);
     let mut items = Vec::new();
     loop {
-        let mut asking = sqlx::query(AssertSqlSafe(&*sql))
+        let rows = sqlx::query(AssertSqlSafe(&*sql))
             .bind(query.customer.as_str())
             .bind(part)
             .bind(unit)
-            .bind(after)
+            .bind(first)
+            .bind(end)
+            .bind(query.range.start.as_micros())
+            .bind(query.range.end.as_micros())
             .bind(query.cause.map(cause_column))
-            .bind(query.hold.as_ref().map(json::<HoldId>))
-            .bind(query.grant.as_ref().map(json::<GrantId>))
-            .bind(most);
-        if is_bounded {
-            let (start, end) = (query.range.start, query.range.end);
-            // How much a range holds decides by which index it is read: that is looked at each time.
-            asking = asking
-                .bind(start.as_micros())
-                .bind(end.as_micros())
-                .persistent(false);
-        }
-        let rows = asking.fetch_all(&mut *conn).await?;
+            .bind(query.hold.as_ref().map(json))
+            .bind(query.grant.as_ref().map(json))
+            .bind(most)
+            .fetch_all(&mut *conn)
+            .await?;
         let is_last = i64::try_from(rows.len()).is_ok_and(|count| count < most);
         for row in &rows {
             let posted = posted(&query.wallet, row)?;
-            after = posted.number;
+            if query.is_rising {
+                first = posted.number.saturating_add(1);
+            } else {
+                end = posted.number;
+            }
             if query.matches(&posted) {
                 items.push(posted);
             }
@@ -212,6 +210,44 @@ pub(in crate::storage::postgres) async fn ledger(
         if is_last || items.len() > query.limit.max(1) {
             return Ok(page(items, query.limit, |posted| token(&posted.number)));
         }
+    }
+}
+
+/// Returns the numbers between which the transactions of a range lie: the first, and that after the last. Time rises
+/// with the number, save for what processes differ by, so that halves are cut off until what is left is one number.
+async fn bounds(conn: &mut PgConnection, query: &LedgerQuery) -> Result<(i64, i64), StoreError> {
+    let range = query.range;
+    if range == TimeRange::ALWAYS {
+        return Ok((i64::MIN, i64::MAX));
+    }
+    let (part, unit) = key_columns(&query.wallet);
+    let found: Vec<i64> = sqlx::query_scalar(
+        "WITH RECURSIVE search (bound, low, high) AS (
+             SELECT b.bound, 1::int8, n.next FROM UNNEST($4::int8[]) AS b (bound),
+                 (SELECT coalesce(max(number), 0) + 1 AS next FROM ledger
+                  WHERE customer_id = $1 AND subaccount = $2 AND unit = $3) n
+             UNION ALL
+             SELECT bound, CASE WHEN is_before THEN middle + 1 ELSE low END, CASE WHEN is_before THEN high ELSE middle END
+             FROM (SELECT bound, low, high, (low + high) / 2 AS middle,
+                     coalesce((SELECT l.time < bound FROM ledger l
+                         WHERE l.customer_id = $1 AND l.subaccount = $2 AND l.unit = $3 AND l.number >= (low + high) / 2
+                         ORDER BY l.number LIMIT 1), false) AS is_before
+                 FROM search WHERE low < high) step
+         )
+         SELECT low FROM search WHERE low >= high ORDER BY bound",
+    )
+    .bind(query.customer.as_str())
+    .bind(part)
+    .bind(unit)
+    .bind(vec![
+        range.start.minus(DIFFERENCE_MAX).as_micros(),
+        range.end.plus(DIFFERENCE_MAX).as_micros(),
+    ])
+    .fetch_all(conn)
+    .await?;
+    match found[..] {
+        [first, end] => Ok((first, end)),
+        _ => Err(corrupt("ledger", "numbers that cannot be searched")),
     }
 }
 
