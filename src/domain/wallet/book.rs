@@ -116,6 +116,14 @@ impl Book {
         self.wallets.values_mut()
     }
 
+    /// Asks for no more money.
+    pub fn end_top_ups(&mut self) {
+        let wallets = self.wallets.values_mut();
+        for wallet in wallets.filter(|wallet| wallet.head().terms.top_up.is_some()) {
+            wallet.terms_mut().top_up = None;
+        }
+    }
+
     /// Lets go of a wallet that was only made to be refused.
     fn drop_if_new(&mut self, key: &WalletKey) {
         if self.wallets.get(key).is_some_and(Wallet::is_new) {
