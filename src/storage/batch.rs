@@ -229,7 +229,8 @@ pub struct Changes {
     /// Overrides to be removed.
     pub removed_overrides: Vec<(CustomerId, FeatureId, Option<SubaccountId>)>,
     /// What changed in the wallets of customers, each customer once: rows to be written or replaced, and transactions to be
-    /// appended to ledgers.
+    /// appended to ledgers. A grant keeps its wallet, its amount and its payment, which brings one grant to all wallets
+    /// of a customer; a hold is named by its wallet as well, since pools of several wallets may bear one name.
     pub books: Vec<(CustomerId, BookChanges)>,
     /// Adjustments that replace all those of a customer.
     pub adjustments: Vec<(CustomerId, Vec<Adjustment>)>,

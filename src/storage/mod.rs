@@ -19,6 +19,7 @@ mod rows;
 pub mod sqlite;
 mod summary;
 mod sums;
+mod wallets;
 
 use async_trait::async_trait;
 
@@ -156,7 +157,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// Refused with [`StoreError::Constraint`]: a sum that leaves 64 bits, a customer that is neither stored nor
     /// created in the same changes, and an event, an answer or a catalog version that is already stored; the last two
-    /// with [`StoreError::Conflict`] where another process may have stored them meanwhile.
+    /// with [`StoreError::Conflict`] where another process may have stored them meanwhile. Likewise a number that
+    /// stands in the ledger of its wallet already, a wallet that is owed to, a grant of which more is gone, spent or set
+    /// aside than came, one that would become another, and a second one for the same payment.
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError>;
 
     /// Reads what decisions about customers need, by position; `None`: no such customer. Counters whose window ended
@@ -206,10 +209,12 @@ pub trait Store: Send + Sync + 'static {
     /// Lists allocations of a customer, by feature and id.
     async fn allocations(&self, query: AllocationQuery) -> Result<Page<Allocation>, StoreError>;
 
-    /// Lists the ledger of a wallet by number.
+    /// Lists the ledger of a wallet by number. Times rise with numbers, save that clocks of several processes may differ
+    /// by up to an hour.
     async fn ledger(&self, query: LedgerQuery) -> Result<Page<Posted>, StoreError>;
 
-    /// Returns a hold, whatever became of it, and the wallet it belongs to; `None`: there is none, or it is no longer kept.
+    /// Returns a hold, whatever became of it, and the wallet it belongs to; `None`: there is none, or it is no longer
+    /// kept. Only where there is no other of this id is it a pool.
     async fn hold(
         &self,
         customer: &CustomerId,

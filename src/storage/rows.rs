@@ -46,7 +46,7 @@ pub struct AccountRows {
     pub subaccounts: Vec<SubaccountRows>,
     /// Its wallets and those of its subaccounts, with grants that are not forgotten, and holds in the open state.
     pub wallets: Vec<Wallet>,
-    /// What usage drew on wallets in billing periods that have not ended.
+    /// What usage drew on wallets in billing periods that have not ended, by feature and start.
     pub draws: Vec<Draw>,
 }
 

@@ -1,5 +1,6 @@
 //! Lists of what is held: reservations and allocations.
 
+use super::fixture::purse::{hold_id, keep, new_grant, new_hold, own, spend};
 use super::fixture::{
     Draft, START, create, customer_id, labels, minute, reservation, subaccount_id,
 };
@@ -7,6 +8,7 @@ use super::lists::read;
 use crate::domain::customer::Allocation;
 use crate::domain::id::{AllocationId, FeatureId, ReservationId};
 use crate::domain::reservation::{Reservation, ReservationState};
+use crate::domain::wallet::{About, Book, NewGrant};
 use crate::storage::{AllocationQuery, Changes, ReservationQuery, Store};
 
 pub(super) fn reservations_of(customer: &str) -> ReservationQuery {
@@ -171,4 +173,63 @@ pub async fn overdue_reservations_name_their_customers(store: &dyn Store) {
     assert_eq!(overdue(20, 10).await, ["a", "b"]);
     assert_eq!(overdue(20, 1).await.len(), 1);
     assert_eq!(overdue(90, 10).await, ["a", "b", "c"]);
+}
+
+pub async fn overdue_credits_name_their_customers(store: &dyn Store) {
+    let until = |id: &str, end: i64| NewGrant {
+        expire_time: Some(minute(end)),
+        ..new_grant(id, 10)
+    };
+    let about = About::default;
+    let mut books = Vec::new();
+    for id in ["grant", "hold", "never", "set-aside", "spent", "swept"] {
+        create(store, id).await;
+        books.push((id, Book::default()));
+    }
+    for (id, book) in &mut books {
+        let new = match *id {
+            "hold" | "never" => new_grant("g", 10),
+            _ends => until("g", 20),
+        };
+        book.grant(&own(), new, about(), START).unwrap();
+        match *id {
+            "grant" | "never" | "swept" => {}
+            "spent" => spend(book, 10, START),
+            _held => {
+                let end = if *id == "hold" { 30 } else { 90 };
+                let hold = new_hold("h", 10, minute(end));
+                book.hold("USD", hold, 0, about(), START).unwrap();
+            }
+        }
+        keep(store, id, book, START).await;
+    }
+    let overdue = async |at, limit| {
+        let mut ids = store.overdue(minute(at), limit).await.unwrap();
+        ids.sort();
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(overdue(19, 10).await, [""; 0]);
+    assert_eq!(overdue(20, 10).await, ["grant", "swept"]);
+    assert_eq!(overdue(30, 10).await, ["grant", "hold", "swept"]);
+    assert_eq!(overdue(30, 1).await.len(), 1);
+    // One of all kinds is named once.
+    let row = reservation("r", minute(-600), 1, Vec::new());
+    let changes = Changes {
+        reservations: vec![(customer_id("grant"), row)],
+        ..Changes::default()
+    };
+    Draft::new().changes(changes).run(store).await;
+    assert_eq!(overdue(30, 10).await, ["grant", "hold", "swept"]);
+    assert_eq!(overdue(30, 3).await.len(), 3);
+    for (id, book) in &mut books {
+        match *id {
+            "swept" => book.sweep(minute(31)),
+            "hold" => drop(book.release(&hold_id("h"), about(), minute(29)).unwrap()),
+            _stays => continue,
+        }
+        keep(store, id, book, minute(31)).await;
+    }
+    assert_eq!(overdue(31, 10).await, ["grant"]);
+    // What was set aside of a grant whose time is over ends with its hold.
+    assert_eq!(overdue(90, 10).await, ["grant", "set-aside"]);
 }

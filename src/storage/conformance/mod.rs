@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod audits;
+pub mod charges;
 pub mod commits;
 pub mod counters;
 pub mod denials;
@@ -12,10 +13,13 @@ pub mod events;
 pub mod fixture;
 pub mod folds;
 pub mod held;
+pub mod ledgers;
 pub mod lists;
 pub mod model;
 pub mod rollups;
 pub mod trims;
+pub mod tripwires;
+pub mod wallets;
 
 /// Runs the suite on a store.
 macro_rules! store_conformance {
@@ -114,6 +118,34 @@ macro_rules! store_conformance {
                     reservations_are_filtered
                     allocations_are_listed_by_feature_and_id
                     overdue_reservations_name_their_customers
+                    overdue_credits_name_their_customers
+                ]
+                wallets: [
+                    wallets_come_back_as_they_were_written
+                    what_changes_in_a_wallet_replaces_what_stood
+                    wallets_of_customers_stand_apart
+                    spent_grants_leave_memory_in_time
+                    holds_are_found_whatever_became_of_them
+                    pools_of_one_name_stand_apart
+                    what_was_drawn_in_ended_periods_is_left_out
+                    an_erased_customer_keeps_its_wallets
+                ]
+                tripwires: [
+                    a_number_that_stands_in_a_ledger_is_refused
+                    a_grant_is_never_overdrawn
+                    a_payment_brings_one_grant
+                    a_grant_keeps_what_it_is
+                ]
+                ledgers: [
+                    ledgers_are_listed_in_both_directions
+                    ledgers_are_filtered
+                    clocks_that_differ_hide_no_transaction
+                    pages_of_ledgers_hold_still_while_they_grow
+                    tokens_of_no_ledger_are_refused
+                ]
+                charges: [
+                    a_charge_comes_back_with_its_event
+                    a_void_has_a_charge_of_its_own
                 ]
                 denials: [ denials_are_summed_and_listed ]
                 audits: [
@@ -134,6 +166,7 @@ macro_rules! store_conformance {
                     answers_go_in_time
                     denials_go_in_time
                     ended_reservations_go_in_time
+                    ended_holds_go_in_time
                 ]
                 model: [ random_batches_agree_with_the_reference ]
             }

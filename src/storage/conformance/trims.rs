@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::audits::audit;
+use super::fixture::purse::{book_of, changes_of, hold_id, new_grant, new_hold, own, posted};
 use super::fixture::{
     Draft, START, answer, between, counter, create, customer_id, day, event, events_of, minute,
     reservation, set, shift, spec, spec_where, subaccount_id,
@@ -12,6 +13,7 @@ use crate::domain::id::FeatureId;
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::ReservationState;
 use crate::domain::time::{Span, Timestamp};
+use crate::domain::wallet::{About, Book};
 use crate::domain::window::{Anchor, TimeRange};
 use crate::storage::{
     Changes, CounterRow, CounterSet, DENIALS_MAX, Denial, DenialQuery, EventRow, Fold, FoldResult,
@@ -315,4 +317,49 @@ pub async fn ended_reservations_go_in_time(store: &dyn Store) {
     assert_eq!(left().await, ["new", "open"]);
     trim(store, day(900)).await;
     assert_eq!(left().await, ["open"], "an open one never goes");
+}
+
+pub async fn ended_holds_go_in_time(store: &dyn Store) {
+    let mut book = Book::default();
+    let about = About::default;
+    for id in ["acme", "bolt"] {
+        create(store, id).await;
+    }
+    book.grant(&own(), new_grant("g", 100), about(), START)
+        .unwrap();
+    for id in ["expired", "new", "old", "open"] {
+        let end = if id == "expired" { day(0) } else { day(500) };
+        let hold = new_hold(id, 10, end);
+        book.hold("USD", hold, 0, about(), START).unwrap();
+    }
+    book.sweep(day(1));
+    book.release(&hold_id("old"), about(), day(0)).unwrap();
+    book.capture(&hold_id("new"), (10, true), about(), day(2))
+        .unwrap();
+    let changes = book.take_changes(day(2));
+    for id in ["acme", "bolt"] {
+        let changes = changes_of(id, changes.clone());
+        Draft::new().changes(changes).run(store).await;
+    }
+    let left = async || {
+        let mut ids = Vec::new();
+        for customer in ["acme", "bolt"] {
+            for id in ["expired", "new", "old", "open"] {
+                let found = store.hold(&customer_id(customer), &hold_id(id)).await;
+                ids.extend(found.unwrap().map(|_| format!("{customer} {id}")));
+            }
+        }
+        ids
+    };
+    trim(store, day(35)).await;
+    assert_eq!(left().await.len(), 8);
+    trim(store, day(36)).await;
+    let kept = ["acme new", "acme open", "bolt new", "bolt open"];
+    assert_eq!(left().await, kept);
+    trim(store, day(900)).await;
+    assert_eq!(left().await, ["acme open", "bolt open"]);
+    // Nothing else of the wallets goes.
+    let read = book_of(store, "bolt", day(2)).await;
+    assert_eq!(read, book);
+    assert_eq!(posted(store, "bolt", own()).await, changes.posted);
 }

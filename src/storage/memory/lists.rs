@@ -15,7 +15,7 @@ use crate::storage::{
 };
 
 /// Takes a page off items with their tokens, in order.
-fn page<T>(items: impl Iterator<Item = (String, T)>, limit: usize) -> Page<T> {
+pub(super) fn page<T>(items: impl Iterator<Item = (String, T)>, limit: usize) -> Page<T> {
     let mut taken = Vec::new();
     let mut last = None;
     for (token, item) in items {
@@ -44,7 +44,7 @@ fn parts<const N: usize>(after: Option<&String>) -> Result<Option<[&str; N]>, St
     Ok(Some(parts))
 }
 
-fn foreign() -> StoreError {
+pub(super) fn foreign() -> StoreError {
     StoreError::Constraint(String::from("a page token that this store did not make"))
 }
 
@@ -215,14 +215,14 @@ pub(super) fn denials(state: &State, query: &DenialQuery) -> Result<Page<Denial>
     Ok(page(wanted.into_iter(), query.limit))
 }
 
-/// Returns customers with an open reservation whose time is over.
+/// Returns customers with a reservation, a hold or a grant whose time is over.
 pub(super) fn overdue(state: &State, now: Timestamp, limit: usize) -> Vec<CustomerId> {
     let is_over =
         |held: &Reservation| held.state == ReservationState::Open && held.expire_time <= now;
     state
         .books
         .values()
-        .filter(|books| books.reservations.values().any(is_over))
+        .filter(|books| books.reservations.values().any(is_over) || books.wallets.is_due(now))
         .map(|books| books.customer.id.clone())
         .take(limit)
         .collect()

@@ -12,6 +12,7 @@ mod rollups;
 mod state;
 mod trim;
 mod usage;
+mod wallets;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,15 +23,16 @@ use parking_lot::Mutex;
 use self::state::State;
 use super::{
     AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
-    DenialQuery, EventQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent,
-    UsageQuery, UsageRow,
+    DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog,
+    StoredEvent, UsageQuery, UsageRow,
 };
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
-use crate::domain::id::CustomerId;
+use crate::domain::id::{CustomerId, HoldId};
 use crate::domain::reservation::Reservation;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::{Span, Timestamp};
+use crate::domain::wallet::{Hold, Posted, WalletKey};
 
 /// Keeps everything in memory.
 pub struct MemoryStore {
@@ -130,25 +132,20 @@ impl Store for MemoryStore {
         books.map_or(Ok(empty()), |(_, books)| lists::allocations(books, &query))
     }
 
-    async fn ledger(
-        &self,
-        _query: super::LedgerQuery,
-    ) -> Result<Page<crate::domain::wallet::Posted>, StoreError> {
-        Err(StoreError::Unavailable("ledgers are not stored".to_owned()))
+    async fn ledger(&self, query: LedgerQuery) -> Result<Page<Posted>, StoreError> {
+        let state = self.state.lock();
+        let books = state.of(&query.customer);
+        books.map_or(Ok(empty()), |(_, books)| books.wallets.ledger(&query))
     }
 
     async fn hold(
         &self,
-        _customer: &CustomerId,
-        _id: &crate::domain::id::HoldId,
-    ) -> Result<
-        Option<(
-            crate::domain::wallet::WalletKey,
-            crate::domain::wallet::Hold,
-        )>,
-        StoreError,
-    > {
-        Err(StoreError::Unavailable("holds are not stored".to_owned()))
+        customer: &CustomerId,
+        id: &HoldId,
+    ) -> Result<Option<(WalletKey, Hold)>, StoreError> {
+        let state = self.state.lock();
+        let books = state.of(customer);
+        Ok(books.and_then(|(_, books)| books.wallets.hold(id)))
     }
 
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::commit::no_such_number;
 use super::rollups::Staged;
 use super::state::{Books, CounterKey, EventName, State, Tallied};
+use super::wallets::Wallets;
 use crate::domain::counter::{CounterSpec, Ring};
 use crate::domain::id::{CustomerId, SubaccountId};
 use crate::domain::quantity::{Milli, Overflow};
@@ -58,6 +59,7 @@ impl Plan {
             }
         }
         check_new(state, changes, refused)?;
+        check_books(state, changes)?;
         for set in std::mem::take(&mut changes.counters) {
             plan.set(state, set);
         }
@@ -225,6 +227,9 @@ fn write_rows(state: &mut State, changes: Changes) {
     for (customer, rows) in changes.adjustments {
         books(state, &customer).adjustments = rows;
     }
+    for (customer, rows) in changes.books {
+        books(state, &customer).wallets.write(rows);
+    }
 }
 
 /// Returns the customers that changes name by id.
@@ -239,6 +244,7 @@ fn named(changes: &Changes) -> impl Iterator<Item = &CustomerId> {
         .chain(changes.overrides.iter().map(|row| &row.0))
         .chain(changes.removed_overrides.iter().map(|row| &row.0))
         .chain(changes.adjustments.iter().map(|row| &row.0))
+        .chain(changes.books.iter().map(|row| &row.0))
 }
 
 /// Checks that rows which must be new are.
@@ -271,6 +277,16 @@ fn check_new(
             let request = &key.request;
             return Err(StoreError::Constraint(format!("answer {request} exists")));
         }
+    }
+    Ok(())
+}
+
+/// Checks that what changed in wallets may be written.
+fn check_books(state: &State, changes: &Changes) -> Result<(), StoreError> {
+    let none = Wallets::default();
+    for (customer, rows) in &changes.books {
+        let stored = state.of(customer).map(|(_, books)| &books.wallets);
+        stored.unwrap_or(&none).check(rows)?;
     }
     Ok(())
 }

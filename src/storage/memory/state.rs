@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::rollups::{Hour, HourKey};
+use super::wallets::Wallets;
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::counter::CounterSpec;
 use crate::domain::customer::{Adjustment, Allocation, Customer, Override};
@@ -64,6 +65,7 @@ pub(super) struct Books {
     /// Events by count time.
     pub timeline: BTreeMap<Timestamp, BTreeSet<EventName>>,
     pub rollups: BTreeMap<HourKey, Hour>,
+    pub wallets: Wallets,
 }
 
 /// Names a counter within its customer.
@@ -118,8 +120,8 @@ impl State {
             reservations: books.reservations.values().filter(open).cloned().collect(),
             allocations: books.allocations.values().cloned().collect(),
             subaccounts: books.subaccounts.values().cloned().collect(),
-            wallets: Vec::new(),
-            draws: Vec::new(),
+            wallets: books.wallets.read(now),
+            draws: books.wallets.draws(now),
         })
     }
 }
@@ -139,6 +141,7 @@ impl Books {
             events: BTreeMap::new(),
             timeline: BTreeMap::new(),
             rollups: BTreeMap::new(),
+            wallets: Wallets::default(),
         }
     }
 

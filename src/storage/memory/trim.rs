@@ -19,6 +19,7 @@ pub(super) fn trim(state: &mut State, now: Timestamp, keep_events: Span) -> bool
         left -= drop_events(books, counted, received, left);
         left -= drop_counters(books, counted, left);
         left -= drop_reservations(books, now.minus(RESERVATIONS_KEPT), left);
+        left -= books.wallets.drop_holds(now.minus(RESERVATIONS_KEPT), left);
     }
     let answered = now.minus(ANSWERS_KEPT);
     let old: Vec<_> = state
