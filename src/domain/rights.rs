@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::catalog::{
-    Catalog, Charge, EntitlementSpec, Feature, FeatureKind, Filter, Limit, Meter, Plan,
+    Catalog, Charge, CreditUnit, EntitlementSpec, Feature, FeatureKind, Filter, Limit, Meter, Plan,
     WarningLevels,
 };
 use super::counter::CounterSpec;
@@ -41,8 +41,8 @@ pub struct Right {
     pub meter: Option<Arc<Meter>>,
     /// The counter of each limit, by position.
     pub slots: Vec<usize>,
-    /// How much the wallet that it draws on may owe before more is refused, in micro-units.
-    pub owed_max: i64,
+    /// The unit of the wallet that it draws on.
+    pub unit: Option<CreditUnit>,
 }
 
 /// Who rights are for.
@@ -285,7 +285,7 @@ impl Right {
             });
         }
         Self {
-            owed_max: owed_max(&spec, catalog),
+            unit: unit_of(&spec, catalog),
             feature: Arc::clone(feature),
             spec,
             meter,
@@ -308,7 +308,13 @@ impl Right {
     }
 }
 
-/// Returns how much the wallet that a right draws on may owe.
-fn owed_max(_spec: &EntitlementSpec, _catalog: &Catalog) -> i64 {
-    0
+/// Returns the unit of the wallet that a right draws on.
+fn unit_of(spec: &EntitlementSpec, catalog: &Catalog) -> Option<CreditUnit> {
+    let EntitlementSpec::Metered(metered) = spec else {
+        return None;
+    };
+    match &metered.charge {
+        Some(Charge::Wallet { credit_unit, .. }) => catalog.credit_units.get(credit_unit).cloned(),
+        Some(Charge::Overage(_)) | None => None,
+    }
 }

@@ -192,6 +192,8 @@ pub enum Thing {
     Feature,
     /// A plan.
     Plan,
+    /// A product.
+    Product,
     /// A reservation.
     Reservation,
     /// An allocation.
@@ -218,6 +220,7 @@ impl std::fmt::Display for Thing {
             Self::Meter => "meter",
             Self::Feature => "feature",
             Self::Plan => "plan",
+            Self::Product => "product",
             Self::Reservation => "reservation",
             Self::Allocation => "allocation",
             Self::Override => "override",

@@ -263,6 +263,7 @@ fn not_found(kind: Thing, id: &str, text: String) -> Fault {
         Thing::Meter => (ErrorReason::MeterNotFound, "meter_id"),
         Thing::Feature => (ErrorReason::FeatureNotFound, "feature_id"),
         Thing::Plan => (ErrorReason::PlanNotFound, "plan_id"),
+        Thing::Product => (ErrorReason::ProductNotFound, "product_id"),
         Thing::Reservation => (ErrorReason::ReservationNotFound, "reservation_id"),
         Thing::Allocation => (ErrorReason::AllocationNotFound, "allocation_id"),
         Thing::Override => (ErrorReason::OverrideNotFound, "feature_id"),

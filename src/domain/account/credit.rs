@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::limits::Look;
 use super::{Account, Ask, Overdue};
-use crate::domain::catalog::{Charge, EntitlementSpec, MeteredSpec, Pricing};
+use crate::domain::catalog::{Charge, CreditUnit, EntitlementSpec, MeteredSpec, Pricing};
 use crate::domain::decision::{CreditStatus, Decision, Reason};
 use crate::domain::id::{FeatureId, SubaccountId};
 use crate::domain::quantity::{Milli, Overflow};
@@ -74,6 +74,11 @@ struct Quote {
 }
 
 impl<'a> Drawing<'a> {
+    /// Returns how much the wallet may owe before more is refused.
+    pub(super) fn owed_max(&self) -> i64 {
+        self.right.unit.as_ref().map_or(0, CreditUnit::owed_max)
+    }
+
     pub(super) fn of(right: &'a Right) -> Option<Self> {
         let EntitlementSpec::Metered(metered) = &right.spec else {
             return None;
@@ -119,7 +124,8 @@ impl Account {
         look.beyond(terms.right, terms.metered, more)
     }
 
-    /// Returns the exact price of a quantity that is charged next in the billing period of `now`.
+    /// Returns the exact price of a quantity that is charged next in the billing period of `now`, less the customer's
+    /// discount, in micro-units of the credit unit.
     ///
     /// # Errors
     /// When an amount leaves its range.
@@ -136,7 +142,9 @@ impl Account {
             price(terms.pricing, base)?,
             price(terms.pricing, base.plus(quantity)?)?,
         );
-        to.minus(from)
+        let dollars = to.minus(from)?.less(self.customer.discount)?;
+        let rate = terms.right.unit.as_ref().map_or(1, |unit| unit.per_dollar);
+        dollars.times(i128::from(rate), 1)
     }
 
     /// Returns what a quantity would draw at most if it were used now, in micro-units; what cannot be said is more than
@@ -202,7 +210,7 @@ impl Account {
         let Err(refusal) = covers(&wanted) else {
             return;
         };
-        let owes = wallet.is_some_and(|wallet| wallet.receivable() > terms.right.owed_max);
+        let owes = wallet.is_some_and(|wallet| wallet.receivable() > terms.owed_max());
         let (mut low, mut high) = (0, decision.granted);
         if !owes && ask.min_quantity < ask.quantity {
             // The most units that are covered: more never cost less.
@@ -288,7 +296,7 @@ impl Account {
             .check_caps((spender, &quote.wallet), needed, now)?;
         let wallet = self.book.wallet(&quote.wallet);
         let owed = wallet.map_or(0, Wallet::receivable);
-        if owed > terms.right.owed_max {
+        if owed > terms.owed_max() {
             return Err(Refusal::BlockedByReceivable { owed });
         }
         let available = self.free_credits(&quote.wallet, pending, now);

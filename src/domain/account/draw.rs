@@ -283,7 +283,7 @@ impl Account {
         let terms = right.and_then(Drawing::of);
         let pledged = self.pledged(feature, key);
         let target = terms.map_or(0, |terms| self.cost(&terms, pledged, now));
-        let owed_max = terms.map_or(0, |terms| terms.right.owed_max);
+        let owed_max = terms.map_or(0, |terms| terms.owed_max());
         (target.saturating_sub(self.pool(feature, key)), owed_max)
     }
 

@@ -9,6 +9,7 @@ pub(super) mod grant;
 pub(super) mod limit;
 pub(super) mod page;
 pub(super) mod plan;
+pub(super) mod price;
 pub(super) mod reservation;
 pub(super) mod subscription;
 pub(super) mod usage;

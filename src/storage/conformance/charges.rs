@@ -2,8 +2,6 @@
 
 use super::fixture::purse::{agents, charge};
 use super::fixture::{Draft, create, event, events_of, minute};
-use crate::domain::quantity::Milli;
-use crate::domain::wallet::UsageCharge;
 use crate::storage::{Changes, EventRow, Store, StoredEvent};
 
 fn charged(mut row: EventRow, amount: i64) -> EventRow {
@@ -53,14 +51,8 @@ pub async fn a_void_has_a_charge_of_its_own(store: &dyn Store) {
     let no = create(store, "acme").await;
     let row = charged(event((no, "acme"), "a", 5, minute(4)), 100);
     Draft::new().plain(vec![row.clone()]).run(store).await;
-    let mut void = row.voided(minute(9));
-    let back = UsageCharge {
-        quantity: Milli(-10_000),
-        amount: -100,
-        owed: 0,
-        ..*charge(0)
-    };
-    void.charge = Some(Box::new(back));
+    let void = row.voided(minute(9));
+    assert_eq!(void.charge.as_ref().map(|back| back.amount), Some(-100));
     let changes = Changes {
         events: vec![void.clone()],
         ..Changes::default()

@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod prices;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
+use super::credits::books;
 use super::turn::{Move, Turn};
 use super::{CUSTOMERS, anchor, feature};
 use crate::domain::catalog::EntitlementSpec;
@@ -75,6 +76,7 @@ pub(super) fn decide(turn: &Turn, found: &Found<'_>, now: Timestamp) -> Changes 
         }
     }
     changes.shifts = shifts.0.into_values().collect();
+    changes.books = books(&turn.credits, found, now);
     changes
 }
 

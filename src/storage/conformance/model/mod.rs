@@ -1,5 +1,6 @@
 //! Random batches, given to a store and to the reference store: both must show the same afterwards.
 
+mod credits;
 mod decide;
 mod side;
 mod turn;

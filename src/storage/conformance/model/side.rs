@@ -1,5 +1,6 @@
 //! A store under random batches: gives it turns and writes down what it shows.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
@@ -9,15 +10,18 @@ use super::{CUSTOMERS, anchor, event_id, feature};
 use crate::domain::id::EventId;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::Labels;
+use crate::domain::wallet::{Posted, Wallet, WalletKey, audit};
 use crate::domain::window::TimeRange;
+use crate::storage::conformance::fixture::purse::{charge, ledger_of};
 use crate::storage::conformance::fixture::{
     all_events, answer, create_tracking, customer_id, event, mark, meter, spec, spec_where,
     subaccount_id,
 };
+use crate::storage::conformance::lists::read;
 use crate::storage::{
     AccountRows, AuditQuery, Batch, BatchMark, CustomerNo, CustomerQuery, Denial, DenialQuery,
-    EventKey, EventKind, EventRow, Fold, Found, Named, ReservationQuery, Store, StoreError,
-    StoredEvent, UsageQuery,
+    EventKey, EventKind, EventRow, Fold, Found, LedgerQuery, Named, ReservationQuery, Store,
+    StoreError, StoredEvent, UsageQuery,
 };
 
 const KEEP: Span = Span::from_days(40);
@@ -75,6 +79,9 @@ impl<'a> Side<'a> {
             format!("m{}", sketch.dimensions % 2),
             format!("u{}", sketch.id),
         );
+        if sketch.calls && sketch.quantity > 20 {
+            row.charge = Some(charge(sketch.quantity));
+        }
         match sketch.dimensions {
             0 => row,
             1 | 2 => row.with(&[("model", &model)]),
@@ -146,6 +153,26 @@ impl<'a> Side<'a> {
         said
     }
 
+    /// Writes down the ledgers of a customer's wallets, which must be sound, and the holds that they tell of.
+    async fn show_credits(&self, id: &str, wallets: &[Wallet]) -> String {
+        let mut said = String::new();
+        let mut holds = BTreeSet::new();
+        for wallet in wallets {
+            let rising = ledger(self.store, id, wallet.key(), true).await;
+            let mut falling = ledger(self.store, id, wallet.key(), false).await;
+            falling.reverse();
+            assert_eq!(rising, falling);
+            assert_eq!(audit(wallet, &rising), []);
+            holds.extend(rising.iter().filter_map(|posted| posted.about.hold.clone()));
+            writeln!(said, "ledger {rising:#?}").unwrap();
+        }
+        for hold in holds {
+            let found = self.store.hold(&customer_id(id), &hold).await.unwrap();
+            writeln!(said, "hold {hold} {found:?}").unwrap();
+        }
+        said
+    }
+
     /// Writes down everything that can be asked.
     pub(super) async fn show(&self, now: Timestamp) -> String {
         let mut said = String::new();
@@ -170,6 +197,8 @@ impl<'a> Side<'a> {
             };
             let page = self.store.reservations(query).await.unwrap();
             writeln!(said, "reservations {:#?}", page.items).unwrap();
+            let wallets = account.map(|rows| rows.wallets).unwrap_or_default();
+            said.push_str(&self.show_credits(id, &wallets).await);
             let query = DenialQuery {
                 customer: customer_id(id),
                 feature: None,
@@ -203,6 +232,25 @@ impl<'a> Side<'a> {
         writeln!(said, "customers {:#?}", page.items).unwrap();
         said
     }
+}
+
+/// Reads a ledger in one direction.
+async fn ledger(
+    store: &dyn Store,
+    customer: &str,
+    key: &WalletKey,
+    is_rising: bool,
+) -> Vec<Posted> {
+    read(7, async |after| {
+        let query = LedgerQuery {
+            is_rising,
+            after,
+            limit: 7,
+            ..ledger_of(customer, key.clone())
+        };
+        store.ledger(query).await.unwrap()
+    })
+    .await
 }
 
 /// Asks for three days, in steps that cut hours.
@@ -299,5 +347,6 @@ fn describe_account(account: Option<&AccountRows>) -> String {
         .sort_by_key(|row| (row.feature.clone(), row.id.clone()));
     rows.subaccounts
         .sort_by_key(|row| row.subaccount.id.clone());
+    rows.wallets.sort_by_key(|wallet| wallet.key().clone());
     format!("{rows:#?}\n")
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::CUSTOMERS;
+use super::credits::{Credit, credits};
 
 /// One event in few numbers.
 #[derive(Debug, Clone)]
@@ -24,6 +25,7 @@ pub(super) struct Turn {
     pub refused: Vec<(usize, usize)>,
     pub voids: Vec<(usize, u8)>,
     pub moves: Vec<(usize, Move)>,
+    pub credits: Vec<(usize, Credit)>,
     pub trims: bool,
 }
 
@@ -97,14 +99,18 @@ pub(super) fn turns() -> impl Strategy<Value = Turn> {
         prop::collection::vec((0..2_usize, 0..12_usize), 0..3),
         prop::collection::vec((0..CUSTOMERS.len(), 0..150_u8), 0..6),
         prop::collection::vec((0..CUSTOMERS.len(), moves()), 0..4),
+        prop::collection::vec((0..CUSTOMERS.len(), credits()), 0..6),
         prop::bool::weighted(0.1),
     )
-        .prop_map(|(minutes_on, plain, refused, voids, moves, trims)| Turn {
-            minutes_on,
-            plain,
-            refused,
-            voids,
-            moves,
-            trims,
-        })
+        .prop_map(
+            |(minutes_on, plain, refused, voids, moves, credits, trims)| Turn {
+                minutes_on,
+                plain,
+                refused,
+                voids,
+                moves,
+                credits,
+                trims,
+            },
+        )
 }
