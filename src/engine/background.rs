@@ -196,12 +196,13 @@ impl Engine {
             if cells.is_empty() {
                 return;
             }
-            for cells in self.by_lane(cells) {
+            for cells in self.by_lane(cells.clone()) {
                 if let Err(error) = self.submit(Expire::of(cells)).await {
                     tracing::debug!(%error, "overdue reservations are not ended yet");
                     return;
                 }
             }
+            self.top_up(cells).await;
             if !more {
                 return;
             }

@@ -32,6 +32,7 @@ mod mutation;
 mod outage;
 mod overrides;
 mod parts;
+mod payment;
 mod prepare;
 mod prices;
 mod profiles;
@@ -51,7 +52,7 @@ mod void;
 mod wallet;
 mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -89,6 +90,7 @@ pub use self::denials::{DenialSample, Denied};
 pub use self::entitlements::{Entitled, EntitledAsk};
 pub use self::error::{Bounded, Error, Rule, Thing};
 pub use self::overrides::{OverrideCall, OverrideQuery};
+pub use self::payment::{Charge, Payment, PaymentFault, PaymentGateway};
 pub use self::prepare::Prepared;
 pub use self::prices::EditCall;
 pub use self::profiles::ProfileChange;
@@ -163,6 +165,8 @@ pub(crate) struct Shared {
     /// Permits for events that wait or are in a batch.
     events: Arc<Semaphore>,
     outage: Outage,
+    /// Whoever moves money.
+    payments: OnceLock<Arc<dyn PaymentGateway>>,
     gauges: Gauges,
     denials: DenialLog,
     watchers: Watchers,
@@ -194,6 +198,7 @@ impl Engine {
             events: Arc::new(Semaphore::new(limits.queue_events)),
             limits,
             outage: Outage::default(),
+            payments: OnceLock::new(),
             gauges: Gauges::new(),
             denials: DenialLog::default(),
             watchers: Watchers::new(version),

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::time::Span;
 use crate::engine::{Chores, Engine, Limits};
+use crate::stripe::Sandbox;
 use crate::grpc::services::{Parts, Services, end_health, report_health};
 use crate::http::metrics::Metrics;
 use crate::http::{self, Pages};
@@ -116,6 +117,8 @@ impl Server {
             ..Limits::default()
         };
         let (engine, committer) = Engine::start(ground.store, ground.clock, catalog, limits);
+        tracing::info!("payments are a sandbox's: no money moves");
+        engine.set_payments(Arc::new(Sandbox));
         let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
         let chores = engine
             .clone()

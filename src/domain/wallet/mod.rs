@@ -65,6 +65,8 @@ pub struct WalletHead {
     pub number: i64,
     /// What is owed.
     pub receivable: i64,
+    /// From when on money is to be asked for, if credits are low.
+    pub due_time: Option<Timestamp>,
     /// What else was set for it.
     pub terms: WalletTerms,
 }
@@ -251,6 +253,7 @@ impl Wallet {
             key,
             number: 0,
             receivable: 0,
+            due_time: None,
             terms: WalletTerms::default(),
         };
         Self::restore(head, Vec::new(), Vec::new())

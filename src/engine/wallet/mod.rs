@@ -5,6 +5,7 @@ mod fund;
 mod read;
 mod spend;
 mod terms;
+mod top_up;
 
 use std::sync::Arc;
 
