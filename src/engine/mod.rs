@@ -18,12 +18,14 @@ mod check_together;
 mod collect;
 mod committer;
 mod consume;
+mod cost;
 mod customers;
 mod decide;
 mod denials;
 mod discounts;
 mod entitlements;
 mod error;
+mod estimate;
 mod follow;
 mod gauge;
 mod lists;
@@ -87,6 +89,9 @@ pub use self::customers::Profile;
 pub use self::denials::{DenialSample, Denied};
 pub use self::entitlements::{Entitled, EntitledAsk};
 pub use self::error::{Bounded, Error, Rule, Thing};
+pub use self::estimate::{
+    CostAnswer, CostAsk, CostItem, CostOf, ESTIMATE_ITEMS_MAX, ItemCost, Whose,
+};
 pub use self::overrides::{OverrideCall, OverrideQuery};
 pub use self::prepare::Prepared;
 pub use self::prices::EditCall;
