@@ -43,6 +43,7 @@ mod recount;
 mod reserve;
 mod settle;
 mod shares;
+mod so_far;
 mod step;
 mod subaccounts;
 mod subscriptions;
