@@ -59,6 +59,8 @@ const fn statement(table: Table) -> &'static str {
             "SELECT customer_id, id, subaccount, holder, metadata, items, reserve_time, expire_time, state, end_time
              FROM reservations"
         }
+        // PostgreSQL has no such rows yet.
+        Table::Wallets | Table::Grants | Table::Holds | Table::Ledger | Table::Draws => "SELECT WHERE false",
         Table::Counters => {
             "SELECT customer_id, subaccount, coalesce(long_spec, spec), start_time, end_time, used, reserved, ring,
                  dropped
@@ -122,6 +124,9 @@ fn record(table: Table, row: &PgRow) -> Result<Record, StoreError> {
             body: body(3)?,
         }),
         Table::Reservations => reservation(row)?,
+        Table::Wallets | Table::Grants | Table::Holds | Table::Ledger | Table::Draws => {
+            return Err(corrupt(name, "rows that are not known"));
+        }
         Table::Counters => counter(row)?,
         Table::Rollups => rollup(row)?,
         Table::Events => event(row)?,
@@ -207,6 +212,7 @@ fn event(row: &PgRow) -> Result<Record, StoreError> {
         dimensions: archive::json_or_none("events", row.try_get(11)?)?,
         metadata: archive::json_or_none("events", row.try_get(12)?)?,
         reservation: row.try_get(13)?,
+        charge: None,
     }))
 }
 
@@ -248,6 +254,10 @@ pub(super) async fn totals(
             weighted: number(&row, 4)?,
             open: row.try_get(5)?,
             allocations: row.try_get(6)?,
+            credits: 0,
+            owed: 0,
+            holds: 0,
+            transactions: 0,
         })
     };
     rows.into_iter().map(read).collect()

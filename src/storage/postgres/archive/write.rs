@@ -156,6 +156,11 @@ const fn columns(table: Table) -> &'static str {
             "reservations (customer_id, id, subaccount, holder, metadata, items, reserve_time, expire_time, state,
                  end_time)"
         }
+        Table::Wallets => "wallets",
+        Table::Grants => "grants",
+        Table::Holds => "holds",
+        Table::Ledger => "ledger",
+        Table::Draws => "draws",
         Table::Counters => {
             "counters (customer_id, subaccount, spec, long_spec, start_time, end_time, used, reserved, ring, dropped)"
         }
@@ -221,6 +226,14 @@ fn write(rows: &mut CopyText, record: &Record) -> Result<(), StoreError> {
             .bytes(&row.content)
             .text(&row.answer)
             .number(row.time),
+        Record::Wallet(_)
+        | Record::Grant(_)
+        | Record::Hold(_)
+        | Record::Posted(_)
+        | Record::Draw(_) => {
+            let table = record.table().name();
+            return Err(StoreError::Constraint(format!("{table} cannot be copied")));
+        }
         // Written by their own way, which makes their partitions.
         Record::Event(_) => return Ok(()),
     }
