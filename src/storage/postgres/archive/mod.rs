@@ -1,6 +1,7 @@
 //! Copying a database of PostgreSQL out, and into an empty one.
 
 mod read;
+mod rows;
 mod write;
 
 use async_trait::async_trait;
