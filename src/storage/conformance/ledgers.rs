@@ -156,17 +156,18 @@ pub async fn clocks_that_differ_hide_no_transaction(store: &dyn Store) {
         .unwrap();
     let mut times = vec![day(0)];
     for step in 1..40_i64 {
-        // Back and forth by up to twenty minutes, and on by three hours each time.
-        let apart = Span::from_minutes(u32::try_from(step * 7 % 20).unwrap());
-        let now = minute(step * 180).minus(apart);
+        // On by five minutes each time, and back by up to nineteen.
+        let apart = Span::from_minutes(u32::try_from(step * 13 % 20).unwrap());
+        let now = minute(20 + step * 5).minus(apart);
         times.push(now);
         spend(&mut book, 1, now);
     }
+    assert!(!times.is_sorted());
     keep(store, "acme", &mut book, day(9)).await;
-    for (from, to) in [(0, 1), (175, 181), (160, 900), (895, 1_075), (7_000, 9_999)] {
+    for from in (0..230).step_by(3) {
         let range = TimeRange {
             start: minute(from),
-            end: minute(to),
+            end: minute(from + 11),
         };
         let expected: Vec<i64> = (1..)
             .zip(&times)
@@ -175,10 +176,10 @@ pub async fn clocks_that_differ_hide_no_transaction(store: &dyn Store) {
             .collect();
         let query = LedgerQuery {
             range,
-            limit: 2,
+            limit: 50,
             ..ledger_of("acme", own())
         };
-        assert_eq!(numbers(store, query).await, expected, "{from} to {to}");
+        assert_eq!(numbers(store, query).await, expected, "from {from}");
     }
 }
 

@@ -6,6 +6,7 @@ use super::columns::{
     corrupt, read_json, read_labels, read_part, read_state, read_time, unpack_ring,
 };
 use super::names::Reading;
+use super::wallets;
 use crate::domain::id::{CustomerId, ReservationId};
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::Reservation;
@@ -64,8 +65,8 @@ pub(super) fn read(
             no,
         )?,
         subaccounts: subaccounts(reading, no)?,
-        wallets: Vec::new(),
-        draws: Vec::new(),
+        wallets: wallets::wallets(reading, no, now)?,
+        draws: wallets::draws(reading, no, now)?,
     }))
 }
 

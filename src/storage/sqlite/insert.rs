@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection};
 
-use super::columns::{IdColumn, corrupt, kind_column, labels_column};
+use super::columns::{IdColumn, corrupt, json, kind_column, labels_column};
 use super::names::{Numbers, Reading};
 use super::scan::Lookup;
 use super::segments::Noted;
@@ -15,10 +15,10 @@ use crate::storage::columns::STATED;
 use crate::storage::{CustomerNo, Duplicate, EventRow, StoreError};
 
 const INSERT: &str =
-    "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+    "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
     ON CONFLICT DO NOTHING";
 /// What the injected defect does instead: it forgets what was stored.
-const INSERT_BLINDLY: &str = "INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+const INSERT_BLINDLY: &str = "INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
 /// Where a plain event of the batch stands, in the order of the table's key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +99,7 @@ impl<'a> EventInsert<'a> {
         statement.raw_bind_parameter(13, labels_column(&row.event.metadata, &mut self.labels))?;
         let reservation = row.event.reservation_id.as_ref();
         statement.raw_bind_parameter(14, reservation.map(ReservationId::as_str))?;
+        statement.raw_bind_parameter(15, row.charge.as_deref().map(json))?;
         Ok(statement.raw_execute()? > 0)
     }
 }

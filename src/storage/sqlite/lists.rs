@@ -17,13 +17,13 @@ use crate::storage::{
 };
 
 /// Takes one item more than the page holds, to know whether there are more.
-struct Filling<T> {
+pub(super) struct Filling<T> {
     items: Vec<T>,
     limit: usize,
 }
 
 impl<T> Filling<T> {
-    const fn new(limit: usize) -> Self {
+    pub(super) const fn new(limit: usize) -> Self {
         Self {
             items: Vec::new(),
             limit: if limit == 0 { 1 } else { limit },
@@ -31,12 +31,12 @@ impl<T> Filling<T> {
     }
 
     /// Takes an item; false when the page is full and more are known to follow.
-    fn take(&mut self, item: T) -> bool {
+    pub(super) fn take(&mut self, item: T) -> bool {
         self.items.push(item);
         self.items.len() <= self.limit
     }
 
-    fn page(mut self, place: impl FnOnce(&T) -> String) -> Page<T> {
+    pub(super) fn page(mut self, place: impl FnOnce(&T) -> String) -> Page<T> {
         let more = self.items.len() > self.limit;
         self.items.truncate(self.limit);
         let next = self.items.last().filter(|_| more).map(place);
@@ -202,16 +202,25 @@ pub(super) fn allocations(
     Ok(filling.page(place))
 }
 
-/// Lists customers with an open reservation whose time is over, those that wait longest first.
+/// Lists customers with a reservation, a hold or a grant whose time is over, those that wait longest first.
 pub(super) fn overdue(
     reading: Reading<'_>,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<CustomerId>, StoreError> {
     let mut statement = reading.conn.prepare_cached(
-        "SELECT c.id FROM reservations r INDEXED BY reservations_due JOIN customers c ON c.no = r.customer_no
-         WHERE r.state = 0 AND r.expire_time <= ?1
-         GROUP BY c.id ORDER BY min(r.expire_time), c.id LIMIT ?2",
+        "SELECT c.id FROM (
+             SELECT customer_no, expire_time FROM reservations INDEXED BY reservations_due
+             WHERE state = 0 AND expire_time <= ?1
+             UNION ALL
+             SELECT customer_no, expire_time FROM holds INDEXED BY holds_due
+             WHERE state = 0 AND expire_time <= ?1
+             UNION ALL
+             SELECT customer_no, expire_time FROM grants INDEXED BY grants_due
+             WHERE is_open = 1 AND expire_time IS NOT NULL AND expire_time <= ?1
+               AND used + held + lapsed < amount
+         ) d JOIN customers c ON c.no = d.customer_no
+         GROUP BY c.id ORDER BY min(d.expire_time), c.id LIMIT ?2",
     )?;
     let mut rows = statement.query((now.as_micros(), i64::try_from(limit).unwrap_or(i64::MAX)))?;
     let mut found = Vec::new();

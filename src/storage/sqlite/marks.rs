@@ -7,6 +7,8 @@ use super::columns::{IdColumn, kind_column};
 use super::insert::Inserted;
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::time::Timestamp;
+use crate::domain::wallet::Posted;
+use crate::storage::wallets::{cause_column, key_columns};
 use crate::storage::{BatchMark, CustomerNo, EventRow, StoreError};
 
 /// What the row of a batch says beside its hash.
@@ -94,32 +96,63 @@ pub(super) fn check_numbers(
     Ok(())
 }
 
-/// Returns the hash of a batch over the one before it, its mark and time, and each stored event's key and amount.
-pub(super) fn chain(
-    previous: &[u8],
-    mark: BatchMark,
-    now: Timestamp,
-    inserted: &Inserted<'_>,
-    decided: &[EventRow],
-) -> Vec<u8> {
-    let mut hash = Sha256::new();
-    hash.update(previous);
-    for number in [mark.epoch, mark.number, now.as_micros()] {
-        hash.update(number.to_be_bytes());
+/// The hash of a batch in the making: over the one before it, its mark and time, each stored event's key and amounts, and
+/// each transaction of a ledger.
+pub(super) struct Chain(Sha256);
+
+impl Chain {
+    pub(super) fn begin(previous: &[u8], mark: BatchMark, now: Timestamp) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(previous);
+        for number in [mark.epoch, mark.number, now.as_micros()] {
+            hash.update(number.to_be_bytes());
+        }
+        Self(hash)
     }
-    let mut add = |id: IdColumn<'_>, row: &EventRow| {
+
+    /// Adds the events that the batch stored.
+    pub(super) fn events(&mut self, inserted: &Inserted<'_>, decided: &[EventRow]) {
+        for (id, row) in inserted.rows() {
+            self.event(id, row);
+        }
+        for row in decided {
+            self.event(IdColumn::of(&row.event.event_id), row);
+        }
+    }
+
+    fn event(&mut self, id: IdColumn<'_>, row: &EventRow) {
         let mut tail = [0; 17];
         tail[..8].copy_from_slice(&row.customer.to_be_bytes());
         tail[8..16].copy_from_slice(&row.weighted.0.to_be_bytes());
         tail[16] = u8::from(kind_column(row.kind) != 0);
-        hash.update(id.as_bytes());
-        hash.update(tail);
-    };
-    for (id, row) in inserted.rows() {
-        add(id, row);
+        self.0.update(id.as_bytes());
+        self.0.update(tail);
+        if let Some(charge) = &row.charge {
+            self.0.update(charge.amount.to_be_bytes());
+        }
     }
-    for row in decided {
-        add(IdColumn::of(&row.event.event_id), row);
+
+    /// Adds a transaction of a ledger.
+    pub(super) fn posted(&mut self, customer: CustomerNo, posted: &Posted, body: &str) {
+        let (part, unit) = key_columns(&posted.wallet);
+        let balance = &posted.balance;
+        for text in [part, unit, cause_column(posted.transaction.cause), body] {
+            self.0.update(text.len().to_be_bytes());
+            self.0.update(text);
+        }
+        for number in [
+            customer,
+            posted.number,
+            posted.time.as_micros(),
+            balance.available,
+            balance.held,
+            balance.receivable,
+        ] {
+            self.0.update(number.to_be_bytes());
+        }
     }
-    hash.finalize().to_vec()
+
+    pub(super) fn end(self) -> Vec<u8> {
+        self.0.finalize().to_vec()
+    }
 }

@@ -27,6 +27,7 @@ mod scan;
 mod segments;
 mod trim;
 mod usage;
+mod wallets;
 mod writer;
 
 #[cfg(test)]
@@ -48,15 +49,16 @@ use self::readers::Readers;
 use self::writer::{Ask, WriterHandle};
 use super::{
     AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
-    DenialQuery, EventQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent,
-    UsageQuery, UsageRow,
+    DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog,
+    StoredEvent, UsageQuery, UsageRow,
 };
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
-use crate::domain::id::CustomerId;
+use crate::domain::id::{CustomerId, HoldId};
 use crate::domain::reservation::Reservation;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::{Span, Timestamp};
+use crate::domain::wallet::{Hold, Posted, WalletKey};
 
 /// Size of a page of a new file, in bytes.
 const PAGE_BYTES: u32 = 4096;
@@ -204,25 +206,21 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn ledger(
-        &self,
-        _query: super::LedgerQuery,
-    ) -> Result<Page<crate::domain::wallet::Posted>, StoreError> {
-        Err(StoreError::Unavailable("ledgers are not stored".to_owned()))
+    async fn ledger(&self, query: LedgerQuery) -> Result<Page<Posted>, StoreError> {
+        self.readers
+            .read(move |reading| wallets::page(reading, &query))
+            .await
     }
 
     async fn hold(
         &self,
-        _customer: &CustomerId,
-        _id: &crate::domain::id::HoldId,
-    ) -> Result<
-        Option<(
-            crate::domain::wallet::WalletKey,
-            crate::domain::wallet::Hold,
-        )>,
-        StoreError,
-    > {
-        Err(StoreError::Unavailable("holds are not stored".to_owned()))
+        customer: &CustomerId,
+        id: &HoldId,
+    ) -> Result<Option<(WalletKey, Hold)>, StoreError> {
+        let (customer, id) = (customer.clone(), id.clone());
+        self.readers
+            .read(move |reading| wallets::hold(reading, &customer, &id))
+            .await
     }
 
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {

@@ -13,11 +13,18 @@ use crate::domain::time::Timestamp;
 use crate::storage::StoreError;
 
 /// Migrations in order: version, name, text.
-pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "init",
-    include_str!("../../../migrations/sqlite/0001_init.sql"),
-)];
+pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "init",
+        include_str!("../../../migrations/sqlite/0001_init.sql"),
+    ),
+    (
+        2,
+        "credits",
+        include_str!("../../../migrations/sqlite/0002_credits.sql"),
+    ),
+];
 
 /// How many prepared statements a connection keeps.
 const STATEMENTS_KEPT: usize = 128;

@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, Row};
 
 use super::columns::{
-    IdColumn, corrupt, kind_column, read_kind, read_labels, read_part, read_time,
+    IdColumn, corrupt, kind_column, read_json, read_kind, read_labels, read_part, read_time,
 };
 use super::names::Reading;
 use super::segments::unpack_key;
@@ -21,8 +21,8 @@ const BY_KEY: &str =
     "SELECT event_id, kind, meter_no, quantity, weighted, count_time, event_time, record_time,
     flags, subaccount, dimensions, metadata, reservation,
     kind = 0 AND EXISTS (SELECT 1 FROM events v
-        WHERE v.event_id = e.event_id AND v.customer_no = e.customer_no AND v.kind = 1)
-    FROM events e WHERE event_id = ?1 AND customer_no = ?2 AND kind = ?3";
+        WHERE v.event_id = e.event_id AND v.customer_no = e.customer_no AND v.kind = 1),
+    charge FROM events e WHERE event_id = ?1 AND customer_no = ?2 AND kind = ?3";
 
 /// An event under the cursor: what folds need is cheap, the rest is decoded on demand.
 pub(super) struct Seen<'r, 's> {
@@ -121,6 +121,7 @@ impl Seen<'_, '_> {
             stated.map_or(Ok(count_time), |micros: i64| read_time("events", micros))?;
         let metadata: Option<String> = self.row.get(11)?;
         let reservation: Option<String> = self.row.get(12)?;
+        let charge: Option<String> = self.row.get(14)?;
         Ok(StoredEvent {
             row: EventRow {
                 customer,
@@ -144,7 +145,7 @@ impl Seen<'_, '_> {
                 count_time,
                 record_time: self.record_time()?,
                 flags: EventFlags::from_bits(flags),
-                charge: None,
+                charge: charge.map(|text| read_json("events", &text)).transpose()?,
             },
             voided: self.voided()?,
         })

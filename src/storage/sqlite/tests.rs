@@ -1,5 +1,7 @@
 //! What only the SQLite store promises.
 
+mod credits;
+
 use tempfile::TempDir;
 
 use super::writer::Ask;
@@ -245,7 +247,7 @@ async fn migrations_are_recorded_and_neither_edited_nor_newer() {
     assert!(detail.contains("changed"), "{detail}");
     rusqlite::Connection::open(&path)
         .unwrap()
-        .execute("UPDATE schema_migrations SET version = 1000", [])
+        .execute("UPDATE schema_migrations SET version = version + 1000", [])
         .unwrap();
     let Err(StoreError::Corrupt { detail, .. }) = SqliteStore::open(&path, Options::default())
     else {

@@ -37,6 +37,7 @@ enum Phase {
     #[default]
     Events,
     Customers,
+    Holds,
     Answers,
     Denials,
 }
@@ -75,7 +76,8 @@ pub(super) fn slice(
     loop {
         let (done, next) = match cursor.phase {
             Phase::Events => (slice.events(cursor)?, Some(Phase::Customers)),
-            Phase::Customers => (slice.customers(cursor)?, Some(Phase::Answers)),
+            Phase::Customers => (slice.customers(cursor)?, Some(Phase::Holds)),
+            Phase::Holds => (slice.holds()?, Some(Phase::Answers)),
             Phase::Answers => (slice.answers()?, Some(Phase::Denials)),
             Phase::Denials => (slice.denials(cursor)?, None),
         };
@@ -280,6 +282,17 @@ impl Slice<'_> {
              WHERE customer_no = ?1 AND reserve_time < ?2 AND state <> 0 AND end_time < ?2 LIMIT ?3)",
             |left| (customer, ended, left),
         )
+    }
+
+    fn holds(&mut self) -> Result<bool, StoreError> {
+        let ended = self.now.minus(RESERVATIONS_KEPT).as_micros();
+        self.take(
+            "DELETE FROM holds WHERE (customer_no, id, subaccount, unit) IN
+             (SELECT customer_no, id, subaccount, unit FROM holds INDEXED BY holds_ended
+              WHERE state <> 0 AND end_time < ?1 LIMIT ?2)",
+            |left| (ended, left),
+        )?;
+        Ok(self.left > 0)
     }
 
     fn answers(&mut self) -> Result<bool, StoreError> {

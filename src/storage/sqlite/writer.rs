@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use super::checkpoint::Checkpointer;
 use super::error::end_on_failed_flush;
 use super::insert::ForgetfulKeys;
-use super::marks::Link;
+use super::marks::{Chain, Link};
 use super::names::{Names, Numbers, Reading};
 use super::rollups::Combinations;
 use super::segments::Segment;
 use super::trim::TrimCursor;
-use super::{changes, counters, find, insert, marks, rollups, segments, trim};
+use super::{changes, counters, find, insert, marks, rollups, segments, trim, wallets};
 use crate::domain::time::{Span, Timestamp};
 use crate::failpoint;
 use crate::storage::{
@@ -276,11 +276,13 @@ impl Writer {
         inserted.take_out(conn, &changes.refused)?;
         marks::check_customers(conn, changes.events.iter())?;
         insert::insert_decided(conn, numbers, &changes.events)?;
-        let hash = marks::chain(last_hash, batch.mark, batch.now, &inserted, &changes.events);
+        let mut chain = Chain::begin(last_hash, batch.mark, batch.now);
+        chain.events(&inserted, &changes.events);
         let mut noted = insert::noted(&inserted, &changes.events);
         let customers = segments::note(conn, segment, batch.now, &mut noted)?;
         let stored = i64::try_from(noted.len()).unwrap_or(i64::MAX);
         let created = changes::write(reading, numbers, batch.now, &changes)?;
+        wallets::write(reading, numbers, &mut chain, &changes.books)?;
         let late = take_late(&mut changes);
         counters::clear(reading, numbers, &changes.cleared)?;
         counters::set(reading, numbers, &changes.counters)?;
@@ -294,6 +296,7 @@ impl Writer {
             events: stored,
             customers,
         };
+        let hash = chain.end();
         link.write(conn, last_hash, &hash)?;
         failpoint::hit("commit.rows_written");
         Ok(Some(Filled {

@@ -1,0 +1,9 @@
+//! Wallets: their rows, their ledgers, and what usage drew on them.
+
+mod ledger;
+mod read;
+mod write;
+
+pub(super) use self::ledger::page;
+pub(super) use self::read::{draws, hold, wallets};
+pub(super) use self::write::write;

@@ -1,0 +1,197 @@
+//! Writing what changed in wallets.
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::super::columns::json;
+use super::super::marks::Chain;
+use super::super::names::{Numbers, Reading};
+use crate::domain::id::{CustomerId, HoldId};
+use crate::domain::time::Timestamp;
+use crate::domain::wallet::{BookChanges, Draw, Grant, Hold, Posted, WalletHead, WalletKey};
+use crate::storage::wallets::{
+    cause_column, grant_body, hold_body, hold_state_column, is_open, key_columns, payment_column,
+    posted_body,
+};
+use crate::storage::{CustomerNo, StoreError};
+
+const HEAD: &str = "REPLACE INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// Writes a grant that stays as open as it is: no index is touched.
+const USE_GRANT: &str =
+    "UPDATE grants SET used = ?6, held = ?7, lapsed = ?8, change_time = ?10, body = ?13
+    WHERE customer_no = ?1 AND id = ?2 AND subaccount = ?3 AND unit = ?4 AND amount = ?5
+      AND payment IS ?9 AND expire_time IS ?11 AND is_open = ?12";
+const GRANT: &str =
+    "INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+    ON CONFLICT (customer_no, id) DO UPDATE SET used = excluded.used, held = excluded.held,
+    lapsed = excluded.lapsed, change_time = excluded.change_time, expire_time = excluded.expire_time,
+    is_open = excluded.is_open, body = excluded.body
+    WHERE subaccount = excluded.subaccount AND unit = excluded.unit AND amount = excluded.amount
+      AND payment IS excluded.payment";
+
+/// Writes a hold that stays open as long as it was to be.
+const USE_HOLD: &str = "UPDATE holds SET body = ?8
+    WHERE customer_no = ?1 AND id = ?2 AND subaccount = ?3 AND unit = ?4 AND state = ?5
+      AND expire_time = ?6 AND end_time IS ?7";
+const HOLD: &str = "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT DO UPDATE SET state = excluded.state, expire_time = excluded.expire_time,
+    end_time = excluded.end_time, body = excluded.body";
+
+const POSTED: &str = "INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+const DRAW: &str = "REPLACE INTO draws VALUES (?1, ?2, ?3, ?4, ?5)";
+
+/// The statements that write one table each.
+struct Writing<'a> {
+    head: CachedStatement<'a>,
+    use_grant: CachedStatement<'a>,
+    grant: CachedStatement<'a>,
+    use_hold: CachedStatement<'a>,
+    hold: CachedStatement<'a>,
+    posted: CachedStatement<'a>,
+    draw: CachedStatement<'a>,
+}
+
+/// Writes what changed, and adds the new transactions to the chain.
+pub(in super::super) fn write(
+    reading: Reading<'_>,
+    numbers: &mut Numbers,
+    chain: &mut Chain,
+    books: &[(CustomerId, BookChanges)],
+) -> Result<(), StoreError> {
+    if books.is_empty() {
+        return Ok(());
+    }
+    let mut writing = Writing::new(reading.conn)?;
+    for (customer, changes) in books {
+        let no = numbers.customer(reading, customer)?;
+        for head in &changes.heads {
+            writing.head(no, head)?;
+        }
+        for (key, grant) in &changes.grants {
+            writing.grant(no, key, grant)?;
+        }
+        for (key, id, hold) in &changes.holds {
+            writing.hold(no, (key, id), hold)?;
+        }
+        for posted in &changes.posted {
+            let body = posted_body(posted);
+            chain.posted(no, posted, &body);
+            writing.posted(no, posted, &body)?;
+        }
+        for draw in &changes.draws {
+            writing.draw(no, draw)?;
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Writing<'a> {
+    fn new(conn: &'a Connection) -> Result<Self, StoreError> {
+        Ok(Self {
+            head: conn.prepare_cached(HEAD)?,
+            use_grant: conn.prepare_cached(USE_GRANT)?,
+            grant: conn.prepare_cached(GRANT)?,
+            use_hold: conn.prepare_cached(USE_HOLD)?,
+            hold: conn.prepare_cached(HOLD)?,
+            posted: conn.prepare_cached(POSTED)?,
+            draw: conn.prepare_cached(DRAW)?,
+        })
+    }
+
+    fn head(&mut self, no: CustomerNo, head: &WalletHead) -> Result<(), StoreError> {
+        let (part, unit) = key_columns(&head.key);
+        let statement = &mut self.head;
+        statement.raw_bind_parameter(1, no)?;
+        statement.raw_bind_parameter(2, part)?;
+        statement.raw_bind_parameter(3, unit)?;
+        statement.raw_bind_parameter(4, head.number)?;
+        statement.raw_bind_parameter(5, head.receivable)?;
+        statement.raw_bind_parameter(6, json(&head.terms))?;
+        statement.raw_execute()?;
+        Ok(())
+    }
+
+    fn grant(&mut self, no: CustomerNo, key: &WalletKey, grant: &Grant) -> Result<(), StoreError> {
+        let (part, unit) = key_columns(key);
+        let payment = payment_column(grant);
+        let body = grant_body(grant);
+        // Most grants that are written are there already, and stay open.
+        for statement in [&mut self.use_grant, &mut self.grant] {
+            statement.raw_bind_parameter(1, no)?;
+            statement.raw_bind_parameter(2, grant.id.as_str())?;
+            statement.raw_bind_parameter(3, part)?;
+            statement.raw_bind_parameter(4, unit)?;
+            statement.raw_bind_parameter(5, grant.amount)?;
+            statement.raw_bind_parameter(6, grant.used)?;
+            statement.raw_bind_parameter(7, grant.held)?;
+            statement.raw_bind_parameter(8, grant.lapsed)?;
+            statement.raw_bind_parameter(9, payment.as_deref())?;
+            statement.raw_bind_parameter(10, grant.change_time.as_micros())?;
+            statement.raw_bind_parameter(11, grant.expire_time.map(Timestamp::as_micros))?;
+            statement.raw_bind_parameter(12, is_open(grant))?;
+            statement.raw_bind_parameter(13, &*body)?;
+            if statement.raw_execute()? > 0 {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Constraint(format!(
+            "grant {} would become another",
+            grant.id
+        )))
+    }
+
+    fn hold(
+        &mut self,
+        no: CustomerNo,
+        (key, id): (&WalletKey, &HoldId),
+        hold: &Hold,
+    ) -> Result<(), StoreError> {
+        let (part, unit) = key_columns(key);
+        let body = hold_body(hold);
+        let goes_on = hold.is_open() && (hold.is_pool || hold.captured > 0);
+        let statements = [goes_on.then_some(&mut self.use_hold), Some(&mut self.hold)];
+        for statement in statements.into_iter().flatten() {
+            statement.raw_bind_parameter(1, no)?;
+            statement.raw_bind_parameter(2, id.as_str())?;
+            statement.raw_bind_parameter(3, part)?;
+            statement.raw_bind_parameter(4, unit)?;
+            statement.raw_bind_parameter(5, hold_state_column(hold.state))?;
+            statement.raw_bind_parameter(6, hold.expire_time.as_micros())?;
+            statement.raw_bind_parameter(7, hold.end_time.map(Timestamp::as_micros))?;
+            statement.raw_bind_parameter(8, &*body)?;
+            if statement.raw_execute()? > 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends a transaction: a number that stands already breaks the key.
+    fn posted(&mut self, no: CustomerNo, posted: &Posted, body: &str) -> Result<(), StoreError> {
+        let (part, unit) = key_columns(&posted.wallet);
+        let statement = &mut self.posted;
+        statement.raw_bind_parameter(1, no)?;
+        statement.raw_bind_parameter(2, part)?;
+        statement.raw_bind_parameter(3, unit)?;
+        statement.raw_bind_parameter(4, posted.number)?;
+        statement.raw_bind_parameter(5, posted.time.as_micros())?;
+        statement.raw_bind_parameter(6, cause_column(posted.transaction.cause))?;
+        statement.raw_bind_parameter(7, body)?;
+        statement.raw_bind_parameter(8, posted.balance.available)?;
+        statement.raw_bind_parameter(9, posted.balance.held)?;
+        statement.raw_bind_parameter(10, posted.balance.receivable)?;
+        statement.raw_execute()?;
+        Ok(())
+    }
+
+    fn draw(&mut self, no: CustomerNo, draw: &Draw) -> Result<(), StoreError> {
+        let statement = &mut self.draw;
+        statement.raw_bind_parameter(1, no)?;
+        statement.raw_bind_parameter(2, draw.feature.as_str())?;
+        statement.raw_bind_parameter(3, draw.period.start.as_micros())?;
+        statement.raw_bind_parameter(4, draw.period.end.as_micros())?;
+        statement.raw_bind_parameter(5, json(draw))?;
+        statement.raw_execute()?;
+        Ok(())
+    }
+}
