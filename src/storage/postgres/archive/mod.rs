@@ -1,5 +1,6 @@
 //! Copying a database of PostgreSQL out, and into an empty one.
 
+mod credits;
 mod read;
 mod rows;
 mod write;

@@ -1,5 +1,6 @@
 //! Rows of an archive as they are copied into tables.
 
+use super::credits;
 use crate::domain::counter::Ring;
 use crate::domain::customer::Allocation;
 use crate::domain::id::SubaccountId;
@@ -15,7 +16,7 @@ use crate::storage::postgres::copy::CopyText;
 /// Where events go, with their columns.
 pub(super) const EVENTS: &str =
     "events (day, customer_id, event_id, kind, meter, quantity, weighted, count_time, event_time,
-         record_time, flags, subaccount, dimensions, metadata, reservation)";
+         record_time, flags, subaccount, dimensions, metadata, reservation, charge)";
 
 /// Returns where rows of a table go, with their columns.
 pub(super) const fn columns(table: Table) -> &'static str {
@@ -30,6 +31,16 @@ pub(super) const fn columns(table: Table) -> &'static str {
             "reservations (customer_id, id, subaccount, holder, metadata, items, reserve_time, expire_time, state,
                  end_time)"
         }
+        Table::Wallets => "wallets (customer_id, subaccount, unit, number, receivable, terms)",
+        Table::Grants => {
+            "grants (customer_id, id, subaccount, unit, amount, used, held, lapsed, change_time, expire_time, body,
+                 payment)"
+        }
+        Table::Holds => "holds (customer_id, id, subaccount, unit, state, expire_time, end_time, body)",
+        Table::Ledger => {
+            "ledger (customer_id, subaccount, unit, number, time, cause, body, available, held, receivable)"
+        }
+        Table::Draws => "draws (customer_id, feature, period_start, period_end, body)",
         Table::Counters => {
             "counters (customer_id, subaccount, spec, long_spec, start_time, end_time, used, reserved, ring, dropped)"
         }
@@ -79,6 +90,11 @@ pub(super) fn write(rows: &mut CopyText, record: &Record) -> Result<(), StoreErr
                 .text(row.body.get())
         }
         Record::Reservation(row) => reservation(rows, row),
+        Record::Wallet(row) => credits::wallet(rows, row),
+        Record::Grant(row) => credits::grant(rows, row)?,
+        Record::Hold(row) => credits::hold(rows, row),
+        Record::Posted(row) => credits::posted(rows, row),
+        Record::Draw(row) => credits::draw(rows, row),
         Record::Counter(row) => counter(rows, row),
         Record::Rollup(row) => rollup(rows, row),
         Record::Denial(row) => rows
@@ -167,5 +183,6 @@ pub(super) fn event(rows: &mut CopyText, day: i32, row: &EventRecord) {
         .text_or_none(row.dimensions.as_ref().map(|json| json.get()))
         .text_or_none(row.metadata.as_ref().map(|json| json.get()))
         .text_or_none(row.reservation.as_deref())
+        .text_or_none(row.charge.as_ref().map(|json| json.get()))
         .end();
 }
