@@ -137,6 +137,11 @@ impl Book {
         self.draws.get(feature)
     }
 
+    /// Returns what usage drew, by feature.
+    pub fn draws(&self) -> impl Iterator<Item = &Draw> {
+        self.draws.values()
+    }
+
     /// Returns what usage draws, by feature.
     pub fn draws_mut(&mut self) -> &mut BTreeMap<FeatureId, Draw> {
         &mut self.draws
