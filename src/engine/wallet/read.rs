@@ -119,7 +119,7 @@ impl Engine {
     ) -> Result<R, Error> {
         if !self.shared.store.is_shared() {
             return self
-                .look(customer, |account| {
+                .look_at_books(customer, |account| {
                     let has = |id: &SubaccountId| account.subaccounts.contains_key(id);
                     look(&has, &account.book)
                 })
