@@ -14,6 +14,7 @@ mod draw;
 mod fund;
 mod grant;
 mod ledger;
+mod moves;
 mod post;
 mod refund;
 mod spend;
