@@ -6,10 +6,12 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::names::Names;
+use super::wallets::Parts;
 use crate::domain::id::{CustomerId, ReservationId};
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::Reservation;
 use crate::domain::time::Timestamp;
+use crate::domain::wallet::SPENT_GRANTS_KEPT;
 use crate::storage::columns::{
     corrupt, read_json, read_labels, read_part, read_state, read_time, unpack_ring,
 };
@@ -18,6 +20,24 @@ use crate::storage::{AccountRows, CounterRow, StoreError, SubaccountRows, Use};
 /// Columns of a reservation, in the order in which [`reservation`] takes them.
 pub(super) const RESERVATION: &str =
     "id, subaccount, holder, metadata, items, reserve_time, expire_time, state, end_time";
+
+/// What is mostly not there: one question, since each costs a round trip that others may wait for. The body of a row, its
+/// id or what it tracks, whose wallet it is of, and its numbers.
+const REST: &str = "
+    SELECT 0, customer_id, body, NULL::text, NULL::text, NULL::text, NULL::int8[]
+    FROM overrides WHERE customer_id = ANY($1)
+    UNION ALL SELECT 1, customer_id, body, NULL, NULL, NULL, NULL FROM allocations WHERE customer_id = ANY($1)
+    UNION ALL SELECT 2, customer_id, body, NULL, NULL, NULL, NULL FROM adjustments WHERE customer_id = ANY($1)
+    UNION ALL SELECT 3, customer_id, body, tracked, NULL, NULL, NULL FROM subaccounts WHERE customer_id = ANY($1)
+    UNION ALL SELECT 4, customer_id, terms, NULL, subaccount, unit, ARRAY[number, receivable]
+    FROM wallets WHERE customer_id = ANY($1)
+    UNION ALL SELECT 5, customer_id, body, id, subaccount, unit,
+        ARRAY[amount, used, held, lapsed, change_time, expire_time]
+    FROM grants WHERE customer_id = ANY($1) AND spent_time > $3
+    UNION ALL SELECT 6, customer_id, body, id, subaccount, unit, ARRAY[state, expire_time, end_time]
+    FROM holds WHERE customer_id = ANY($1) AND state = 0
+    UNION ALL SELECT 7, customer_id, body, NULL, NULL, NULL, NULL
+    FROM draws WHERE customer_id = ANY($1) AND period_end > $2";
 
 /// Reads accounts, by position. All of them are seen at one instant only in a transaction that repeats its reads, or
 /// when their customers are locked.
@@ -86,28 +106,33 @@ async fn fill(
             account.reservations.push(reservation(&row)?);
         }
     }
-    // One question for what is mostly not there: each costs a round trip, which others may wait for.
-    let rows: Vec<(i32, String, String, Option<String>)> = sqlx::query_as(
-        "SELECT 0, customer_id, body, NULL FROM overrides WHERE customer_id = ANY($1)
-         UNION ALL SELECT 1, customer_id, body, NULL FROM allocations WHERE customer_id = ANY($1)
-         UNION ALL SELECT 2, customer_id, body, NULL FROM adjustments WHERE customer_id = ANY($1)
-         UNION ALL SELECT 3, customer_id, body, tracked FROM subaccounts WHERE customer_id = ANY($1)",
-    )
-    .bind(ids)
-    .fetch_all(conn)
-    .await?;
-    for (kind, id, body, tracked) in rows {
-        let Some(account) = accounts.get_mut(&id) else {
+    let rows = sqlx::query(REST)
+        .bind(ids)
+        .bind(now.as_micros())
+        .bind(now.minus(SPENT_GRANTS_KEPT).as_micros())
+        .fetch_all(conn)
+        .await?;
+    let mut wallets: HashMap<&str, Parts> = HashMap::new();
+    for row in &rows {
+        let (kind, id): (i32, &str) = (row.try_get(0)?, row.try_get(1)?);
+        let Some(account) = accounts.get_mut(id) else {
             continue;
         };
+        let body: &str = row.try_get(2)?;
         match kind {
-            0 => account.overrides.push(read_json("overrides", &body)?),
-            1 => account.allocations.push(read_json("allocations", &body)?),
-            2 => account.adjustments = read_json("adjustments", &body)?,
-            _ => account.subaccounts.push(SubaccountRows {
-                subaccount: read_json("subaccounts", &body)?,
-                tracked: names.specs(tracked.as_deref().unwrap_or("[]"))?,
+            0 => account.overrides.push(read_json("overrides", body)?),
+            1 => account.allocations.push(read_json("allocations", body)?),
+            2 => account.adjustments = read_json("adjustments", body)?,
+            3 => account.subaccounts.push(SubaccountRows {
+                subaccount: read_json("subaccounts", body)?,
+                tracked: names.specs(row.try_get::<Option<&str>, _>(3)?.unwrap_or("[]"))?,
             }),
+            _ => wallets.entry(id).or_default().take(kind - 4, row, 2)?,
+        }
+    }
+    for (id, parts) in wallets {
+        if let Some(account) = accounts.get_mut(id) {
+            (account.wallets, account.draws) = parts.finish()?;
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Writing what a decision returned, save customers, events, counters and rollups: each table in one statement.
+//! Writing what a decision returned, save customers, events, counters, rollups and wallets: each table in one statement.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +28,7 @@ pub(super) fn named(changes: &Changes) -> impl Iterator<Item = &CustomerId> {
         .chain(changes.overrides.iter().map(|row| &row.0))
         .chain(changes.removed_overrides.iter().map(|row| &row.0))
         .chain(changes.adjustments.iter().map(|row| &row.0))
+        .chain(changes.books.iter().map(|row| &row.0))
         .chain(changes.events.iter().map(|row| &row.event.customer_id))
 }
 

@@ -16,6 +16,7 @@ use super::insert::{self, Inserted};
 use super::marks;
 use super::open::duration;
 use super::scan::{self, Key};
+use super::wallets::Rows;
 use super::{Shared, account, changes, columns, counters, find, rollups};
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::id::CustomerId;
@@ -233,6 +234,8 @@ async fn fill<'a>(
     locked.lock(conn, by_id.chain(customers.values())).await?;
     inserted.take_out(conn, &changes.refused).await?;
     let created = write(shared, conn, asked, &changes, &mut locked, &customers).await?;
+    let wallets = Rows::of(&changes.books);
+    wallets.write(conn).await?;
     let filled = Filled {
         created,
         inserted,
@@ -240,12 +243,13 @@ async fn fill<'a>(
     };
     let stored = filled.stored();
     let marked = (asked.mark, asked.now);
+    let written = (&*stored, wallets.moved());
     shared
         .days
         .note(conn, asked.now, stored.iter().copied())
         .await?;
     let lease = shared.options.lease;
-    marks::link(conn, (&turn, lease), marked, &locked.ids(), &stored).await?;
+    marks::link(conn, (&turn, lease), marked, &locked.ids(), written).await?;
     Ok(Some(filled))
 }
 

@@ -10,7 +10,7 @@ use super::copy::{CopyText, copy_in};
 use super::scan::{Key, find};
 use crate::domain::id::{ReservationId, SubaccountId};
 use crate::domain::time::Timestamp;
-use crate::storage::columns::{STATED, corrupt};
+use crate::storage::columns::{STATED, corrupt, json};
 use crate::storage::{Duplicate, EventRow, StoreError};
 
 /// Rows that one statement of arrays takes.
@@ -186,10 +186,10 @@ async fn insert_rows(conn: &mut PgConnection, mut rows: Vec<&EventRow>) -> Resul
     let held = rows.iter().map(|row| row.event.reservation_id.as_ref());
     sqlx::query(
             "INSERT INTO events (day, customer_id, event_id, kind, meter, quantity, weighted, count_time,
-                 event_time, record_time, flags, subaccount, dimensions, metadata, reservation)
+                 event_time, record_time, flags, subaccount, dimensions, metadata, reservation, charge)
              SELECT * FROM UNNEST($1::int4[], $2::text[], $3::text[], $4::int2[], $5::text[], $6::int8[],
                  $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int2[], $12::text[], $13::text[],
-                 $14::text[], $15::text[])",
+                 $14::text[], $15::text[], $16::text[])",
         )
         .bind(rows.iter().map(|row| day_of(row)).collect::<Vec<_>>())
         .bind(texts(rows.iter().map(|row| row.event.customer_id.as_str())))
@@ -206,6 +206,7 @@ async fn insert_rows(conn: &mut PgConnection, mut rows: Vec<&EventRow>) -> Resul
         .bind(rows.iter().map(|row| labels(&row.event.dimensions)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| labels(&row.event.metadata)).collect::<Vec<_>>())
         .bind(held.map(|held| held.map(ReservationId::as_str)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| charge(row)).collect::<Vec<_>>())
         .execute(conn)
         .await?;
     Ok(())
@@ -232,10 +233,11 @@ async fn copy_rows(conn: &mut PgConnection, rows: &[&EventRow]) -> Result<(), sq
             .text_or_none(labels(&event.dimensions).as_deref())
             .text_or_none(labels(&event.metadata).as_deref())
             .text_or_none(event.reservation_id.as_ref().map(ReservationId::as_str))
+            .text_or_none(charge(row).as_deref())
             .end();
     }
     let into = "events (day, customer_id, event_id, kind, meter, quantity, weighted, count_time, event_time,
-        record_time, flags, subaccount, dimensions, metadata, reservation)";
+        record_time, flags, subaccount, dimensions, metadata, reservation, charge)";
     copy_in(conn, into, &copied).await
 }
 
@@ -251,6 +253,10 @@ fn flags(row: &EventRow) -> i16 {
         0
     };
     i16::try_from(row.flags.bits() | stated).unwrap_or_default()
+}
+
+fn charge(row: &EventRow) -> Option<String> {
+    row.charge.as_deref().map(json)
 }
 
 fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {

@@ -173,14 +173,21 @@ pub(super) async fn allocations(
     Ok(page(items, query.limit, place))
 }
 
-/// Lists customers with an open reservation whose time is over, those that wait longest first.
+/// Lists customers with an open reservation or hold, or with credits to be spent, whose time is over; those that wait
+/// longest first.
 pub(super) async fn overdue(
     conn: &mut PgConnection,
     now: Timestamp,
     limit: usize,
 ) -> Result<Vec<CustomerId>, StoreError> {
     let rows: Vec<String> = sqlx::query_scalar(
-        "SELECT customer_id FROM reservations WHERE state = 0 AND expire_time <= $1
+        "SELECT customer_id FROM (
+             SELECT customer_id, expire_time FROM reservations WHERE state = 0 AND expire_time <= $1
+             UNION ALL SELECT customer_id, expire_time FROM holds WHERE state = 0 AND expire_time <= $1
+             UNION ALL SELECT customer_id, due_time FROM wallets WHERE due_time <= $1
+             UNION ALL SELECT customer_id, expire_time FROM grants
+             WHERE is_open AND expire_time <= $1 AND used + held + lapsed < amount
+         ) due
          GROUP BY customer_id ORDER BY min(expire_time), customer_id LIMIT $2",
     )
     .bind(now.as_micros())

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::locks;
 use super::scan::Key;
+use super::wallets::Moved;
 use crate::domain::id::CustomerId;
 use crate::domain::time::{Span, Timestamp};
 use crate::failpoint;
@@ -80,9 +81,9 @@ pub(super) async fn link(
     (turn, lease): (&Turn, Span),
     (mark, now): (BatchMark, Timestamp),
     named: &[&CustomerId],
-    stored: &[&EventRow],
+    (stored, moved): (&[&EventRow], &[Moved<'_>]),
 ) -> Result<(), StoreError> {
-    let hash = chain(&turn.previous, mark, now, stored);
+    let hash = chain(&turn.previous, mark, now, (stored, moved));
     let listed: Option<Vec<&str>> =
         (named.len() <= LISTED_MAX).then(|| named.iter().map(|id| id.as_str()).collect());
     let done = sqlx::query(
@@ -115,8 +116,14 @@ pub(super) async fn link(
     Ok(())
 }
 
-/// Returns the hash of a batch over the one before it, its mark and time, and each stored event's key and amount.
-fn chain(previous: &[u8], mark: BatchMark, now: Timestamp, stored: &[&EventRow]) -> Vec<u8> {
+/// Returns the hash of a batch over the one before it, its mark and time, each stored event's key and amounts, and all
+/// that was appended to ledgers.
+fn chain(
+    previous: &[u8],
+    mark: BatchMark,
+    now: Timestamp,
+    (stored, moved): (&[&EventRow], &[Moved<'_>]),
+) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(previous);
     for number in [mark.epoch, mark.number, now.as_micros()] {
@@ -131,6 +138,12 @@ fn chain(previous: &[u8], mark: BatchMark, now: Timestamp, stored: &[&EventRow])
         tail[1..9].copy_from_slice(&row.weighted.0.to_be_bytes());
         tail[9] = u8::from(Key::of(row).kind_column() != 0);
         hash.update(tail);
+        if let Some(charge) = &row.charge {
+            hash.update(charge.amount.to_be_bytes());
+        }
+    }
+    for row in moved {
+        row.hash(&mut hash);
     }
     hash.finalize().to_vec()
 }

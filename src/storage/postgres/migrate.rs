@@ -17,12 +17,20 @@ pub(super) struct Migration {
 }
 
 /// All of them, in order.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    version: 1,
-    name: "init",
-    breaking: false,
-    text: include_str!("../../../migrations/postgres/0001_init.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "init",
+        breaking: false,
+        text: include_str!("../../../migrations/postgres/0001_init.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "credits",
+        breaking: false,
+        text: include_str!("../../../migrations/postgres/0002_credits.sql"),
+    },
+];
 
 /// Runs the migrations that the database lacks. The connection is to be closed afterwards, whatever comes of it: that
 /// gives the lock up.

@@ -35,6 +35,7 @@ mod scan;
 mod tests;
 mod trim;
 mod usage;
+mod wallets;
 
 use std::fmt;
 use std::future::Future;
@@ -46,64 +47,23 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 pub use self::archive::{PostgresSnapshot, PostgresTarget};
-pub use self::open::Seen;
+pub use self::open::{Options, Seen};
 
 use self::days::Days;
 use self::names::Names;
 use self::trim::{Slice, TrimCursor};
 use super::{
     AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, ClaimRates, Committed,
-    CustomerQuery, Denial, DenialQuery, EventQuery, Feed, FeedCursor, Page, ReservationQuery,
-    Store, StoreError, StoredCatalog, StoredEvent, UsageQuery, UsageRow,
+    CustomerQuery, Denial, DenialQuery, EventQuery, Feed, FeedCursor, LedgerQuery, Page,
+    ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent, UsageQuery, UsageRow,
 };
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
-use crate::domain::id::CustomerId;
+use crate::domain::id::{CustomerId, HoldId};
 use crate::domain::reservation::Reservation;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::{Span, Timestamp};
-
-/// How a database is opened.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What the connections are called in the server's own lists.
-    pub application_name: String,
-    /// Connections that write at the same time; at least 1.
-    pub writers: u32,
-    /// Connections that load customers at the same time, and as many again for reports; at least 1.
-    pub readers: u32,
-    /// How long the server works on one statement.
-    pub statement_timeout: Span,
-    /// How long the server waits for a lock.
-    pub lock_timeout: Span,
-    /// How long the server keeps a transaction in which nothing happens, and so its locks.
-    pub idle_timeout: Span,
-    /// How long this process waits for a connection, to be made or to be free.
-    pub connect_timeout: Span,
-    /// How long this process waits for the server, which may be cut off: for one read, and for each half of a commit.
-    pub answer_timeout: Span,
-    /// How long others wait for a sign of life of this process before they end its epochs.
-    pub lease: Span,
-    /// Whether to run although what is acknowledged may be lost in a power cut.
-    pub allow_weak_durability: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            application_name: String::from("bursar"),
-            writers: 4,
-            readers: 4,
-            statement_timeout: Span::from_secs(15),
-            lock_timeout: Span::from_secs(5),
-            idle_timeout: Span::from_secs(15),
-            connect_timeout: Span::from_secs(1),
-            answer_timeout: Span::from_secs(16),
-            lease: Span::from_secs(5),
-            allow_weak_durability: false,
-        }
-    }
-}
+use crate::domain::wallet::{Hold, Posted, WalletKey};
 
 /// Connections that follow others, keep this process alive for them, and make partitions.
 const FEED_CONNECTIONS: u32 = 3;
@@ -348,25 +308,22 @@ impl Store for PostgresStore {
         .await
     }
 
-    async fn ledger(
-        &self,
-        _query: super::LedgerQuery,
-    ) -> Result<Page<crate::domain::wallet::Posted>, StoreError> {
-        Err(StoreError::Unavailable("ledgers are not stored".to_owned()))
+    async fn ledger(&self, query: LedgerQuery) -> Result<Page<Posted>, StoreError> {
+        self.read(async {
+            wallets::ledger(&mut *self.shared.reports.acquire().await?, &query).await
+        })
+        .await
     }
 
     async fn hold(
         &self,
-        _customer: &CustomerId,
-        _id: &crate::domain::id::HoldId,
-    ) -> Result<
-        Option<(
-            crate::domain::wallet::WalletKey,
-            crate::domain::wallet::Hold,
-        )>,
-        StoreError,
-    > {
-        Err(StoreError::Unavailable("holds are not stored".to_owned()))
+        customer: &CustomerId,
+        id: &HoldId,
+    ) -> Result<Option<(WalletKey, Hold)>, StoreError> {
+        self.read(async {
+            wallets::hold(&mut *self.shared.loaders.acquire().await?, customer, id).await
+        })
+        .await
     }
 
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {

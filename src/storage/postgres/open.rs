@@ -6,9 +6,51 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::{Opened, Options, archive, migrate};
+use super::{Opened, archive, migrate};
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::StoreError;
+
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What the connections are called in the server's own lists.
+    pub application_name: String,
+    /// Connections that write at the same time; at least 1.
+    pub writers: u32,
+    /// Connections that load customers at the same time, and as many again for reports; at least 1.
+    pub readers: u32,
+    /// How long the server works on one statement.
+    pub statement_timeout: Span,
+    /// How long the server waits for a lock.
+    pub lock_timeout: Span,
+    /// How long the server keeps a transaction in which nothing happens, and so its locks.
+    pub idle_timeout: Span,
+    /// How long this process waits for a connection, to be made or to be free.
+    pub connect_timeout: Span,
+    /// How long this process waits for the server, which may be cut off: for one read, and for each half of a commit.
+    pub answer_timeout: Span,
+    /// How long others wait for a sign of life of this process before they end its epochs.
+    pub lease: Span,
+    /// Whether to run although what is acknowledged may be lost in a power cut.
+    pub allow_weak_durability: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            application_name: String::from("bursar"),
+            writers: 4,
+            readers: 4,
+            statement_timeout: Span::from_secs(15),
+            lock_timeout: Span::from_secs(5),
+            idle_timeout: Span::from_secs(15),
+            connect_timeout: Span::from_secs(1),
+            answer_timeout: Span::from_secs(16),
+            lease: Span::from_secs(5),
+            allow_weak_durability: false,
+        }
+    }
+}
 
 /// Returns how connections are made: with limits on everything that the server could wait for.
 pub(super) fn connecting(url: &str, options: &Options) -> Result<PgConnectOptions, StoreError> {

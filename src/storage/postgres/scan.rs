@@ -14,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::usage::{Labels, UsageEvent};
 use crate::domain::window::TimeRange;
 use crate::storage::columns::{
-    STATED, corrupt, kind_column, read_kind, read_labels, read_part, read_time,
+    STATED, corrupt, kind_column, read_json, read_kind, read_labels, read_part, read_time,
 };
 use crate::storage::{CustomerNo, EventFlags, EventKind, EventRow, StoreError, StoredEvent};
 
@@ -23,7 +23,7 @@ pub(super) const COLUMNS: &str =
     "e.event_id, e.kind, e.meter, e.quantity, e.weighted, e.count_time,
     e.event_time, e.record_time, e.flags, e.subaccount, e.dimensions, e.metadata, e.reservation,
     e.kind = 0 AND EXISTS (SELECT 1 FROM event_keys v WHERE v.event_id = e.event_id
-        AND v.customer_id = e.customer_id AND v.kind = 1)";
+        AND v.customer_id = e.customer_id AND v.kind = 1), e.charge";
 
 /// Most keys that one statement looks up.
 const KEYS_A_STATEMENT: usize = 1_000;
@@ -116,6 +116,7 @@ impl Seen {
         };
         let event_time = apart(6)?;
         let reservation: Option<String> = row.try_get(12)?;
+        let charge: Option<&str> = row.try_get(14)?;
         let event_id: String = row.try_get(0)?;
         let meter = MeterId::new(self.meter()?).map_err(|error| corrupt("events", error))?;
         Ok(StoredEvent {
@@ -141,7 +142,7 @@ impl Seen {
                 count_time,
                 record_time: apart(7)?,
                 flags: EventFlags::from_bits(flags),
-                charge: None,
+                charge: charge.map(|text| read_json("events", text)).transpose()?,
             },
             voided: self.voided()?,
         })
@@ -176,7 +177,7 @@ pub(super) async fn look_up(
             .fetch_all(&mut *conn)
             .await?;
         for row in rows {
-            let position: i64 = row.try_get(14)?;
+            let position: i64 = row.try_get(15)?;
             let index = usize::try_from(position - 1).map_err(|error| corrupt("events", error))?;
             see(chunk * KEYS_A_STATEMENT + index, Seen(row))?;
         }

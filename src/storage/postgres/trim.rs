@@ -281,13 +281,21 @@ impl<'a> Slice<'a> {
         Ok(false)
     }
 
-    /// Drops reservations that ended, answers, denials and batches that are old; true when all are gone.
+    /// Drops reservations and holds that ended, answers, denials and batches that are old; true when all are gone.
     async fn rows(&self) -> Result<bool, StoreError> {
         let mut left = TRIM_SLICE;
         for (sql, kept) in [
             (
                 "DELETE FROM reservations WHERE (customer_id, id) IN (SELECT customer_id, id FROM reservations
                  WHERE state <> 0 AND end_time < $1 ORDER BY end_time LIMIT $2)",
+                RESERVATIONS_KEPT,
+            ),
+            // One that is named by a feature may be open again meanwhile.
+            (
+                "DELETE FROM holds h USING (SELECT customer_id, id, subaccount, unit FROM holds
+                     WHERE state <> 0 AND end_time < $1 ORDER BY end_time LIMIT $2) g
+                 WHERE h.customer_id = g.customer_id AND h.id = g.id AND h.subaccount = g.subaccount
+                   AND h.unit = g.unit AND h.state <> 0 AND h.end_time < $1",
                 RESERVATIONS_KEPT,
             ),
             (
