@@ -216,7 +216,12 @@ impl Loader {
         let (plan, catalog) = catalogs.plan(None);
         let specs = needed(Owner::Customer, &catalog, plan.as_deref(), &[]);
         rows.tracked = specs.iter().map(|spec| self.spec(spec)).collect();
-        self.account(rows, &catalogs, now).0
+        let mut account = self.account(rows, &catalogs, now).0;
+        // An empty wallet has a place for what the plan includes.
+        if let Err(refusal) = account.renew_credits(now) {
+            tracing::error!(%refusal, "a new customer did not get its credits");
+        }
+        account
     }
 
     /// Makes the state of a subaccount that is being created: nothing can have been used by it yet.

@@ -167,6 +167,9 @@ impl<'f> Deciding<'f> {
             tracing::error!(customer.id = %cell.id, "a counter left 64 bits while reservations expired");
         }
         account.book.sweep(self.now);
+        if let Err(refusal) = account.renew_credits(self.now) {
+            tracing::debug!(customer.id = %cell.id, %refusal, "there is no place for included credits");
+        }
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);

@@ -125,7 +125,7 @@ impl Book {
     }
 
     /// Lets go of a wallet that was only made to be refused.
-    fn drop_if_new(&mut self, key: &WalletKey) {
+    pub(super) fn drop_if_new(&mut self, key: &WalletKey) {
         if self.wallets.get(key).is_some_and(Wallet::is_new) {
             self.wallets.remove(key);
         }
