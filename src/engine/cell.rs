@@ -178,8 +178,9 @@ impl Inner {
         if in_batch || credits_due {
             let mut copy = account.clone();
             copy.advance(now);
-            if credits_due {
-                give_due(&mut copy, now);
+            // As taking it into a batch would; what fails here fails there, and is told there.
+            if credits_due && copy.expire(now, &mut Effects::default()).is_ok() {
+                give_included(&mut copy, now);
             }
             return Some(look(&copy));
         }
@@ -188,10 +189,9 @@ impl Inner {
     }
 }
 
-/// Does to a copy what taking the account into a batch would do before anything else.
-fn give_due(copy: &mut Account, now: Timestamp) {
-    // What fails here fails there, and is told there.
-    let _ = copy.expire(now, &mut Effects::default());
-    copy.book.sweep(now);
-    let _ = copy.renew_credits(now);
+/// Gives an account the credits of its plan that are due.
+pub(super) fn give_included(account: &mut Account, now: Timestamp) {
+    if let Err(refusal) = account.renew_credits(now) {
+        tracing::debug!(customer.id = %account.customer.id, %refusal, "there is no place for included credits");
+    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::cell::give_included;
 use super::error::Error;
 use crate::domain::account::{Account, AccountParts, SubaccountState, rights_until};
 use crate::domain::catalog::{Catalog, CatalogVersion, Plan};
@@ -217,10 +218,7 @@ impl Loader {
         let specs = needed(Owner::Customer, &catalog, plan.as_deref(), &[]);
         rows.tracked = specs.iter().map(|spec| self.spec(spec)).collect();
         let mut account = self.account(rows, &catalogs, now).0;
-        // An empty wallet has a place for what the plan includes.
-        if let Err(refusal) = account.renew_credits(now) {
-            tracing::error!(%refusal, "a new customer did not get its credits");
-        }
+        give_included(&mut account, now);
         account
     }
 

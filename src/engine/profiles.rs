@@ -115,14 +115,25 @@ impl Engine {
         id: &CustomerId,
         look: impl Fn(&Account) -> R,
     ) -> Result<R, Error> {
+        let live = |account: &Account| {
+            let live = account.customer.delete_time.is_none();
+            live.then(|| look(account))
+        };
+        let seen = self.look_at_books(id, live).await?;
+        seen.ok_or_else(|| Error::not_found(Thing::Customer, id))
+    }
+
+    /// As [`Engine::look`], also at a customer that was deleted: it keeps its books.
+    pub(super) async fn look_at_books<R>(
+        &self,
+        id: &CustomerId,
+        look: impl Fn(&Account) -> R,
+    ) -> Result<R, Error> {
         for _ in 0..LOOKS_MAX {
             let cell = self.customer(id).await?;
-            let seen = cell.lock().look(self.now(), |account| {
-                let live = account.customer.delete_time.is_none();
-                live.then(|| look(account))
-            });
+            let seen = cell.lock().look(self.now(), &look);
             if let Some(seen) = seen {
-                return seen.ok_or_else(|| Error::not_found(Thing::Customer, id));
+                return Ok(seen);
             }
         }
         Err(Error::Overloaded {

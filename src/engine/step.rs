@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::cell::{Cell, Inner};
-use super::collect::{collect_counters, collect_effects};
+use super::cell::{Cell, Inner, give_included};
+use super::collect::{collect_book, collect_counters, collect_effects};
 use super::decide::Touch;
 use super::error::{Error, Thing};
 use super::load::Loader;
@@ -152,11 +152,7 @@ impl<'f> Deciding<'f> {
             return false;
         }
         let mut effects = Effects::default();
-        let Inner {
-            account: Some(account),
-            ..
-        } = &mut *inner
-        else {
+        let Some(account) = inner.account.as_mut() else {
             return false;
         };
         account.advance(self.now);
@@ -166,10 +162,7 @@ impl<'f> Deciding<'f> {
         if account.expire(self.now, &mut effects).is_err() {
             tracing::error!(customer.id = %cell.id, "a counter left 64 bits while reservations expired");
         }
-        account.book.sweep(self.now);
-        if let Err(refusal) = account.renew_credits(self.now) {
-            tracing::debug!(customer.id = %cell.id, %refusal, "there is no place for included credits");
-        }
+        give_included(account, self.now);
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);
@@ -188,8 +181,7 @@ impl<'f> Deciding<'f> {
         let mut all = std::mem::take(&mut self.touched);
         // In the order of the store's keys, so that it finds neighbours together.
         all.sort_unstable_by_key(|touched| touched.cell.no());
-        // Mostly a few counters of each.
-        self.changes.counters.reserve(all.len() * 4);
+        self.changes.counters.reserve(all.len() * 4); // Mostly a few of each.
         for touched in all {
             let mut inner = touched.cell.lock();
             inner.in_batch = None;
@@ -197,10 +189,7 @@ impl<'f> Deciding<'f> {
                 continue;
             };
             collect_counters(account, &touched.cell.id, &mut self.changes.counters);
-            let book = account.book.take_changes(self.now);
-            if !book.is_empty() {
-                self.changes.books.push((touched.cell.id.clone(), book));
-            }
+            collect_book(account, &touched.cell.id, self.now, &mut self.changes);
             collect_effects(
                 account,
                 &touched.cell.id,

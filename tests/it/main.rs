@@ -27,3 +27,4 @@ mod process;
 mod replay;
 mod replicas;
 mod tidy;
+mod wallet;

@@ -137,4 +137,13 @@ fn the_protocol_declares_its_reasons() {
         "{:?}",
         tree::reasons(proto)
     );
+    // That each is explained is for the test of the documents; here each is answered.
+    let speaks = |path: &str| path == "src/grpc/status.rs" || path.starts_with("src/grpc/status/");
+    let texts: Vec<String> = files(&["src/grpc"], "rs")
+        .into_iter()
+        .filter(|(path, _)| speaks(path))
+        .map(|(_, text)| text)
+        .collect();
+    assert!(texts.len() > 1, "status.rs, and what is below it");
+    none(&tree::unspoken(proto, &texts));
 }

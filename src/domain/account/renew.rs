@@ -8,8 +8,7 @@ impl Account {
     /// Whether credits come and go with periods at all: not while the customer is not entitled to anything.
     fn renews(&self, now: Timestamp) -> bool {
         let held = self.subscription.as_deref();
-        self.customer.delete_time.is_none()
-            && held.is_none_or(|held| held.is_in_good_standing(now))
+        self.customer.delete_time.is_none() && held.is_none_or(|held| held.is_in_good_standing(now))
     }
 
     /// Whether [`Account::renew_credits`] would do something: the plan includes credits that the period which holds `now`

@@ -118,11 +118,7 @@ impl Book {
     ///
     /// # Errors
     /// When the ledger cannot say so.
-    pub fn end_included(
-        &mut self,
-        plan_unit: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
+    pub fn end_included(&mut self, plan_unit: Option<&str>, now: Timestamp) -> Result<(), Refusal> {
         let is_over = |wallet: &&Wallet| {
             let given = wallet.included();
             given.is_some_and(|given| given.period.end <= now)

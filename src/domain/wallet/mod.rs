@@ -15,6 +15,7 @@ mod fund;
 mod grant;
 mod included;
 mod ledger;
+mod moves;
 mod post;
 mod refund;
 mod spend;

@@ -250,7 +250,8 @@ async fn a_store_on_disk_gives_the_same() {
             Limits::default(),
         );
         if month == 0 {
-            let made = engine.create_customer("t", request("c"), customer("acme"), Profile::default());
+            let made =
+                engine.create_customer("t", request("c"), customer("acme"), Profile::default());
             made.await.unwrap();
             assert_eq!(causes(&engine, "acme").await, [Cause::Grant]);
         }

@@ -121,7 +121,7 @@ impl Engine {
         self.give_included(customer).await;
         if !self.shared.store.is_shared() {
             return self
-                .look(customer, |account| {
+                .look_at_books(customer, |account| {
                     let has = |id: &SubaccountId| account.subaccounts.contains_key(id);
                     look(&has, &account.book)
                 })

@@ -7,7 +7,7 @@ mod backends;
 mod model;
 mod overload;
 mod race;
-mod system;
+pub mod system;
 
 use proptest::test_runner::Config;
 use proptest_state_machine::prop_state_machine;

@@ -10,7 +10,7 @@ use crate::domain::subscription::SubscriptionStatus;
 use crate::domain::time::Span;
 use crate::domain::wallet::{
     AMOUNT_MAX, About, Category, Cause, Cover, INCLUDED_PRIORITY, NewGrant, NewHold, Posted,
-    Source, Refusal, Wallet, WalletKey, audit,
+    Refusal, Source, Wallet, WalletKey, audit,
 };
 
 const CATALOG: &str = r#"
@@ -58,7 +58,6 @@ impl Scene {
     fn enter(&mut self) {
         let effects = &mut Effects::default();
         self.account.expire(self.now, effects).unwrap();
-        self.account.book.sweep(self.now);
         self.account.renew_credits(self.now).unwrap();
         self.write();
     }
@@ -196,7 +195,10 @@ fn rest_is_carried_from_period_to_period_until_the_most_there_may_be() {
         assert_eq!(grant.category, Category::Promotional);
         let head = wallet.head();
         assert_eq!(&*grant.id.as_str(), format!("plan:LUC:{}", head.number));
-        assert_eq!(head.terms.due_time, Some(scene.account.billing_period(scene.now).end));
+        assert_eq!(
+            head.terms.due_time,
+            Some(scene.account.billing_period(scene.now).end)
+        );
     }
     assert_eq!(seen, [180, 140, 100, 100, 100]);
     let causes = [Cause::Grant, Cause::Debit, Cause::Rollover, Cause::Debit];
@@ -215,7 +217,10 @@ fn periods_that_nobody_looked_at_are_skipped() {
     assert_eq!(scene.has(), 100);
     let given = scene.account.book.included("LUC").unwrap();
     assert_eq!(given.period, scene.account.billing_period(scene.now));
-    assert_eq!(scene.causes(), [Cause::Grant, Cause::Debit, Cause::Rollover]);
+    assert_eq!(
+        scene.causes(),
+        [Cause::Grant, Cause::Debit, Cause::Rollover]
+    );
     assert!(!scene.account.credits_due(scene.now));
 }
 
@@ -240,7 +245,14 @@ fn a_change_of_plan_takes_nothing_and_gives_nothing_twice() {
         assert_eq!((scene.has(), scene.has_of("USD")), (40, 70));
         scene.change("small");
     }
-    assert_eq!(scene.causes().iter().filter(|cause| **cause == Cause::Grant).count(), 3);
+    assert_eq!(
+        scene
+            .causes()
+            .iter()
+            .filter(|cause| **cause == Cause::Grant)
+            .count(),
+        3
+    );
     scene.change("none");
     scene.months(1);
     assert_eq!(scene.due_time(), Some(scene.now));
@@ -307,7 +319,10 @@ fn whoever_is_not_entitled_gets_nothing_until_it_is() {
     assert_eq!((scene.has(), scene.due_time()), (40, None));
     status(&mut scene, SubscriptionStatus::Active);
     assert_eq!(scene.has(), 100);
-    assert_eq!(scene.due_time(), Some(scene.account.billing_period(scene.now).end));
+    assert_eq!(
+        scene.due_time(),
+        Some(scene.account.billing_period(scene.now).end)
+    );
     // Canceled: the default plan, here none, is in force, and the period that was given still ends.
     status(&mut scene, SubscriptionStatus::Canceled);
     scene.change("none");
@@ -321,7 +336,10 @@ fn whoever_is_not_entitled_gets_nothing_until_it_is() {
 fn whoever_is_deleted_is_not_looked_for_again() {
     let mut scene = Scene::new("small");
     scene.enter();
-    scene.account.erase(scene.now, &mut Effects::default()).unwrap();
+    scene
+        .account
+        .erase(scene.now, &mut Effects::default())
+        .unwrap();
     scene.write();
     assert_eq!((scene.has(), scene.due_time()), (100, None));
     scene.months(1);
@@ -349,7 +367,10 @@ fn what_is_held_outlives_its_period() {
     scene.enter();
     // 50 were left, which is less than a period begins with.
     assert_eq!(scene.has(), 100);
-    let (first, second) = (HoldId::new("first").unwrap(), HoldId::new("second").unwrap());
+    let (first, second) = (
+        HoldId::new("first").unwrap(),
+        HoldId::new("second").unwrap(),
+    );
     let book = &mut scene.account.book;
     book.capture(&first, (30, true), About::default(), scene.now)
         .unwrap();
@@ -371,7 +392,10 @@ fn what_is_held_outlives_its_period() {
     book.release(&third, About::default(), scene.now).unwrap();
     scene.enter();
     let held = |wallet: &Wallet| wallet.held();
-    assert_eq!((scene.account.book.wallet(&luc()).map(held), scene.has()), (Some(0), 0));
+    assert_eq!(
+        (scene.account.book.wallet(&luc()).map(held), scene.has()),
+        (Some(0), 0)
+    );
 }
 
 #[test]

@@ -148,7 +148,9 @@ fn read_credits(node: &Node<'_>) -> Option<PlanCredits> {
         let text = node.text("the id of a credit unit")?;
         let unit = values::credit_unit_id(&node, text)?;
         if unit.len() > INCLUDED_UNIT_MAX {
-            node.fault(format!("must be at most {INCLUDED_UNIT_MAX} bytes: grants are named after it"));
+            node.fault(format!(
+                "must be at most {INCLUDED_UNIT_MAX} bytes: grants are named after it"
+            ));
         }
         Some(unit)
     });
