@@ -10,8 +10,8 @@ CREATE TABLE wallets (
     unit        text COLLATE "C" NOT NULL, -- the credit unit
     number      bigint NOT NULL,           -- of the newest transaction of its ledger; 0: none yet
     receivable  bigint NOT NULL CHECK (receivable >= 0), -- what is owed
-    terms       text NOT NULL,             -- JSON: cap, automatic top-up
-    due_time    bigint GENERATED ALWAYS AS (((terms::jsonb) ->> 'due_time')::bigint) STORED, -- NULL: no money to ask for
+    terms       text NOT NULL,             -- JSON: cap, automatic top-up, what was included
+    due_time    bigint GENERATED ALWAYS AS (((terms::jsonb) ->> 'due_time')::bigint) STORED, -- NULL: nothing is due
     PRIMARY KEY (customer_id, subaccount, unit)
 ) WITH (fillfactor = 70);
 CREATE INDEX wallets_due ON wallets (due_time) WHERE due_time IS NOT NULL;

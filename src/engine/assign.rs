@@ -183,6 +183,9 @@ impl Assign {
             plan,
         });
         account.change_plan(old, new, now, effects);
+        if let Err(refusal) = account.realign_credits(now) {
+            tracing::debug!(customer.id = %account.customer.id, %refusal, "there is no place for included credits");
+        }
         let subscription = account.subscription.as_deref();
         Ok(PlanStanding::of(
             &account.customer,

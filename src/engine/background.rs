@@ -176,7 +176,7 @@ impl Engine {
     }
 
     /// Ends reservations whose time is over.
-    async fn sweep(&self) {
+    pub(super) async fn sweep(&self) {
         for _ in 0..SWEEP_GOES {
             let overdue = self.shared.store.overdue(self.now(), SWEEP_SLICE).await;
             let overdue = match overdue {

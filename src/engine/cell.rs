@@ -8,7 +8,7 @@ use foldhash::quality::FixedState;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::rates::Rates;
-use crate::domain::account::Account;
+use crate::domain::account::{Account, Effects};
 use crate::domain::id::{CustomerId, ReservationId};
 use crate::domain::reservation::Reservation;
 use crate::domain::time::Timestamp;
@@ -162,7 +162,8 @@ impl Inner {
     /// Returns the account for looking at `now`: moved on to the windows that hold now. A stale one will do.
     ///
     /// While a batch holds changes of it that are not collected yet, windows may not move on under them; such an
-    /// account is looked at as a copy.
+    /// account is looked at as a copy. So is one that credits of its plan are due to: only a batch gives them, but
+    /// whoever looks must not be told that they are missing.
     pub(super) fn look<R>(
         &mut self,
         now: Timestamp,
@@ -170,15 +171,27 @@ impl Inner {
     ) -> Option<R> {
         let in_batch = self.in_batch.is_some();
         let account = self.account.as_mut().or(self.stale.as_deref_mut())?;
-        if !account.is_behind(now) {
+        let credits_due = account.credits_due(now);
+        if !account.is_behind(now) && !credits_due {
             return Some(look(account));
         }
-        if in_batch {
+        if in_batch || credits_due {
             let mut copy = account.clone();
             copy.advance(now);
+            // As taking it into a batch would; what fails here fails there, and is told there.
+            if credits_due && copy.expire(now, &mut Effects::default()).is_ok() {
+                give_included(&mut copy, now);
+            }
             return Some(look(&copy));
         }
         account.advance(now);
         Some(look(account))
+    }
+}
+
+/// Gives an account the credits of its plan that are due.
+pub(super) fn give_included(account: &mut Account, now: Timestamp) {
+    if let Err(refusal) = account.renew_credits(now) {
+        tracing::debug!(customer.id = %account.customer.id, %refusal, "there is no place for included credits");
     }
 }

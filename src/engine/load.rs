@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
+use super::cell::give_included;
 use super::error::Error;
 use crate::domain::account::{Account, AccountParts, SubaccountState, rights_until};
 use crate::domain::catalog::{Catalog, CatalogVersion, Plan};
@@ -216,7 +217,9 @@ impl Loader {
         let (plan, catalog) = catalogs.plan(None);
         let specs = needed(Owner::Customer, &catalog, plan.as_deref(), &[]);
         rows.tracked = specs.iter().map(|spec| self.spec(spec)).collect();
-        self.account(rows, &catalogs, now).0
+        let mut account = self.account(rows, &catalogs, now).0;
+        give_included(&mut account, now);
+        account
     }
 
     /// Makes the state of a subaccount that is being created: nothing can have been used by it yet.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::cell::{Cell, Inner};
+use super::cell::{Cell, Inner, give_included};
 use super::collect::{collect_book, collect_counters, collect_effects};
 use super::decide::Touch;
 use super::error::{Error, Thing};
@@ -152,11 +152,7 @@ impl<'f> Deciding<'f> {
             return false;
         }
         let mut effects = Effects::default();
-        let Inner {
-            account: Some(account),
-            ..
-        } = &mut *inner
-        else {
+        let Some(account) = inner.account.as_mut() else {
             return false;
         };
         account.advance(self.now);
@@ -166,6 +162,7 @@ impl<'f> Deciding<'f> {
         if account.expire(self.now, &mut effects).is_err() {
             tracing::error!(customer.id = %cell.id, "a counter left 64 bits while reservations expired");
         }
+        give_included(account, self.now);
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);

@@ -15,6 +15,7 @@ impl Account {
     pub fn erase(&mut self, now: Timestamp, effects: &mut Effects) -> Result<(), Overflow> {
         self.release_where(None, now, effects)?;
         self.book.end_top_ups();
+        self.book.forget_included();
         self.customer.display_name = Box::default();
         self.customer.email = Box::default();
         self.customer.metadata = Labels::new();

@@ -14,6 +14,7 @@ mod hold;
 mod in_flight;
 mod limits;
 mod plan_change;
+mod renew;
 mod reserve;
 mod settle;
 mod standing;

@@ -6,7 +6,8 @@ use crate::domain::time::Timestamp;
 
 impl Account {
     /// Returns the first instant after `now` at which a decision may be another although nothing happens: a window
-    /// or an override ends, a bucket leaves a rolling window, a reservation expires, a trial or a grace is over.
+    /// or an override ends, a bucket leaves a rolling window, a reservation expires, a trial or a grace is over, included
+    /// credits come anew.
     #[must_use]
     pub fn stands_until(&self, now: Timestamp) -> Timestamp {
         let below = self.subaccounts.values();
@@ -22,6 +23,7 @@ impl Account {
             .chain([self.rights_until, self.next_expiry()])
             .chain(ends)
             .chain(grace)
+            .chain(self.book.included_ends())
             .filter(|at| *at > now)
             .min()
             .unwrap_or(Timestamp::MAX)

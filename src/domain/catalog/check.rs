@@ -33,6 +33,10 @@ pub(super) fn check_declared(
     check_features(catalog, report);
     check_products(catalog, report);
     for plan in plans.values() {
+        if let Some(credits) = &plan.credits {
+            let path = ["plans", plan.id.as_str(), "credits", "credit_unit"];
+            check_credit_unit(catalog, &credits.unit, &path, report);
+        }
         check_entitlements(catalog, plan, report);
     }
     check_ancestry(plans, report)

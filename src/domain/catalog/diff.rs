@@ -272,6 +272,12 @@ impl Values {
             let ids: Vec<&str> = plan.add_ons.iter().map(AddOnId::as_str).collect();
             self.put(&path, "add_ons", ids.join(", "));
         }
+        if let Some(credits) = &plan.credits {
+            let path = join(&path, "credits");
+            self.put(&path, "credit_unit", &credits.unit);
+            self.put_money(&path, "amount", credits.amount_micros);
+            self.put_money(&path, "rollover_max", credits.rollover_max_micros);
+        }
         let path = join(&path, "entitlements");
         for (feature, spec) in &plan.entitlements {
             self.put_entitlement(&path, feature.as_str(), spec);

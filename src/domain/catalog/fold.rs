@@ -1,4 +1,4 @@
-//! What plans inherit: entitlements, feature by feature; never prices, trial or commitment.
+//! What plans inherit: entitlements, feature by feature; never prices, trial, commitment, add-ons or credits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

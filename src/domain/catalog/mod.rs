@@ -31,7 +31,8 @@ pub use grant::{GrantFault, Grantee};
 pub use limit::{Limit, Mode, OnChange, OnLimit, WarningLevels};
 pub use meter::{Aggregation, Filter, Meter, Weight};
 pub use plan::{
-    Charge, Commitment, EntitlementSpec, Interval, MeteredSpec, Plan, PlanPrice, RateSpec,
+    Charge, Commitment, EntitlementSpec, Interval, MeteredSpec, Plan, PlanCredits, PlanPrice,
+    RateSpec,
 };
 pub use product::{CreditPack, CreditUnit, PriceTier, Pricing, Product};
 

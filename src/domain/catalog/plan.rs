@@ -38,6 +38,17 @@ pub struct Commitment {
     pub months_delivered: u32,
 }
 
+/// Credits that a plan includes in each billing period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanCredits {
+    /// The credit unit of the wallet that they come to.
+    pub unit: Box<str>,
+    /// What there is at least when a period begins, in micro-units; above 0.
+    pub amount_micros: i64,
+    /// The most that what the period before left makes of it; at least `amount_micros`.
+    pub rollover_max_micros: i64,
+}
+
 /// A named, versioned bundle of prices and entitlements.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -60,6 +71,9 @@ pub struct Plan {
     /// What it adds in percent to a customer's other charges, in the order of the file.
     #[serde(default)]
     pub add_ons: Vec<AddOnId>,
+    /// Credits that it includes in each billing period.
+    #[serde(default)]
+    pub credits: Option<PlanCredits>,
     /// What it grants, by feature.
     pub entitlements: BTreeMap<FeatureId, EntitlementSpec>,
 }

@@ -13,6 +13,7 @@ mod cap;
 mod draw;
 mod fund;
 mod grant;
+mod included;
 mod ledger;
 mod moves;
 mod post;
@@ -31,6 +32,7 @@ pub use self::cap::SpendCap;
 pub use self::draw::{Draw, UsageCharge};
 pub use self::fund::{NewGrant, transfer};
 pub use self::grant::{Category, Grant, Source};
+pub use self::included::{INCLUDED_PRIORITY, Included};
 pub use self::ledger::{
     About, Account, Audit, Balance, Cause, Entry, Heads, LedgerFault, Posted, Transaction, audit,
 };
@@ -79,7 +81,11 @@ pub struct WalletTerms {
     /// Asks for money when credits run low.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_up: Option<AutoTopUp>,
-    /// From when on money is to be asked for, as things stand.
+    /// What it was given of the credits that a plan includes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub included: Option<Included>,
+    /// From when on something is to be done although nobody asks, as things stand: money to be asked for, or the next
+    /// period's credits to be given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_time: Option<Timestamp>,
 }

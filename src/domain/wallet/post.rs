@@ -96,7 +96,7 @@ impl Book {
             ..BookChanges::default()
         };
         for wallet in self.wallets_mut() {
-            wallet.take_changes(&mut changes);
+            wallet.take_changes(&mut changes, now);
             wallet.forget(now);
         }
         for draw in self.draws_mut().values_mut() {
@@ -118,11 +118,16 @@ impl Wallet {
         holds.chain(grants).min().unwrap_or(Timestamp::MAX)
     }
 
-    fn take_changes(&mut self, changes: &mut BookChanges) {
+    fn take_changes(&mut self, changes: &mut BookChanges, now: Timestamp) {
         if std::mem::take(&mut self.dirty) {
             let top_up = self.head.terms.top_up.as_ref();
             let available = self.balance().available;
-            self.head.terms.due_time = top_up.and_then(|top_up| top_up.due_time(available));
+            let top_up = top_up.and_then(|top_up| top_up.due_time(available));
+            // What could not be renewed waits until somebody comes by.
+            let included = self.head.terms.included.as_ref();
+            let period_end = included.map(|given| given.period.end);
+            let period_end = period_end.filter(|end| *end > now);
+            self.head.terms.due_time = top_up.into_iter().chain(period_end).min();
             changes.heads.push(self.head.clone());
         }
         let key = self.head.key.clone();

@@ -13,6 +13,7 @@ mod lanes;
 mod overrides;
 mod plans;
 mod rebuilds;
+mod renewals;
 mod repeats;
 mod reports;
 mod setting;

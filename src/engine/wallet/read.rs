@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::background::Expire;
 use super::super::error::{Error, Thing};
 use super::super::lists::{list_error, page_token};
 use super::WalletName;
@@ -117,6 +118,7 @@ impl Engine {
         customer: &CustomerId,
         look: impl Fn(&dyn Fn(&SubaccountId) -> bool, &Book) -> R,
     ) -> Result<R, Error> {
+        self.give_included(customer).await;
         if !self.shared.store.is_shared() {
             return self
                 .look_at_books(customer, |account| {
@@ -133,6 +135,24 @@ impl Engine {
         };
         let book = Book::restore(rows.wallets.clone(), rows.draws.clone());
         Ok(look(&has, &book))
+    }
+
+    /// Gives credits of the plan that are due and that no sweep has come by to give, so that wallets show what their ledgers
+    /// say.
+    async fn give_included(&self, customer: &CustomerId) {
+        let Ok(Some(cell)) = self.find(customer).await else {
+            // Whoever looks is told why.
+            return;
+        };
+        let now = self.now();
+        let is_due = {
+            let inner = cell.lock();
+            let account = inner.account.as_ref();
+            account.is_some_and(|account| account.credits_due(now))
+        };
+        if is_due && self.submit(Expire::of(vec![cell])).await.is_err() {
+            tracing::debug!(customer.id = %customer, "wallets are shown before included credits come");
+        }
     }
 
     /// Lists the ledger of a wallet.

@@ -35,6 +35,11 @@ pub(in crate::grpc) fn plan(plan: &Plan, catalog: &Catalog) -> pb::Plan {
         entitlements: entitlements(plan, catalog),
         is_default: catalog.default_plan.as_ref() == Some(&plan.id),
         add_ons: add_ons(plan, catalog),
+        credits: plan.credits.as_ref().map(|credits| pb::PlanCredits {
+            credit_unit: credits.unit.to_string(),
+            amount_micros: credits.amount_micros,
+            rollover_max_micros: credits.rollover_max_micros,
+        }),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod credit;
 mod property;
+mod renew;
 mod reservations;
 
 use std::sync::Arc;

@@ -6,12 +6,18 @@ use super::add_on::{Named, read_granted};
 use super::entitlement::read_entitlement;
 use super::feature::Kinds;
 use super::node::{Node, Table};
+use super::product::CREDITS_MAX_MICROS;
 use super::{DECLARED_MAX, values};
-use crate::domain::catalog::{Commitment, EntitlementSpec, Interval, OnChange, Plan, PlanPrice};
+use crate::domain::catalog::decimal::parse_decimal;
+use crate::domain::catalog::{
+    Commitment, EntitlementSpec, Interval, OnChange, Plan, PlanCredits, PlanPrice,
+};
 use crate::domain::id::{FeatureId, PlanId};
 
 /// Longest trial, in days: the longest that Stripe takes.
 const TRIAL_DAYS_MAX: i64 = 730;
+/// Longest id of a unit of included credits.
+const INCLUDED_UNIT_MAX: usize = 64;
 /// Longest commitment, in months.
 const COMMITMENT_MONTHS_MAX: i64 = 120;
 
@@ -49,6 +55,7 @@ fn read_plan(table: &Table<'_>, id: PlanId, position: i32, kinds: &Kinds) -> Pla
         "on_change",
         "rank",
         "add_ons",
+        "credits",
         "entitlements",
     ]);
     let trial_days = table
@@ -77,6 +84,7 @@ fn read_plan(table: &Table<'_>, id: PlanId, position: i32, kinds: &Kinds) -> Pla
             .and_then(|rank| i32::try_from(rank).ok())
             .unwrap_or(position),
         add_ons: Vec::new(),
+        credits: table.get("credits").and_then(|node| read_credits(&node)),
         entitlements: read_entitlements(table, kinds),
         id,
     }
@@ -131,6 +139,46 @@ fn read_commitment(node: &Node<'_>) -> Option<Commitment> {
         ));
     }
     Some(commitment)
+}
+
+fn read_credits(node: &Node<'_>) -> Option<PlanCredits> {
+    let table = node.table_or("a table such as { credit_unit = \"LUC\", amount = \"100\" }")?;
+    table.only(&["credit_unit", "amount", "rollover_max"]);
+    let unit = table.required("credit_unit").and_then(|node| {
+        let text = node.text("the id of a credit unit")?;
+        let unit = values::credit_unit_id(&node, text)?;
+        if unit.len() > INCLUDED_UNIT_MAX {
+            node.fault(format!(
+                "must be at most {INCLUDED_UNIT_MAX} bytes: grants are named after it"
+            ));
+        }
+        Some(unit)
+    });
+    let amount = table.required("amount").and_then(|node| in_unit(&node));
+    let most = table.get("rollover_max");
+    let rollover_max = most.as_ref().map_or(amount, in_unit);
+    let (amount_micros, rollover_max_micros) = (amount?, rollover_max?);
+    if let Some(node) = most.filter(|_| rollover_max_micros < amount_micros) {
+        node.fault("must be at least amount: no period begins with less");
+    }
+    Some(PlanCredits {
+        unit: unit?,
+        amount_micros,
+        rollover_max_micros,
+    })
+}
+
+/// Reads credits that come as often as the plan is paid.
+fn in_unit(node: &Node<'_>) -> Option<i64> {
+    const EXPECTED: &str = "a quoted decimal in the credit unit, above \"0\", up to \"1000000000\", \
+                            with at most six decimals";
+    let text = node.text(EXPECTED)?;
+    let micros = parse_decimal(text, 6).ok();
+    let micros = micros.filter(|micros| (1..=CREDITS_MAX_MICROS).contains(micros));
+    if micros.is_none() {
+        node.fault(format!("must be {EXPECTED}, not {text:?}"));
+    }
+    micros
 }
 
 fn read_on_change(node: &Node<'_>) -> Option<OnChange> {

@@ -8,7 +8,7 @@ use crate::domain::catalog::{Catalog, CreditPack, CreditUnit, Product};
 use crate::domain::id::{MeterId, ProductId};
 
 /// Most credits of one pack, in micro-units of the credit unit.
-const CREDITS_MAX_MICROS: i64 = 1_000_000_000_000_000;
+pub(super) const CREDITS_MAX_MICROS: i64 = 1_000_000_000_000_000;
 
 pub(super) fn read_credit_units(root: &Table<'_>, catalog: &mut Catalog) {
     let Some(table) = root.get("credit_units").and_then(|node| node.table()) else {

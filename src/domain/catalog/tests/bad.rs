@@ -349,6 +349,24 @@ const THE_REST: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "[plans.a]\ncredits = { credit_unit = \"LUK\", amount = \"0\" }\n\
+             [plans.b]\ncredits = { amount = 5, rollover_max = \"1.0000001\" }\n\
+             [plans.c]\ncredits = { credit_unit = \"LUC\", amount = \"5\", rollover_max = \"4.5\", most = 1 }\n\
+             [plans.d]\ncredits = { credit_unit = \"LUK\", amount = \"5\" }\n\
+             [plans.e]\ncredits = \"5\"\n\
+             [credit_units.LUC]\nper_dollar = 100",
+        &[
+            ("plans.a.credits.amount", "above \"0\", up to"),
+            ("plans.b.credits", "needs \"credit_unit\""),
+            ("plans.b.credits.amount", "not a TOML integer"),
+            ("plans.b.credits.rollover_max", "at most six decimals"),
+            ("plans.c.credits.most", "unknown"),
+            ("plans.c.credits.rollover_max", "must be at least amount"),
+            ("plans.d.credits.credit_unit", "did you mean \"LUC\"?"),
+            ("plans.e.credits", "a table such as"),
+        ],
+    ),
+    (
         "[products.x]\nusage = { meter = \"tokens\", per_unit = \"1\", minimum = \"-5\" }",
         &[("products.x.usage.minimum", "must not be negative")],
     ),

@@ -160,6 +160,7 @@ fn what_changes_a_price_is_read_and_compared() {
         "add_ons.support = {{ percent = \"8.5\", of = \"usage\" }}\n\
          add_ons.care = {{ name = \"Care\", percent = \"10\" }}\n{BASE}\
          add_ons = [\"support\", \"care\"]\n\
+         credits = {{ credit_unit = \"LUC\", amount = \"100\", rollover_max = \"250.5\" }}\n\
          [credit_units.LUC]\nper_dollar = 100\nreceivable_limit = \"2.5\"\n\
          [credit_units.EXP]\nper_dollar = 1\nreceivable_limit = \"unlimited\"\n\
          [products.x]\nusage = {{ meter = \"tokens\", per_unit = \"1\", minimum = \"5\" }}\n"
@@ -178,6 +179,9 @@ fn what_changes_a_price_is_read_and_compared() {
             .unwrap_or_default()
     };
     assert_eq!(seen("plans.base.add_ons"), "support, care");
+    assert_eq!(seen("plans.base.credits.credit_unit"), "LUC");
+    assert_eq!(seen("plans.base.credits.amount"), "100.00");
+    assert_eq!(seen("plans.base.credits.rollover_max"), "250.50");
     assert_eq!(seen("add_ons.support.percent"), "8.5");
     assert_eq!(seen("add_ons.care.of"), "all");
     assert_eq!(seen("add_ons.care.name"), "Care");
