@@ -10,6 +10,7 @@ pub mod engine;
 pub mod config;
 pub mod grpc;
 pub mod http;
+pub mod stripe;
 
 pub mod server;
 

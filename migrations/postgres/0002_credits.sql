@@ -11,8 +11,10 @@ CREATE TABLE wallets (
     number      bigint NOT NULL,           -- of the newest transaction of its ledger; 0: none yet
     receivable  bigint NOT NULL CHECK (receivable >= 0), -- what is owed
     terms       text NOT NULL,             -- JSON: cap, automatic top-up
+    due_time    bigint GENERATED ALWAYS AS (((terms::jsonb) ->> 'due_time')::bigint) STORED, -- NULL: no money to ask for
     PRIMARY KEY (customer_id, subaccount, unit)
 ) WITH (fillfactor = 70);
+CREATE INDEX wallets_due ON wallets (due_time) WHERE due_time IS NOT NULL;
 
 -- Credits that came at once.
 CREATE TABLE grants (

@@ -8,6 +8,7 @@ use super::catalog::EntitlementSpec;
 use super::counter::CounterSpec;
 use super::id::{AllocationId, CustomerId, FeatureId, SubaccountId};
 use super::quantity::Milli;
+use super::rating::Percent;
 use super::time::Timestamp;
 use super::usage::Labels;
 
@@ -35,6 +36,9 @@ pub struct Customer {
     pub metadata: Labels,
     /// From where its windows step while it has no subscription.
     pub anchor: Timestamp,
+    /// What its volume takes off the price of its usage; it belongs to the books, so that it outlives personal data.
+    #[serde(default)]
+    pub discount: Percent,
     /// When it was created.
     pub create_time: Timestamp,
     /// When it was last changed.

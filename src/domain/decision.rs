@@ -28,6 +28,8 @@ pub enum Reason {
     LimitExceeded,
     /// The cap on spending denies.
     SpendCapExceeded,
+    /// The wallet owes more than it may.
+    WalletBlocked,
     /// The wallet does not cover it.
     CreditsInsufficient,
     /// As many things exist as may.
@@ -53,6 +55,7 @@ impl Reason {
             Self::SubaccountLimitExceeded => "subaccount_limit_exceeded",
             Self::LimitExceeded => "limit_exceeded",
             Self::SpendCapExceeded => "spend_cap_exceeded",
+            Self::WalletBlocked => "wallet_blocked",
             Self::CreditsInsufficient => "credits_insufficient",
             Self::AllocationLimitExceeded => "allocation_limit_exceeded",
             Self::ConcurrencyLimitExceeded => "concurrency_limit_exceeded",
@@ -120,6 +123,26 @@ pub struct Decision {
     pub granted: i64,
     /// Each limit by itself, when asked for.
     pub limits: Vec<LimitStatus>,
+    /// The wallet that it draws on; `None`: it draws on none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credits: Option<Box<CreditStatus>>,
+}
+
+/// The wallet that a feature draws on, in micro-units.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreditStatus {
+    /// The credit unit.
+    pub unit: Box<str>,
+    /// Whether it is the subaccount's own wallet.
+    pub of_subaccount: bool,
+    /// What was asked for would draw at most this.
+    pub needed: i64,
+    /// What can be spent, less what reservations have pledged.
+    pub available: i64,
+    /// What is owed.
+    pub owed: i64,
+    /// The tightest cap on spending: its amount, what it leaves, and the window that runs.
+    pub cap: Option<(i64, i64, TimeRange)>,
 }
 
 /// One limit of a feature.
@@ -174,6 +197,7 @@ impl Decision {
             static_value: None,
             granted: 0,
             limits: Vec::new(),
+            credits: None,
         }
     }
 

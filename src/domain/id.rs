@@ -115,6 +115,8 @@ ids! {
     PlanId;
     /// Names a thing with a price that is not a plan.
     ProductId;
+    /// Names what is charged in percent of other charges.
+    AddOnId;
     /// Names one usage event; unique within its customer, made by the client.
     EventId;
     /// Names a reservation; unique within its customer.

@@ -9,6 +9,7 @@ use super::id::{FeatureId, MeterId, ReservationId, SubaccountId};
 use super::quantity::Milli;
 use super::time::{Span, Timestamp};
 use super::usage::Labels;
+use super::wallet::WalletKey;
 
 /// Shortest time a reservation may be set to live.
 pub const TTL_MIN: Span = Span::from_secs(1);
@@ -77,6 +78,18 @@ pub struct ReservedItem {
     pub dimensions: Labels,
     /// What is held.
     pub hold: ItemHold,
+    /// What it has pledged of a wallet; `None`: the feature draws on none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pledge: Option<Pledge>,
+}
+
+/// Credits set aside for what an item may come to draw. They lie in the wallet's pool for the feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pledge {
+    /// The wallet that pays.
+    pub wallet: WalletKey,
+    /// What of it counts under spend caps and was not spent yet, in micro-units.
+    pub counted: i64,
 }
 
 /// What an item holds.
@@ -98,6 +111,17 @@ pub enum ItemHold {
     Slots,
     /// Nothing: a right that was only checked.
     Right,
+}
+
+impl ItemHold {
+    /// Returns what is still set aside in counters.
+    #[must_use]
+    pub fn reserved(&self) -> Milli {
+        match self {
+            Self::Quota { reserved, .. } => *reserved,
+            Self::Slots | Self::Right => Milli::ZERO,
+        }
+    }
 }
 
 /// One counter that a reservation raised.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use super::catalog::{
-    Catalog, EntitlementSpec, Feature, FeatureKind, Filter, Limit, Meter, Plan, WarningLevels,
+    Catalog, Charge, CreditUnit, EntitlementSpec, Feature, FeatureKind, Filter, Limit, Meter, Plan,
+    WarningLevels,
 };
 use super::counter::CounterSpec;
 use super::customer::Override;
 use super::id::{FeatureId, MeterId};
 use super::time::Timestamp;
+use super::usage::Labels;
 
 /// Counters that are kept for a customer or subaccount, in a fixed order that slots number.
 pub type Tracked = Arc<[Arc<CounterSpec>]>;
@@ -22,6 +24,8 @@ pub struct Rights {
     pub tracked: Tracked,
     /// Slots by meter, sorted.
     by_meter: Vec<(MeterId, Vec<usize>)>,
+    /// Which rights draw on a wallet.
+    drawing: Vec<usize>,
     /// When decisions start to warn.
     pub warnings: WarningLevels,
 }
@@ -37,6 +41,8 @@ pub struct Right {
     pub meter: Option<Arc<Meter>>,
     /// The counter of each limit, by position.
     pub slots: Vec<usize>,
+    /// The unit of the wallet that it draws on.
+    pub unit: Option<CreditUnit>,
 }
 
 /// Who rights are for.
@@ -154,16 +160,22 @@ impl Rights {
             let Some(feature) = catalog.features.get(&set.feature) else {
                 continue;
             };
-            let right = Right::new(feature, set.spec.clone(), catalog, &tracked);
-            match rights
-                .iter_mut()
-                .find(|right| right.feature.id == set.feature)
-            {
-                Some(slot) => *slot = right,
+            let same = |right: &Right| right.feature.id == set.feature;
+            let place = rights.iter().position(same);
+            let mut spec = set.spec.clone();
+            if let Some(place) = place {
+                keep_charge(&mut spec, &rights[place].spec);
+            }
+            let right = Right::new(feature, spec, catalog, &tracked);
+            match place {
+                Some(place) => rights[place] = right,
                 None => rights.push(right),
             }
         }
         rights.sort_by(|a, b| a.feature.id.cmp(&b.feature.id));
+        let drawing = (0..rights.len())
+            .filter(|index| rights[*index].draws())
+            .collect();
         let mut by_meter: Vec<(MeterId, Vec<usize>)> = Vec::new();
         for (slot, spec) in tracked.iter().enumerate() {
             match by_meter.binary_search_by(|entry| entry.0.cmp(&spec.meter)) {
@@ -175,6 +187,7 @@ impl Rights {
             rights,
             tracked,
             by_meter,
+            drawing,
             warnings: catalog.warnings,
         }
     }
@@ -186,6 +199,7 @@ impl Rights {
             rights: Vec::new(),
             tracked,
             by_meter: Vec::new(),
+            drawing: Vec::new(),
             warnings,
         }
     }
@@ -205,12 +219,35 @@ impl Rights {
         &self.rights
     }
 
+    /// Returns the right that draws on a wallet for usage of a meter; a catalog has at most one.
+    #[must_use]
+    pub fn drawing(&self, meter: &MeterId, dimensions: &Labels) -> Option<&Right> {
+        let mut drawing = self.drawing.iter().map(|index| &self.rights[*index]);
+        drawing.find(|right| match &right.feature.kind {
+            FeatureKind::Metered { meter: of, filter } => of == meter && filter.accepts(dimensions),
+            FeatureKind::Boolean
+            | FeatureKind::Static
+            | FeatureKind::Allocation
+            | FeatureKind::Concurrency
+            | FeatureKind::Rate => false,
+        })
+    }
+
     /// Returns the slots whose counters count a meter.
     #[must_use]
     pub fn slots_of(&self, meter: &MeterId) -> &[usize] {
         self.by_meter
             .binary_search_by(|entry| entry.0.cmp(meter))
             .map_or(&[], |index| self.by_meter[index].1.as_slice())
+    }
+}
+
+/// An override changes how much is included, not what use costs beyond that.
+fn keep_charge(set: &mut EntitlementSpec, plan: &EntitlementSpec) {
+    if let (EntitlementSpec::Metered(set), EntitlementSpec::Metered(plan)) = (set, plan)
+        && set.charge.is_none()
+    {
+        set.charge.clone_from(&plan.charge);
     }
 }
 
@@ -248,10 +285,36 @@ impl Right {
             });
         }
         Self {
+            unit: unit_of(&spec, catalog),
             feature: Arc::clone(feature),
             spec,
             meter,
             slots,
         }
+    }
+
+    /// Whether use of it is charged to a wallet.
+    fn draws(&self) -> bool {
+        match &self.spec {
+            EntitlementSpec::Metered(metered) => {
+                matches!(metered.charge, Some(Charge::Wallet { .. }))
+            }
+            EntitlementSpec::Boolean(_)
+            | EntitlementSpec::Static(_)
+            | EntitlementSpec::Allocation(_)
+            | EntitlementSpec::Concurrency(_)
+            | EntitlementSpec::Rate(_) => false,
+        }
+    }
+}
+
+/// Returns the unit of the wallet that a right draws on.
+fn unit_of(spec: &EntitlementSpec, catalog: &Catalog) -> Option<CreditUnit> {
+    let EntitlementSpec::Metered(metered) = spec else {
+        return None;
+    };
+    match &metered.charge {
+        Some(Charge::Wallet { credit_unit, .. }) => catalog.credit_units.get(credit_unit).cloned(),
+        Some(Charge::Overage(_)) | None => None,
     }
 }

@@ -113,16 +113,26 @@ impl Engine {
     }
 }
 
+/// Checks that the version that is expected to be current is; `None`: any.
+pub(super) fn check_version(
+    current: &StoredCatalog,
+    expected: Option<CatalogVersion>,
+) -> Result<(), Error> {
+    let actual = current.version();
+    match expected.filter(|expected| *expected != actual) {
+        Some(expected) => Err(Error::CatalogVersion { actual, expected }),
+        None => Ok(()),
+    }
+}
+
 /// Compares a catalog with the current one and says what applying it comes to.
-fn compare(
+pub(super) fn compare(
     current: &StoredCatalog,
     catalog: &Catalog,
     expected: Option<CatalogVersion>,
 ) -> Result<CatalogAnswer, Error> {
+    check_version(current, expected)?;
     let actual = current.version();
-    if let Some(expected) = expected.filter(|expected| *expected != actual) {
-        return Err(Error::CatalogVersion { actual, expected });
-    }
     let changes = diff(&current.catalog, catalog);
     // Version 0 was never stored, so that it becomes the first version even when nothing differs.
     let is_new = actual == 0 || !changes.is_empty();
@@ -163,14 +173,7 @@ impl Mutation for Apply {
         let current = step.batch.loader.current();
         let answer = compare(&current, &self.catalog, self.call.expected_version)?;
         if answer.version != current.version() {
-            let mut catalog = self.catalog.clone();
-            catalog.version = answer.version;
-            let stored = StoredCatalog {
-                catalog: Arc::new(catalog),
-                source: Arc::from(&*self.call.source),
-                apply_time: step.now(),
-            };
-            step.batch.changes.catalog = Some(stored.clone());
+            let stored = step.put_catalog(&self.catalog, &self.call.source, answer.version);
             self.applied = Some(stored);
         }
         Ok(Applied::Done(answer))
@@ -178,10 +181,28 @@ impl Mutation for Apply {
 
     fn committed(&mut self, shared: &Shared) {
         if let Some(applied) = self.applied.take() {
-            let version = applied.version();
-            shared.take_catalog(applied);
-            tracing::info!(version, "catalog applied");
+            shared.take_applied(applied);
         }
+    }
+}
+
+impl Step<'_, '_> {
+    /// Has a catalog stored under a version, and returns it as it will be.
+    pub(super) fn put_catalog(
+        &mut self,
+        catalog: &Catalog,
+        source: &str,
+        version: CatalogVersion,
+    ) -> StoredCatalog {
+        let mut catalog = catalog.clone();
+        catalog.version = version;
+        let stored = StoredCatalog {
+            catalog: Arc::new(catalog),
+            source: Arc::from(source),
+            apply_time: self.now(),
+        };
+        self.batch.changes.catalog = Some(stored.clone());
+        stored
     }
 }
 
@@ -192,6 +213,13 @@ impl Shared {
             self.take_catalog(newest);
         }
         Ok(())
+    }
+
+    /// Makes a catalog that was stored just now the current one.
+    pub(super) fn take_applied(&self, applied: StoredCatalog) {
+        let version = applied.version();
+        self.take_catalog(applied);
+        tracing::info!(version, "catalog applied");
     }
 
     /// Makes a catalog the current one, unless it is older.

@@ -239,6 +239,7 @@ impl super::Shared {
             | Reason::SubaccountUnknown
             | Reason::SubaccountLimitExceeded
             | Reason::SpendCapExceeded
+            | Reason::WalletBlocked
             | Reason::CreditsInsufficient
             | Reason::RateLimited
             | Reason::StorageUnavailable => {}

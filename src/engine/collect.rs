@@ -57,6 +57,19 @@ pub(super) fn counter_row(
     }
 }
 
+/// Gathers what changed in the wallets of an account.
+pub(super) fn collect_book(
+    account: &mut Account,
+    customer: &CustomerId,
+    now: Timestamp,
+    changes: &mut Changes,
+) {
+    let book = account.book.take_changes(now);
+    if !book.is_empty() {
+        changes.books.push((customer.clone(), book));
+    }
+}
+
 /// Gathers what a batch did to an account beside its counters.
 pub(super) fn collect_effects(
     account: &Account,

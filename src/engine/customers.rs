@@ -14,6 +14,7 @@ use crate::domain::account::Account;
 use crate::domain::catalog::RateSpec;
 use crate::domain::customer::Customer;
 use crate::domain::id::{CustomerId, FeatureId, RequestId};
+use crate::domain::rating::Percent;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::Labels;
 use crate::storage::AccountRows;
@@ -197,6 +198,7 @@ fn new_customer(id: CustomerId, profile: &Profile, now: Timestamp) -> Customer {
         email: profile.email.clone(),
         metadata: profile.metadata.clone(),
         anchor: profile.billing_anchor.unwrap_or(now),
+        discount: Percent::ZERO,
         create_time: now,
         update_time: now,
         delete_time: None,

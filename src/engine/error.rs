@@ -2,6 +2,7 @@
 
 use crate::domain::catalog::CatalogFault;
 use crate::domain::time::Span;
+use crate::domain::wallet::Refusal;
 use crate::storage::StoreError;
 
 /// Why something could not be done; each says what the caller should do.
@@ -94,6 +95,9 @@ pub enum Error {
         /// The bound.
         most: usize,
     },
+    /// A wallet refuses; nothing was moved.
+    #[error(transparent)]
+    Wallet(#[from] Refusal),
     /// A sum would leave the range of 64 bits.
     #[error("{0}")]
     Overflow(crate::domain::quantity::Overflow),
@@ -159,6 +163,8 @@ pub enum Bounded {
     Allocations,
     /// What is set aside and not settled.
     Reservations,
+    /// Credits that are set aside and not settled.
+    Holds,
 }
 
 impl std::fmt::Display for Bounded {
@@ -168,6 +174,7 @@ impl std::fmt::Display for Bounded {
             Self::Overrides => "overrides",
             Self::Allocations => "allocations",
             Self::Reservations => "reservations",
+            Self::Holds => "holds",
         })
     }
 }
@@ -185,6 +192,8 @@ pub enum Thing {
     Feature,
     /// A plan.
     Plan,
+    /// A product.
+    Product,
     /// A reservation.
     Reservation,
     /// An allocation.
@@ -195,6 +204,12 @@ pub enum Thing {
     Event,
     /// A version of the catalog.
     CatalogVersion,
+    /// A credit unit.
+    CreditUnit,
+    /// A grant of credits.
+    Grant,
+    /// A hold of credits.
+    Hold,
 }
 
 impl std::fmt::Display for Thing {
@@ -205,11 +220,15 @@ impl std::fmt::Display for Thing {
             Self::Meter => "meter",
             Self::Feature => "feature",
             Self::Plan => "plan",
+            Self::Product => "product",
             Self::Reservation => "reservation",
             Self::Allocation => "allocation",
             Self::Override => "override",
             Self::Event => "event",
             Self::CatalogVersion => "catalog version",
+            Self::CreditUnit => "credit unit",
+            Self::Grant => "grant",
+            Self::Hold => "hold",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Making an account from its rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
@@ -10,11 +10,12 @@ use crate::domain::account::{Account, AccountParts, SubaccountState, rights_unti
 use crate::domain::catalog::{Catalog, CatalogVersion, Plan};
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::customer::{Override, Subaccount};
-use crate::domain::id::{PlanId, SubaccountId};
+use crate::domain::id::{MeterId, PlanId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::rights::{Owner, Rights, Tracked, needed};
 use crate::domain::subscription::{Subscription, SubscriptionStatus, anchor_of};
 use crate::domain::time::Timestamp;
+use crate::domain::wallet::Book;
 use crate::domain::window::{Anchor, Window};
 use crate::storage::{AccountRows, CounterRow, Store, StoredCatalog, SubaccountRows, Use};
 
@@ -24,6 +25,8 @@ const SHARED_MAX: usize = 4096;
 /// Makes accounts, and shares what is equal among them.
 pub(super) struct Loader {
     current: RwLock<StoredCatalog>,
+    /// Meters whose usage draws on wallets by a plan of any catalog that was ever in memory.
+    drawing: RwLock<Arc<BTreeSet<MeterId>>>,
     older: Mutex<HashMap<CatalogVersion, Arc<Catalog>>>,
     specs: Mutex<HashMap<CounterSpec, Arc<CounterSpec>>>,
     tracked: Mutex<HashMap<Vec<usize>, Tracked>>,
@@ -70,6 +73,7 @@ impl Catalogs {
 impl Loader {
     pub(super) fn new(current: StoredCatalog) -> Self {
         Self {
+            drawing: RwLock::new(Arc::new(current.catalog.drawing_meters())),
             current: RwLock::new(current),
             older: Mutex::default(),
             specs: Mutex::default(),
@@ -83,8 +87,22 @@ impl Loader {
         self.current.read().clone()
     }
 
+    /// Returns the meters whose usage may draw on a wallet: more of them cost time, fewer as well, and nothing else.
+    pub(super) fn drawing(&self) -> Arc<BTreeSet<MeterId>> {
+        Arc::clone(&self.drawing.read())
+    }
+
+    fn learn_drawing(&self, catalog: &Catalog) {
+        let more = catalog.drawing_meters();
+        let mut drawing = self.drawing.write();
+        if !more.is_subset(&drawing) {
+            *drawing = Arc::new(drawing.union(&more).cloned().collect());
+        }
+    }
+
     /// Takes an applied catalog for the newest; false when it is not newer than the one that is.
     pub(super) fn set_current(&self, catalog: StoredCatalog) -> bool {
+        self.learn_drawing(&catalog.catalog);
         let before = {
             let mut current = self.current.write();
             if catalog.version() <= current.version() {
@@ -117,6 +135,7 @@ impl Loader {
         {
             let stored = store.catalog(Some(version)).await?;
             if let Some(stored) = stored {
+                self.learn_drawing(&stored.catalog);
                 self.older.lock().insert(version, stored.catalog);
             }
         }
@@ -186,6 +205,7 @@ impl Loader {
             reservations: rows.reservations,
             allocations: rows.allocations,
             subaccounts,
+            book: Book::restore(rows.wallets, rows.draws),
         };
         (Account::new(parts, now), any_untracked)
     }

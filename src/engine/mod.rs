@@ -18,11 +18,14 @@ mod check_together;
 mod collect;
 mod committer;
 mod consume;
+mod cost;
 mod customers;
 mod decide;
 mod denials;
+mod discounts;
 mod entitlements;
 mod error;
+mod estimate;
 mod follow;
 mod gauge;
 mod lists;
@@ -31,7 +34,9 @@ mod mutation;
 mod outage;
 mod overrides;
 mod parts;
+mod payment;
 mod prepare;
+mod prices;
 mod profiles;
 mod rates;
 mod record;
@@ -39,6 +44,7 @@ mod recount;
 mod reserve;
 mod settle;
 mod shares;
+mod so_far;
 mod step;
 mod subaccounts;
 mod subscriptions;
@@ -46,10 +52,11 @@ mod sums;
 mod track;
 mod usage;
 mod void;
+mod wallet;
 mod watch;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -85,8 +92,13 @@ pub use self::customers::Profile;
 pub use self::denials::{DenialSample, Denied};
 pub use self::entitlements::{Entitled, EntitledAsk};
 pub use self::error::{Bounded, Error, Rule, Thing};
+pub use self::estimate::{
+    CostAnswer, CostAsk, CostItem, CostOf, ESTIMATE_ITEMS_MAX, ItemCost, Whose,
+};
 pub use self::overrides::{OverrideCall, OverrideQuery};
+pub use self::payment::{Charge, Payment, PaymentFault, PaymentGateway};
 pub use self::prepare::Prepared;
+pub use self::prices::EditCall;
 pub use self::profiles::ProfileChange;
 pub use self::record::{RecordOutcome, Recorded};
 pub use self::reserve::{ReserveAnswer, ReserveCall};
@@ -95,6 +107,11 @@ pub use self::subscriptions::{PlanStanding, RunningCommitment, SubscriptionQuery
 pub use self::usage::{GROUP_BY_MAX, Granularity, UsageAsk, UsageTotal};
 pub use self::void::{
     VOIDS_MAX, VoidAnswer, VoidAsk, VoidFilter, VoidResult, VoidStatus, VoidWhat,
+};
+pub use self::wallet::{
+    CapCall, CaptureCall, ClawBackCall, DebitCall, ExpireGrantCall, GrantCall, Granted, HOLDS_MAX,
+    HoldView, LedgerFinding, LedgerReport, Moved, ReleaseHoldCall, TopUpCall, TopUpTerms,
+    TransferCall, WalletFault, WalletName, WalletView,
 };
 pub use self::watch::{Watch, WatchUpdate};
 
@@ -154,6 +171,8 @@ pub(crate) struct Shared {
     /// Permits for events that wait or are in a batch.
     events: Arc<Semaphore>,
     outage: Outage,
+    /// Whoever moves money.
+    payments: OnceLock<Arc<dyn PaymentGateway>>,
     gauges: Gauges,
     denials: DenialLog,
     watchers: Watchers,
@@ -185,6 +204,7 @@ impl Engine {
             events: Arc::new(Semaphore::new(limits.queue_events)),
             limits,
             outage: Outage::default(),
+            payments: OnceLock::new(),
             gauges: Gauges::new(),
             denials: DenialLog::default(),
             watchers: Watchers::new(version),

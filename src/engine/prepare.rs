@@ -66,6 +66,7 @@ impl Engine {
     pub async fn prepare(&self, events: Vec<UsageEvent>) -> Result<Prepared, Error> {
         let mut now = self.now();
         let catalog = self.catalog().catalog;
+        let drawing = self.shared.loader.drawing();
         let mut prepared = Prepared {
             slots: Vec::with_capacity(events.len()),
             plain: Vec::with_capacity(events.len()),
@@ -116,7 +117,8 @@ impl Engine {
             };
             cell.touch();
             let row = row(event, &cell, weighted, now);
-            if row.event.reservation_id.is_some() {
+            // What draws on a wallet is stored with its charge, which only the decision knows.
+            if row.event.reservation_id.is_some() || drawing.contains(&row.event.meter_id) {
                 prepared.slots.push(Slot::Probed);
                 prepared.probed.push((row, meter));
                 probed_cells.push(cell);

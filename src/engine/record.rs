@@ -13,7 +13,9 @@ use super::prepare::{Prepared, Slot};
 use super::step::Step;
 use crate::domain::account::Counted;
 use crate::domain::catalog::Meter;
+use crate::domain::id::ReservationId;
 use crate::domain::time::Timestamp;
+use crate::domain::wallet::UsageCharge;
 use crate::storage::{EventKey, EventRow};
 
 /// What became of one event.
@@ -217,12 +219,21 @@ fn plain(
             });
         }
     }
-    match count(step, row, cell, meter)? {
-        Ok(()) => {
+    match count(step, row, cell, meter, None)? {
+        Ok(Tallied { charge, .. }) => {
             let outcome = RecordOutcome::Recorded(recorded(row));
-            if step.duplicate(index).is_some() {
-                // What it repeats is taken out again.
-                step.store(row.clone());
+            let is_repeat = step.duplicate(index).is_some();
+            if charge.is_some() && !is_repeat {
+                // It is stored anew, with what it drew.
+                step.refuse_plain(index, row);
+            }
+            if charge.is_some() || is_repeat {
+                // What a repeat repeats is taken out again.
+                let charge = charge.map(Box::new);
+                step.store(EventRow {
+                    charge,
+                    ..row.clone()
+                });
             }
             Ok(outcome)
         }
@@ -235,13 +246,21 @@ fn plain(
     }
 }
 
-/// Counts an event. The inner error refuses it and leaves nothing behind; the outer one takes the batch back.
+/// What counting an event came to.
+struct Tallied {
+    charge: Option<UsageCharge>,
+    is_beyond: bool,
+}
+
+/// Counts an event, charges what of it draws on a wallet, and uses up its reservation if that is open. The inner error
+/// refuses it and leaves nothing behind; the outer one takes the batch back.
 fn count(
     step: &mut Step<'_, '_>,
     row: &EventRow,
     cell: &Cell,
     meter: &Arc<Meter>,
-) -> Result<Result<(), Error>, Error> {
+    reservation: Option<&ReservationId>,
+) -> Result<Result<Tallied, Error>, Error> {
     let now = step.now();
     let counted = step.with(cell, |account, effects| {
         if account.customer.delete_time.is_some() {
@@ -263,15 +282,15 @@ fn count(
         if let Err(overflow) = account.fits(&usage) {
             return Ok(Err(Error::Overflow(overflow)));
         }
-        account
-            .count(&usage, now, effects)
-            .map(Ok)
-            .map_err(Error::Overflow)
+        let (charge, is_beyond) = account
+            .record(&usage, reservation, now, effects)
+            .map_err(Error::Overflow)?;
+        Ok(Ok(Tallied { charge, is_beyond }))
     });
     match counted {
-        Ok(Ok(Ok(()))) => {
+        Ok(Ok(Ok(tallied))) => {
             step.add_up(cell, row, meter);
-            Ok(Ok(()))
+            Ok(Ok(tallied))
         }
         Ok(Ok(Err(refused))) => Ok(Err(refused)),
         Ok(Err(overflow)) => Err(overflow),
@@ -306,12 +325,9 @@ pub(super) fn store_one(
             None => row.flags.reservation_closed = true,
         }
     }
-    count(step, &row, cell, meter)??;
-    if let Some(id) = opened {
-        row.flags.beyond_reservation = step.with(cell, |account, effects| {
-            account.use_up(&id, &row.event.meter_id, row.weighted, effects)
-        })??;
-    }
+    let tallied = count(step, &row, cell, meter, opened.as_ref())??;
+    row.flags.beyond_reservation = tallied.is_beyond;
+    row.charge = tallied.charge.map(Box::new);
     let outcome = RecordOutcome::Recorded(recorded(&row));
     step.store(row);
     Ok(outcome)

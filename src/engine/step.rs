@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::{Cell, Inner};
-use super::collect::{collect_counters, collect_effects};
+use super::collect::{collect_book, collect_counters, collect_effects};
 use super::decide::Touch;
 use super::error::{Error, Thing};
 use super::load::Loader;
@@ -184,8 +184,7 @@ impl<'f> Deciding<'f> {
         let mut all = std::mem::take(&mut self.touched);
         // In the order of the store's keys, so that it finds neighbours together.
         all.sort_unstable_by_key(|touched| touched.cell.no());
-        // Mostly a few counters of each.
-        self.changes.counters.reserve(all.len() * 4);
+        self.changes.counters.reserve(all.len() * 4); // Mostly a few of each.
         for touched in all {
             let mut inner = touched.cell.lock();
             inner.in_batch = None;
@@ -193,6 +192,7 @@ impl<'f> Deciding<'f> {
                 continue;
             };
             collect_counters(account, &touched.cell.id, &mut self.changes.counters);
+            collect_book(account, &touched.cell.id, self.now, &mut self.changes);
             collect_effects(
                 account,
                 &touched.cell.id,

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Engine;
@@ -304,7 +303,7 @@ pub(super) fn take_back(
     notes: &Labels,
 ) -> Result<(), Error> {
     let now = step.now();
-    let void = compensation(original, notes, now)?;
+    let mut void = compensation(original, notes, now)?;
     let usage = Counted {
         subaccount: void.event.subaccount_id.as_ref(),
         meter: &void.event.meter_id,
@@ -312,7 +311,10 @@ pub(super) fn take_back(
         weighted: void.weighted,
         at: void.count_time,
     };
-    step.with(cell, |account, effects| account.count(&usage, now, effects))??;
+    let drawn = original.charge.as_deref();
+    void.charge = step.with(cell, |account, effects| {
+        account.take_back(&usage, drawn, now, effects)
+    })??;
     let catalog = step.batch.loader.current().catalog;
     let meter = catalog.meters.get(&void.event.meter_id);
     let is_additive = meter.is_some_and(|meter| meter.aggregation.is_additive());

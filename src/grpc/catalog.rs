@@ -4,9 +4,14 @@ use tonic::{Request, Response, Status};
 
 use super::convert::page::page;
 use super::convert::plan::plan;
-use super::convert::{request_id, to_timestamp};
+use super::convert::price::{changes, new_price, product};
+use super::convert::{id, request_id, to_timestamp};
+use super::customer::shown;
 use super::{CALLER, pb, respond};
-use crate::engine::{CatalogCall, Engine, Error};
+use crate::domain::catalog::CatalogEdit;
+use crate::domain::id::RequestId;
+use crate::domain::rating::InvalidPercent;
+use crate::engine::{CatalogAnswer, CatalogCall, EditCall, Engine, Error};
 
 /// Serves `CatalogService`.
 pub struct Catalogs {
@@ -36,6 +41,27 @@ impl pb::catalog_service_server::CatalogService for Catalogs {
         request: Request<pb::ListPlansRequest>,
     ) -> Answer<pb::ListPlansResponse> {
         respond(self.plans(request.into_inner()).await)
+    }
+
+    async fn register_product(
+        &self,
+        request: Request<pb::RegisterProductRequest>,
+    ) -> Answer<pb::RegisterProductResponse> {
+        respond(self.register(request.into_inner()).await)
+    }
+
+    async fn set_price(
+        &self,
+        request: Request<pb::SetPriceRequest>,
+    ) -> Answer<pb::SetPriceResponse> {
+        respond(self.price(request.into_inner()).await)
+    }
+
+    async fn set_discount(
+        &self,
+        request: Request<pb::SetDiscountRequest>,
+    ) -> Answer<pb::SetDiscountResponse> {
+        respond(self.discount(request.into_inner()).await)
     }
 }
 
@@ -96,6 +122,59 @@ impl Catalogs {
             next_page_token: page.next_token(found.next),
             version: stored.version(),
         })
+    }
+
+    async fn register(
+        &self,
+        request: pb::RegisterProductRequest,
+    ) -> Result<pb::RegisterProductResponse, Error> {
+        let key = request_id(request.request_id)?;
+        let call = EditCall {
+            edit: CatalogEdit::Register(product(request.product)?),
+            expected_version: request.expected_version,
+        };
+        let answer = self.edit(key, call, request.dry_run).await?;
+        let (version, changes) = changes(answer);
+        Ok(pb::RegisterProductResponse { version, changes })
+    }
+
+    async fn price(&self, mut request: pb::SetPriceRequest) -> Result<pb::SetPriceResponse, Error> {
+        let key = request_id(std::mem::take(&mut request.request_id))?;
+        let (expected_version, dry_run) = (request.expected_version, request.dry_run);
+        let call = EditCall {
+            edit: new_price(request)?,
+            expected_version,
+        };
+        let (version, changes) = changes(self.edit(key, call, dry_run).await?);
+        Ok(pb::SetPriceResponse { version, changes })
+    }
+
+    async fn edit(
+        &self,
+        key: RequestId,
+        call: EditCall,
+        dry_run: bool,
+    ) -> Result<CatalogAnswer, Error> {
+        if dry_run {
+            return self.engine.compare_edit(&call);
+        }
+        self.engine.edit_catalog(CALLER, key, call).await
+    }
+
+    async fn discount(
+        &self,
+        request: pb::SetDiscountRequest,
+    ) -> Result<pb::SetDiscountResponse, Error> {
+        let key = request_id(request.request_id)?;
+        let who = id("customer_id", request.customer_id)?;
+        let percent = request.percent.parse();
+        let percent = percent.map_err(|wrong: InvalidPercent| {
+            let rule = wrong.to_string();
+            Error::invalid("percent", rule)
+        })?;
+        let set = self.engine.set_discount(CALLER, key, &who, percent).await?;
+        let customer = Some(shown(&self.engine, set).await?);
+        Ok(pb::SetDiscountResponse { customer })
     }
 }
 

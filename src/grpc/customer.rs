@@ -122,14 +122,14 @@ impl Customers {
             .engine
             .create_customer(CALLER, key, who, profile)
             .await?;
-        let customer = Some(self.shown(created).await?);
+        let customer = Some(shown(&self.engine, created).await?);
         Ok(pb::CreateCustomerResponse { customer })
     }
 
     async fn get(&self, request: pb::GetCustomerRequest) -> Result<pb::GetCustomerResponse, Error> {
         let who: CustomerId = id("customer_id", request.customer_id)?;
         let (found, subscription) = self.engine.get_customer(&who).await?;
-        let customer = Some(self.write(found, subscription.as_ref()));
+        let customer = Some(write(&self.engine, found, subscription.as_ref()));
         Ok(pb::GetCustomerResponse { customer })
     }
 
@@ -148,7 +148,7 @@ impl Customers {
             .engine
             .update_customer(CALLER, key, &who, change)
             .await?;
-        let customer = Some(self.shown(updated).await?);
+        let customer = Some(shown(&self.engine, updated).await?);
         Ok(pb::UpdateCustomerResponse { customer })
     }
 
@@ -171,7 +171,7 @@ impl Customers {
         let items = found.items.into_iter();
         Ok(pb::ListCustomersResponse {
             customers: items
-                .map(|(who, held)| self.write(who, held.as_ref()))
+                .map(|(who, held)| write(&self.engine, who, held.as_ref()))
                 .collect(),
             next_page_token: page.next_token(found.next),
         })
@@ -260,25 +260,25 @@ impl Customers {
         let delete_time = Some(to_timestamp(delete.await?));
         Ok(pb::DeleteSubaccountResponse { delete_time })
     }
+}
 
-    fn write(&self, who: Customer, held: Option<&Subscription>) -> pb::Customer {
-        let plan = self.engine.plan_of(held);
-        customer(who, held, plan)
-    }
+fn write(engine: &Engine, who: Customer, held: Option<&Subscription>) -> pb::Customer {
+    let plan = engine.plan_of(held);
+    customer(who, held, plan)
+}
 
-    /// Writes a customer as a mutation left it, with the plan that it has now.
-    async fn shown(&self, who: Customer) -> Result<pb::Customer, Error> {
-        let held = match self.engine.get_customer(&who.id).await {
-            Ok((_, held)) => held,
-            // Deleted since: the answer to a repeat is still that of the first call.
-            Err(Error::NotFound {
-                kind: Thing::Customer,
-                ..
-            }) => None,
-            Err(other) => return Err(other),
-        };
-        Ok(self.write(who, held.as_ref()))
-    }
+/// Writes a customer as a mutation left it, with the plan that it has now.
+pub(super) async fn shown(engine: &Engine, who: Customer) -> Result<pb::Customer, Error> {
+    let held = match engine.get_customer(&who.id).await {
+        Ok((_, held)) => held,
+        // Deleted since: the answer to a repeat is still that of the first call.
+        Err(Error::NotFound {
+            kind: Thing::Customer,
+            ..
+        }) => None,
+        Err(other) => return Err(other),
+    };
+    Ok(write(engine, who, held.as_ref()))
 }
 
 fn part_ids(given: &mut pb::Subaccount) -> Result<(CustomerId, SubaccountId), Error> {

@@ -1,5 +1,6 @@
 //! May a customer use a feature now, and how much is left: the order of causes is that of [`Reason`].
 
+use super::credit::Pending;
 use super::limits::{Look, ask_count, settle};
 use super::{Account, Overdue, SubaccountState};
 use crate::domain::catalog::{EntitlementSpec, MeteredSpec};
@@ -31,14 +32,29 @@ impl Account {
     /// Decides about one feature. Changes nothing.
     #[must_use]
     pub fn check(&self, ask: &Ask<'_>, now: Timestamp) -> Decision {
+        self.check_beside(ask, now, &Pending::default())
+    }
+
+    /// Decides about one feature beside what earlier items of the same reservation will pledge.
+    pub(super) fn check_beside(
+        &self,
+        ask: &Ask<'_>,
+        now: Timestamp,
+        pending: &Pending,
+    ) -> Decision {
         if self.has_overdue(now) {
-            self.decide(ask, now, &self.overdue(now))
+            self.decide(ask, now, (&self.overdue(now), pending))
         } else {
-            self.decide(ask, now, &Overdue::default())
+            self.decide(ask, now, (&Overdue::default(), pending))
         }
     }
 
-    fn decide(&self, ask: &Ask<'_>, now: Timestamp, overdue: &Overdue) -> Decision {
+    fn decide(
+        &self,
+        ask: &Ask<'_>,
+        now: Timestamp,
+        (overdue, pending): (&Overdue, &Pending),
+    ) -> Decision {
         if self.customer.delete_time.is_some() {
             return Decision::denied(Reason::CustomerUnknown, now);
         }
@@ -73,7 +89,8 @@ impl Account {
             EntitlementSpec::Boolean(false) => decision.deny(Reason::FeatureNotInPlan),
             EntitlementSpec::Static(value) => decision.static_value = Some(value.clone()),
             EntitlementSpec::Metered(metered) => {
-                self.ask_metered(right, metered, ask, now, overdue, &mut decision);
+                let beside = (overdue, pending);
+                self.ask_metered((right, metered), ask, now, beside, &mut decision);
             }
             EntitlementSpec::Allocation(amount) => {
                 let exist = self
@@ -157,11 +174,10 @@ impl Account {
 
     fn ask_metered(
         &self,
-        right: &Right,
-        metered: &MeteredSpec,
+        (right, metered): (&Right, &MeteredSpec),
         ask: &Ask<'_>,
         now: Timestamp,
-        overdue: &Overdue,
+        (overdue, pending): (&Overdue, &Pending),
         decision: &mut Decision,
     ) {
         let look = Look {
@@ -174,6 +190,9 @@ impl Account {
         };
         let verdict = look.limits(right, metered, ask, decision);
         settle(&verdict, right, ask, Reason::LimitExceeded, decision);
+        if decision.allowed {
+            self.ask_credits(right, ask, (overdue, pending), now, decision);
+        }
         if !decision.allowed {
             return;
         }

@@ -5,6 +5,7 @@ use crate::domain::id::{FeatureId, SubaccountId};
 use crate::domain::quantity::Milli;
 use crate::domain::reservation::{ItemHold, Reservation};
 use crate::domain::time::Timestamp;
+use crate::domain::wallet::WalletKey;
 
 /// Sums over reservations in the open state.
 #[derive(Debug, Clone)]
@@ -92,6 +93,7 @@ pub(super) fn held_by(hold: &ItemHold, granted: i64) -> i64 {
 pub struct Overdue {
     quota: Vec<(bool, usize, Option<Box<str>>, Milli)>,
     in_flight: Vec<(FeatureId, i64)>,
+    pledged: Vec<(FeatureId, WalletKey, Milli)>,
 }
 
 impl Overdue {
@@ -105,6 +107,15 @@ impl Overdue {
                     && (!entry.0 || entry.2.as_deref() == subaccount)
             })
             .fold(Milli::ZERO, |sum, entry| sum.plus_saturating(entry.3))
+    }
+
+    /// Returns what to take off what is pledged.
+    pub(super) fn pledged(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
+        let mut same = self.pledged.iter();
+        let sum = |sum: Milli, entry: &(_, _, Milli)| sum.plus_saturating(entry.2);
+        same.by_ref()
+            .filter(|entry| entry.0 == *feature && entry.1 == *wallet)
+            .fold(Milli::ZERO, sum)
     }
 
     /// Returns what to take off what is in flight.
@@ -141,6 +152,12 @@ impl Account {
                 let count = held_by(&item.hold, item.granted);
                 if count > 0 {
                     overdue.in_flight.push((item.feature.clone(), count));
+                }
+                if let Some(pledge) = &item.pledge {
+                    let (feature, wallet) = (item.feature.clone(), pledge.wallet.clone());
+                    overdue
+                        .pledged
+                        .push((feature, wallet, item.hold.reserved()));
                 }
                 let ItemHold::Quota {
                     reserved, windows, ..

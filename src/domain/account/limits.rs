@@ -87,6 +87,26 @@ impl Look<'_> {
         verdict
     }
 
+    /// Returns how much of `more` lies beyond what is included if it is used now: beyond any limit's amount.
+    pub(super) fn beyond(&self, right: &Right, metered: &MeteredSpec, more: Milli) -> Milli {
+        let mut beyond = Milli::ZERO;
+        for (limit, slot) in metered.limits.iter().zip(&right.slots) {
+            let standing = self.standing(right, limit, *slot);
+            let Some(amount) = standing.amount else {
+                continue;
+            };
+            let over = |used: Milli| used.minus_saturating(amount).max(Milli::ZERO);
+            let after = over(standing.used.plus_saturating(more));
+            let change = after.minus_saturating(over(standing.used));
+            beyond = if more < Milli::ZERO {
+                beyond.min(change)
+            } else {
+                beyond.max(change)
+            };
+        }
+        beyond
+    }
+
     /// Returns a limit's amount and use, as a change of plan in this window may have altered them.
     fn standing(&self, right: &Right, limit: &Limit, slot: usize) -> Standing {
         let counter = &self.counters[slot];

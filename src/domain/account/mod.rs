@@ -6,6 +6,8 @@
 mod allocate;
 mod check;
 mod count;
+mod credit;
+mod draw;
 mod effects;
 mod erase;
 mod hold;
@@ -41,6 +43,7 @@ use super::reservation::Reservation;
 use super::rights::Rights;
 use super::subscription::Subscription;
 use super::time::Timestamp;
+use super::wallet::Book;
 use super::window::Anchor;
 
 /// One customer as decisions see it.
@@ -68,6 +71,10 @@ pub struct Account {
     pub reservations: BTreeMap<ReservationId, Reservation>,
     /// How many open reservations hold each feature, and the slots of concurrency features.
     in_flight: in_flight::InFlight,
+    /// Its wallets and those of its subaccounts.
+    pub book: Book,
+    /// What open reservations may come to draw on them.
+    pledges: credit::Pledges,
     /// What exists, by feature.
     pub allocations: BTreeMap<FeatureId, BTreeMap<AllocationId, Allocation>>,
     /// The parts below.
@@ -110,6 +117,8 @@ pub struct AccountParts {
     pub allocations: Vec<Allocation>,
     /// The parts below.
     pub subaccounts: Vec<SubaccountState>,
+    /// See [`Account::book`].
+    pub book: Book,
 }
 
 impl Account {
@@ -128,6 +137,7 @@ impl Account {
         for reservation in &parts.reservations {
             in_flight.opened(reservation);
         }
+        let pledges = credit::pledges_of(parts.reservations.iter());
         let rights_until = rights_until(&parts.overrides, now);
         Self {
             customer: parts.customer,
@@ -145,6 +155,8 @@ impl Account {
                 .map(|reservation| (reservation.id.clone(), reservation))
                 .collect(),
             in_flight,
+            book: parts.book,
+            pledges,
             allocations,
             subaccounts: parts
                 .subaccounts

@@ -1,5 +1,6 @@
 //! Setting quota and concurrency aside, several items all or none.
 
+use super::credit::Pending;
 use super::{Account, Ask, Effects};
 use crate::domain::catalog::{EntitlementSpec, RateSpec};
 use crate::domain::decision::{Decision, Reason};
@@ -60,6 +61,7 @@ impl Account {
         effects: &mut Effects,
     ) -> Result<Reserved, Overflow> {
         let mut decisions = Vec::with_capacity(ask.items.len());
+        let (mut pending, mut pledged) = (Pending::default(), Vec::new());
         let mut reservation = Reservation {
             id: ask.id.clone(),
             subaccount: ask.subaccount.clone(),
@@ -72,8 +74,9 @@ impl Account {
             end_time: None,
         };
         for item in &ask.items {
-            // Two items of one feature see each other's slots: in-flight sums follow only once all is granted.
-            let mut decision = self.check(&ask_of(item, ask.subaccount.as_ref()), now);
+            // Two items of one feature see each other's slots and credits: sums follow only once all is granted.
+            let asked = ask_of(item, ask.subaccount.as_ref());
+            let mut decision = self.check_beside(&asked, now, &pending);
             let same = reservation
                 .items
                 .iter()
@@ -86,6 +89,15 @@ impl Account {
                 self.add_in_flight_of(id, item, held, now, &mut decision);
             }
             if decision.allowed {
+                let granted = Ask {
+                    quantity: decision.granted,
+                    ..asked
+                };
+                let pledge = self.pledge_of(&granted, &self.overdue(now), &pending, now);
+                pledge
+                    .iter()
+                    .for_each(|pledge| pending.push(pledge.clone()));
+                pledged.push(pledge);
                 let reserved = self.hold(item, decision.granted, ask.subaccount.as_ref(), now)?;
                 self.raise(&reserved, ask.subaccount.as_ref(), effects)?;
                 reservation.items.push(reserved);
@@ -101,6 +113,7 @@ impl Account {
                 reservation: None,
             });
         }
+        self.pledge(&mut reservation, &pledged, now)?;
         self.in_flight.opened(&reservation);
         effects.touched.insert(reservation.id.clone());
         self.reservations
@@ -220,6 +233,7 @@ impl Account {
             granted,
             dimensions: item.dimensions.clone(),
             hold,
+            pledge: None,
         })
     }
 

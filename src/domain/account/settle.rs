@@ -43,6 +43,7 @@ impl Account {
         let subaccount = reservation.subaccount.clone();
         let mut left = weighted;
         let mut lowered = Vec::new();
+        let mut pledged = Vec::new();
         for item in &mut reservation.items {
             let ItemHold::Quota {
                 meter: of,
@@ -58,10 +59,16 @@ impl Account {
                 *reserved = reserved.minus(moved)?;
                 *used = used.plus(moved)?;
                 left = left.minus(moved)?;
+                if let Some(pledge) = &item.pledge {
+                    pledged.push((item.feature.clone(), pledge.wallet.clone(), moved));
+                }
                 lowered.extend(windows.iter().map(|held| (held.clone(), moved)));
             }
         }
         effects.touched.insert(id.clone());
+        for (feature, wallet, moved) in pledged {
+            self.shift_pledge(&feature, &wallet, Milli::ZERO.minus(moved)?);
+        }
         for (held, moved) in lowered {
             let sub = subaccount.as_ref().filter(|_| held.of_subaccount);
             self.shift_reserved(
@@ -120,11 +127,12 @@ impl Account {
         Ok(extended)
     }
 
-    /// Ends every reservation whose time is over.
+    /// Ends every reservation, hold and grant whose time is over.
     ///
     /// # Errors
     /// When a counter would leave the range of 64 bits.
     pub fn expire(&mut self, now: Timestamp, effects: &mut Effects) -> Result<(), Overflow> {
+        self.book.sweep(now);
         if !self.has_overdue(now) {
             return Ok(());
         }
@@ -159,6 +167,7 @@ impl Account {
         for item in &reservation.items {
             self.lower(item, subaccount.as_ref(), effects)?;
         }
+        self.unpledge(&mut reservation, now);
         for item in &mut reservation.items {
             if let ItemHold::Quota { reserved, .. } = &mut item.hold {
                 *reserved = Milli::ZERO;

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Why a text is not a decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum InvalidDecimal {
+pub(in crate::domain) enum InvalidDecimal {
     /// It holds something other than digits and one point between digits.
     #[error("must be a decimal such as \"1.5\"")]
     Malformed,
@@ -20,7 +20,7 @@ pub(super) enum InvalidDecimal {
 }
 
 /// Reads a decimal and returns it in units of ten to the minus `decimals`.
-pub(super) fn parse_decimal(text: &str, decimals: usize) -> Result<i64, InvalidDecimal> {
+pub(in crate::domain) fn parse_decimal(text: &str, decimals: usize) -> Result<i64, InvalidDecimal> {
     if text.starts_with('-') {
         return Err(InvalidDecimal::Negative);
     }
@@ -42,7 +42,7 @@ pub(super) fn parse_decimal(text: &str, decimals: usize) -> Result<i64, InvalidD
 }
 
 /// Writes millionths as a decimal with two to six digits after the point.
-pub(super) struct Millionths(pub(super) i64);
+pub(in crate::domain) struct Millionths(pub(in crate::domain) i64);
 
 impl fmt::Display for Millionths {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

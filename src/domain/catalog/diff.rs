@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::decimal::Millionths;
 use super::path::{join, join_all};
 use super::{
-    Aggregation, Catalog, Charge, EntitlementSpec, Feature, FeatureKind, Interval, Limit, Meter,
-    MeteredSpec, Mode, OnChange, OnLimit, OnOutage, Plan, PriceTier, Pricing, Product, RateSpec,
+    AddOnBase, Aggregation, Catalog, Charge, EntitlementSpec, Feature, FeatureKind, Interval,
+    Limit, Meter, MeteredSpec, Mode, OnChange, OnLimit, OnOutage, Plan, PriceTier, Pricing,
+    Product, RateSpec,
 };
+use crate::domain::id::AddOnId;
 use crate::domain::quantity::Milli;
 use crate::domain::time::Span;
 
@@ -102,6 +104,10 @@ impl Values {
             let path = join_all(&["credit_units", id]);
             values.put(&path, "name", &unit.name);
             values.put(&path, "per_dollar", unit.per_dollar);
+            match unit.receivable_limit_micros {
+                Some(micros) => values.put_money(&path, "receivable_limit", micros),
+                None => values.put(&path, "receivable_limit", "unlimited"),
+            }
         }
         catalog
             .meters
@@ -113,6 +119,16 @@ impl Values {
             .for_each(|feature| values.put_feature(feature));
         for (id, product) in &catalog.products {
             values.put_product(&join_all(&["products", id.as_str()]), product);
+        }
+        for (id, add_on) in &catalog.add_ons {
+            let path = join_all(&["add_ons", id.as_str()]);
+            values.put(&path, "name", &add_on.name);
+            values.put(&path, "percent", add_on.percent);
+            let of = match add_on.of {
+                AddOnBase::Usage => "usage",
+                AddOnBase::All => "all",
+            };
+            values.put(&path, "of", of);
         }
         catalog
             .plans
@@ -192,11 +208,15 @@ impl Values {
                 name,
                 meter,
                 pricing,
+                minimum_micros,
             } => {
                 self.put(path, "name", name);
                 let path = join(path, "usage");
                 self.put(&path, "meter", meter);
                 self.put_pricing(&path, pricing);
+                if *minimum_micros > 0 {
+                    self.put_money(&path, "minimum", *minimum_micros);
+                }
             }
             Product::Outcome {
                 id: _,
@@ -248,6 +268,10 @@ impl Values {
             OnChange::Prorate => "prorate",
         };
         self.put(&path, "on_change", on_change);
+        if !plan.add_ons.is_empty() {
+            let ids: Vec<&str> = plan.add_ons.iter().map(AddOnId::as_str).collect();
+            self.put(&path, "add_ons", ids.join(", "));
+        }
         let path = join(&path, "entitlements");
         for (feature, spec) in &plan.entitlements {
             self.put_entitlement(&path, feature.as_str(), spec);

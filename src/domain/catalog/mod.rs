@@ -1,8 +1,10 @@
 //! What is for sale: meters, features, plans and products, declared together and checked as a whole.
 
+mod add_on;
 mod check;
-mod decimal;
+pub(in crate::domain) mod decimal;
 mod diff;
+mod edit;
 mod feature;
 mod file;
 mod fold;
@@ -15,12 +17,14 @@ mod product;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use add_on::{AddOn, AddOnBase};
 pub use diff::{CatalogChange, ChangeKind, diff};
+pub use edit::{CatalogEdit, EditFault, ProductPrice};
 pub use feature::{Feature, FeatureKind, OnOutage};
 pub use file::{CATALOG_BYTES_MAX, CatalogFault, parse_catalog};
 pub use grant::{GrantFault, Grantee};
@@ -31,7 +35,7 @@ pub use plan::{
 };
 pub use product::{CreditPack, CreditUnit, PriceTier, Pricing, Product};
 
-use crate::domain::id::{FeatureId, MeterId, PlanId, ProductId};
+use crate::domain::id::{AddOnId, FeatureId, MeterId, PlanId, ProductId};
 
 /// Number of an applied catalog; rises by one with each change.
 pub type CatalogVersion = i64;
@@ -55,6 +59,9 @@ pub struct Catalog {
     pub features: BTreeMap<FeatureId, Arc<Feature>>,
     /// Products by id.
     pub products: BTreeMap<ProductId, Product>,
+    /// Percentage add-ons by id; catalogs that were stored before there were any have none.
+    #[serde(default)]
+    pub add_ons: BTreeMap<AddOnId, AddOn>,
     /// Plans by id, with what they extend already folded in.
     pub plans: BTreeMap<PlanId, Arc<Plan>>,
 }
@@ -76,6 +83,31 @@ impl Catalog {
     #[must_use]
     pub fn meter(&self, id: &str) -> Option<&Arc<Meter>> {
         self.meters.get(id)
+    }
+
+    /// Returns the meters of which some plan charges usage to a wallet.
+    #[must_use]
+    pub fn drawing_meters(&self) -> BTreeSet<MeterId> {
+        let entitlements = self.plans.values().flat_map(|plan| &plan.entitlements);
+        let drawing = entitlements.filter(|(_, spec)| match spec {
+            EntitlementSpec::Metered(metered) => {
+                matches!(metered.charge, Some(Charge::Wallet { .. }))
+            }
+            EntitlementSpec::Boolean(_)
+            | EntitlementSpec::Static(_)
+            | EntitlementSpec::Allocation(_)
+            | EntitlementSpec::Concurrency(_)
+            | EntitlementSpec::Rate(_) => false,
+        });
+        let meters = drawing.filter_map(|(feature, _)| match &self.features.get(feature)?.kind {
+            FeatureKind::Metered { meter, .. } => Some(meter.clone()),
+            FeatureKind::Boolean
+            | FeatureKind::Static
+            | FeatureKind::Allocation
+            | FeatureKind::Concurrency
+            | FeatureKind::Rate => None,
+        });
+        meters.collect()
     }
 
     /// Returns the product with this id.

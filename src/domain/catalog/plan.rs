@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Limit, OnChange, Pricing};
-use crate::domain::id::{FeatureId, PlanId};
+use crate::domain::id::{AddOnId, FeatureId, PlanId};
 use crate::domain::time::Span;
 
 /// How often a plan is paid.
@@ -57,6 +57,9 @@ pub struct Plan {
     pub on_change: OnChange,
     /// Order for "the smallest plan that would allow it": lower is smaller.
     pub rank: i32,
+    /// What it adds in percent to a customer's other charges, in the order of the file.
+    #[serde(default)]
+    pub add_ons: Vec<AddOnId>,
     /// What it grants, by feature.
     pub entitlements: BTreeMap<FeatureId, EntitlementSpec>,
 }

@@ -11,6 +11,26 @@ pub struct CreditUnit {
     pub name: Box<str>,
     /// How many of it are one US dollar: 1 for USD, 100 for LUC.
     pub per_dollar: i64,
+    /// How much a wallet may owe, in micro-units of this unit, before nothing more is set aside for it; `None`: any amount.
+    #[serde(default = "no_debt")]
+    pub receivable_limit_micros: Option<i64>,
+}
+
+/// What a wallet may owe by units that were stored before they said so.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it stands for the value of the field, which may be absent"
+)]
+fn no_debt() -> Option<i64> {
+    Some(0)
+}
+
+impl CreditUnit {
+    /// Returns how much a wallet may owe before it spends no more, in micro-units.
+    #[must_use]
+    pub fn owed_max(&self) -> i64 {
+        self.receivable_limit_micros.unwrap_or(i64::MAX)
+    }
 }
 
 /// What units cost. Amounts are micro-units of US dollars.
@@ -71,6 +91,9 @@ pub enum Product {
         meter: MeterId,
         /// What units cost.
         pricing: Pricing,
+        /// The least that a billing period with any use costs, after discounts, in micro-units of US dollars; 0: nothing.
+        #[serde(default)]
+        minimum_micros: i64,
     },
     /// Charged once for each deliverable.
     Outcome {
@@ -83,6 +106,26 @@ pub enum Product {
     },
     /// Credits for money.
     CreditPack(CreditPack),
+}
+
+impl Product {
+    /// Returns its id.
+    #[must_use]
+    pub const fn id(&self) -> &ProductId {
+        match self {
+            Self::Usage { id, .. } | Self::Outcome { id, .. } => id,
+            Self::CreditPack(pack) => &pack.id,
+        }
+    }
+
+    /// Returns its name for people.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Usage { name, .. } | Self::Outcome { name, .. } => name,
+            Self::CreditPack(pack) => &pack.name,
+        }
+    }
 }
 
 /// Credits for money.

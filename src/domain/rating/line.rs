@@ -1,41 +1,10 @@
 //! Lines of an invoice: a price, less a customer's discount, at least a minimum; and what is added in percent.
 
-use serde::{Deserialize, Serialize};
-
 use super::amount::{Amount, Money};
+use super::percent::Percent;
 use super::price::price;
 use crate::domain::catalog::Pricing;
 use crate::domain::quantity::{Milli, Overflow};
-
-/// A share from 0 to 100 percent, in thousandths of a percent.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
-pub struct Percent(u32);
-
-impl Percent {
-    /// Nothing.
-    pub const ZERO: Self = Self(0);
-    /// All of it.
-    pub const WHOLE: Self = Self(100_000);
-
-    /// Returns a share in thousandths of a percent; `None`: it is more than all.
-    #[must_use]
-    pub fn from_thousandths(thousandths: u32) -> Option<Self> {
-        (thousandths <= Self::WHOLE.0).then_some(Self(thousandths))
-    }
-
-    /// Returns the share in thousandths of a percent.
-    #[must_use]
-    pub const fn thousandths(self) -> u32 {
-        self.0
-    }
-
-    fn of(self, amount: Amount) -> Result<Amount, Overflow> {
-        amount.times(i128::from(self.0), i128::from(Self::WHOLE.0))
-    }
-}
 
 /// What changes a price for one customer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,6 +28,19 @@ pub struct Line {
     pub amount: Money,
 }
 
+impl Line {
+    /// Returns a line whose amount is given.
+    #[must_use]
+    pub const fn settled(quantity: Milli, amount: Money) -> Self {
+        Self {
+            quantity,
+            full: amount,
+            discount: Money::ZERO,
+            amount,
+        }
+    }
+}
+
 /// Rates a quantity: the price, less the discount, at least the minimum, rounded.
 ///
 /// # Errors
@@ -74,6 +56,28 @@ pub fn line(pricing: &Pricing, quantity: Milli, terms: Terms) -> Result<Line, Ov
         // Of rounded amounts, so that the line adds up.
         discount: full.minus(less.round()?)?,
         amount: amount.round()?,
+    })
+}
+
+/// Rates what use adds to a line that holds some already: the difference of the rounded lines, so that steps add up to
+/// the line. Without use there is no line, so that the first step brings a flat amount or a minimum.
+///
+/// # Errors
+/// When an amount leaves its range.
+pub fn step(pricing: &Pricing, from: Milli, to: Milli, terms: Terms) -> Result<Line, Overflow> {
+    let line_of = |used: Milli| {
+        if used > Milli::ZERO {
+            line(pricing, used, terms)
+        } else {
+            Ok(Line::settled(used, Money::ZERO))
+        }
+    };
+    let (before, after) = (line_of(from)?, line_of(to)?);
+    Ok(Line {
+        quantity: to.minus(from)?,
+        full: after.full.minus(before.full)?,
+        discount: after.discount.minus(before.discount)?,
+        amount: after.amount.minus(before.amount)?,
     })
 }
 

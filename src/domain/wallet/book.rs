@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use super::draw::Draw;
 use super::ledger::{About, Posted, Transaction};
 use super::{Cover, NewHold};
-use super::{Grant, Hold, HoldState, NewGrant, Refusal, Wallet, WalletHead, WalletKey, transfer};
+use super::{Grant, Hold, HoldState, NewGrant, Refusal, Wallet, WalletHead, WalletKey};
 use crate::domain::id::{FeatureId, GrantId, HoldId, SubaccountId};
 use crate::domain::time::Timestamp;
 
 /// The wallets of one customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Book {
-    wallets: BTreeMap<WalletKey, Wallet>,
+    pub(super) wallets: BTreeMap<WalletKey, Wallet>,
     draws: BTreeMap<FeatureId, Draw>,
     pub(super) posted: Vec<Posted>,
 }
@@ -106,7 +106,7 @@ impl Book {
     }
 
     /// Returns a wallet to be changed, made when there is none.
-    pub(super) fn wallet_mut(&mut self, key: &WalletKey) -> &mut Wallet {
+    pub fn wallet_mut(&mut self, key: &WalletKey) -> &mut Wallet {
         self.wallets
             .entry(key.clone())
             .or_insert_with(|| Wallet::new(key.clone()))
@@ -116,10 +116,30 @@ impl Book {
         self.wallets.values_mut()
     }
 
+    /// Asks for no more money.
+    pub fn end_top_ups(&mut self) {
+        let wallets = self.wallets.values_mut();
+        for wallet in wallets.filter(|wallet| wallet.head().terms.top_up.is_some()) {
+            wallet.terms_mut().top_up = None;
+        }
+    }
+
+    /// Lets go of a wallet that was only made to be refused.
+    pub(super) fn drop_if_new(&mut self, key: &WalletKey) {
+        if self.wallets.get(key).is_some_and(Wallet::is_new) {
+            self.wallets.remove(key);
+        }
+    }
+
     /// Returns what usage of a feature drew in the latest period in which it drew anything.
     #[must_use]
     pub fn draw(&self, feature: &FeatureId) -> Option<&Draw> {
         self.draws.get(feature)
+    }
+
+    /// Returns what usage drew, by feature.
+    pub fn draws(&self) -> impl Iterator<Item = &Draw> {
+        self.draws.values()
     }
 
     /// Returns what usage draws, by feature.
@@ -191,7 +211,8 @@ impl Book {
         now: Timestamp,
     ) -> Result<GrantId, Refusal> {
         let id = new.id.clone();
-        let done = self.wallet_mut(key).grant(new, now)?;
+        let done = self.wallet_mut(key).grant(new, now);
+        let done = done.inspect_err(|_| self.drop_if_new(key))?;
         about.grant = Some(id.clone());
         self.post(key, done, about, now);
         Ok(id)
@@ -214,7 +235,8 @@ impl Book {
             super::spend::in_range(amount)?;
             self.check_caps((spender, &payer), amount, now)?;
         }
-        let done = self.wallet_mut(&payer).debit(amount, cover, now)?;
+        let done = self.wallet_mut(&payer).debit(amount, cover, now);
+        let done = done.inspect_err(|_| self.drop_if_new(&payer))?;
         self.count_caps((spender, &payer), amount, now);
         self.post(&payer, done, about, now);
         Ok(payer)
@@ -237,7 +259,8 @@ impl Book {
         super::spend::in_range(new.amount)?;
         self.check_caps((spender.as_ref(), &payer), new.amount, now)?;
         let (id, amount) = (new.id.clone(), new.amount);
-        let done = self.wallet_mut(&payer).hold(new, owed_max, now)?;
+        let done = self.wallet_mut(&payer).hold(new, owed_max, now);
+        let done = done.inspect_err(|_| self.drop_if_new(&payer))?;
         self.count_caps((spender.as_ref(), &payer), amount, now);
         about.hold = Some(id);
         self.post(&payer, done, about, now);
@@ -306,82 +329,6 @@ impl Book {
         let (rest, since) = (hold.amount - hold.captured, hold.create_time);
         let spender = hold.spender.clone();
         self.give_back_caps((spender.as_ref(), key), rest, since);
-    }
-
-    /// Ends a grant now.
-    ///
-    /// # Errors
-    /// As [`Wallet::expire_grant`].
-    pub fn expire_grant(
-        &mut self,
-        id: &GrantId,
-        mut about: About,
-        now: Timestamp,
-    ) -> Result<WalletKey, Refusal> {
-        let key = self.wallet_of_grant(id)?;
-        let done = self.wallet_mut(&key).expire_grant(id, now)?;
-        about.grant = Some(id.clone());
-        self.post(&key, done, about, now);
-        Ok(key)
-    }
-
-    /// Takes back the money behind a grant.
-    ///
-    /// # Errors
-    /// As [`Wallet::claw_back`].
-    pub fn claw_back(
-        &mut self,
-        id: &GrantId,
-        amount: i64,
-        mut about: About,
-        now: Timestamp,
-    ) -> Result<WalletKey, Refusal> {
-        let key = self.wallet_of_grant(id)?;
-        let done = self.wallet_mut(&key).claw_back(id, amount, now)?;
-        about.grant = Some(id.clone());
-        self.post(&key, done, about, now);
-        Ok(key)
-    }
-
-    fn wallet_of_grant(&self, id: &GrantId) -> Result<WalletKey, Refusal> {
-        let mut wallets = self.wallets.values();
-        let has = |wallet: &&Wallet| wallet.grants().iter().any(|grant| grant.id == *id);
-        let found = wallets.find(has).map(|wallet| wallet.key().clone());
-        found.ok_or_else(|| Refusal::UnknownGrant(id.clone()))
-    }
-
-    /// Moves credits from one wallet to another, under the giver's cap.
-    ///
-    /// # Errors
-    /// As [`transfer`], or when a cap leaves too little.
-    pub fn transfer(
-        &mut self,
-        (from, to): (&WalletKey, &WalletKey),
-        id: &GrantId,
-        (amount, owed_max): (i64, i64),
-        about: &About,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        super::spend::in_range(amount)?;
-        if from == to || from.unit != to.unit {
-            return Err(Refusal::WalletsDoNotMatch);
-        }
-        self.check_caps((None, from), amount, now)?;
-        let mut taker = match self.wallets.get(to) {
-            Some(wallet) => wallet.clone(),
-            None => Wallet::new(to.clone()),
-        };
-        let giver = self.wallet_mut(from);
-        let (given, taken) = transfer(giver, &mut taker, id, (amount, owed_max), now)?;
-        self.wallets.insert(to.clone(), taker);
-        self.count_caps((None, from), amount, now);
-        let about = |other: &WalletKey| About {
-            other: Some(other.clone()),
-            ..about.clone()
-        };
-        self.post(from, given, about(to), now);
-        self.post(to, taken, about(from), now);
-        Ok(())
     }
 }
 

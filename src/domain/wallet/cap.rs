@@ -17,6 +17,8 @@ pub struct SpendCap {
     anchor: Anchor,
     range: TimeRange,
     spent: i64,
+    /// Since when it counts: what was set aside before is not in it, and does not come back to it.
+    since: Timestamp,
 }
 
 impl SpendCap {
@@ -29,7 +31,20 @@ impl SpendCap {
             anchor,
             range: window.range(anchor, now),
             spent: 0,
+            since: now,
         })
+    }
+
+    /// Takes over what was spent in the window of `now` under the cap before, if that had the same window.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Self>, now: Timestamp) -> Self {
+        if let Some(before) = before
+            && before.range(now) == self.range
+        {
+            self.spent = before.spent(now);
+            self.since = before.since;
+        }
+        self
     }
 
     /// Returns what was spent and is set aside in the window of `now`.
@@ -42,12 +57,24 @@ impl SpendCap {
         }
     }
 
+    /// Returns what it leaves in the window of `now`.
+    #[must_use]
+    pub fn left(&self, now: Timestamp) -> i64 {
+        self.amount.saturating_sub(self.spent(now)).max(0)
+    }
+
+    /// Returns the window of `now`.
+    #[must_use]
+    pub fn range(&self, now: Timestamp) -> TimeRange {
+        self.window.range(self.anchor, now)
+    }
+
     /// Refuses what the cap does not leave room for.
     ///
     /// # Errors
     /// When more is needed than it leaves.
     pub fn check(&self, needed: i64, now: Timestamp) -> Result<(), Refusal> {
-        let left = self.amount.saturating_sub(self.spent(now)).max(0);
+        let left = self.left(now);
         if needed <= left {
             return Ok(());
         }
@@ -55,7 +82,7 @@ impl SpendCap {
             needed,
             cap: self.amount,
             left,
-            window_end: self.window.range(self.anchor, now).end,
+            window_end: self.range(now).end,
         })
     }
 
@@ -68,10 +95,11 @@ impl SpendCap {
         self.spent = self.spent.saturating_add(amount);
     }
 
-    /// Counts what is given back of what was set aside at `since`: in the window of that instant, if it still runs.
-    pub fn give_back(&mut self, amount: i64, since: Timestamp) {
-        if self.range.contains(since) {
-            self.spent = (self.spent - amount).max(0);
+    /// Counts what is given back of what was spent or set aside at `at`: in the window of that instant, if it still runs
+    /// and the cap was there.
+    pub fn give_back(&mut self, amount: i64, at: Timestamp) {
+        if self.range.contains(at) && self.since <= at {
+            self.spent = self.spent.saturating_sub(amount).max(0);
         }
     }
 }

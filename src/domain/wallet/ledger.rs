@@ -78,7 +78,9 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    pub(super) const fn new(cause: Cause) -> Self {
+    /// Returns one in which nothing moved yet.
+    #[must_use]
+    pub const fn new(cause: Cause) -> Self {
         Self {
             cause,
             entries: Vec::new(),
@@ -107,7 +109,7 @@ impl Transaction {
     }
 
     /// Takes the entries of another into this one.
-    pub(super) fn join(&mut self, other: Self) {
+    pub fn join(&mut self, other: Self) {
         for entry in other.entries {
             self.add(entry.account, entry.amount);
         }
@@ -214,6 +216,8 @@ pub enum LedgerFault {
         transaction: i64,
         /// Its position in the transaction.
         entry: usize,
+        /// What it leaves its account with, below zero.
+        balance: i128,
     },
     /// A transaction is missing, or stands twice.
     Gap {
@@ -241,18 +245,18 @@ pub enum LedgerFault {
 }
 
 impl Heads {
-    /// Adds an entry; false when it takes more than there is.
-    fn add(&mut self, entry: &Entry) -> bool {
+    /// Adds an entry. Returns what it leaves its account with: below zero, it takes more than there is.
+    fn add(&mut self, entry: &Entry) -> i128 {
         let amount = i128::from(entry.amount);
         let (balances, grant) = match &entry.account {
             Account::Available(grant) => (&mut self.available, grant),
             Account::Held(grant) => (&mut self.held, grant),
             Account::Receivable => {
                 self.receivable -= amount;
-                return self.receivable >= 0;
+                return self.receivable;
             }
             Account::Revenue | Account::Expired | Account::Funding(_) | Account::Transfers => {
-                return true;
+                return 0;
             }
         };
         let balance = balances.entry(grant.clone()).or_default();
@@ -261,7 +265,7 @@ impl Heads {
         if balance == 0 {
             balances.remove(grant);
         }
-        balance >= 0
+        balance
     }
 }
 
@@ -341,9 +345,13 @@ impl Audit {
                 .push(LedgerFault::Unbalanced { transaction, sum });
         }
         for (entry, line) in posted.transaction.entries.iter().enumerate() {
-            if !self.fold.add(line) {
-                self.faults
-                    .push(LedgerFault::Overdrawn { transaction, entry });
+            let balance = self.fold.add(line);
+            if balance < 0 {
+                self.faults.push(LedgerFault::Overdrawn {
+                    transaction,
+                    entry,
+                    balance,
+                });
             }
         }
         let fold = self.fold.balance();

@@ -14,6 +14,7 @@ mod draw;
 mod fund;
 mod grant;
 mod ledger;
+mod moves;
 mod post;
 mod refund;
 mod spend;
@@ -78,6 +79,9 @@ pub struct WalletTerms {
     /// Asks for money when credits run low.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_up: Option<AutoTopUp>,
+    /// From when on money is to be asked for, as things stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_time: Option<Timestamp>,
 }
 
 /// Credits of one unit.
@@ -132,6 +136,19 @@ pub enum HoldState {
     Expired,
 }
 
+impl HoldState {
+    /// Returns the state as it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Captured => "captured",
+            Self::Released => "released",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 /// Why an operation is refused, with the numbers behind it, in micro-units.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -168,7 +185,7 @@ pub enum Refusal {
     #[error("there is a grant {0} already")]
     GrantExists(GrantId),
     /// The grant ended before.
-    #[error("the grant ended at {expire_time:?}")]
+    #[error("the grant ended at {expire_time}")]
     GrantExpired {
         /// When it ended.
         expire_time: Timestamp,
@@ -196,7 +213,7 @@ pub enum Refusal {
     #[error("there is a hold {0} already")]
     HoldExists(HoldId),
     /// The hold ended before.
-    #[error("the hold has ended: {state:?}, {captured} micro-units captured")]
+    #[error("the hold is {}, {captured} micro-units captured", .state.as_str())]
     HoldResolved {
         /// How.
         state: HoldState,
@@ -271,6 +288,11 @@ impl Wallet {
     #[must_use]
     pub const fn is_opened(&self) -> bool {
         self.head.number > 0
+    }
+
+    /// Whether nothing was ever written of it.
+    fn is_new(&self) -> bool {
+        !self.is_opened() && !self.dirty && self.head.terms == WalletTerms::default()
     }
 
     /// Returns what can be spent at `now`, in micro-units.

@@ -7,6 +7,8 @@ use crate::domain::window::{Anchor, TimeRange, Window};
 
 /// How long to wait after the first decline; each further one in a row doubles it.
 pub const BACKOFF_MIN: Span = Span::from_minutes(15);
+/// After how long a payment is asked for again whose outcome nobody noted.
+pub const ASK_AGAIN: Span = Span::from_minutes(1);
 /// Most declines in a row; then it is off until somebody sets it again.
 pub const DECLINES_MAX: u32 = 6;
 
@@ -34,8 +36,10 @@ pub struct TopUpState {
     pub crossing: i64,
     /// Whether the crossing is asked for and not answered yet.
     pub is_pending: bool,
-    /// When it was last asked for.
+    /// When the last crossing began: with its number it names the payment.
     pub fire_time: Option<Timestamp>,
+    /// When its payment was last asked for.
+    pub ask_time: Option<Timestamp>,
     /// Not before this.
     pub wait_until: Timestamp,
     /// Declines since the last success.
@@ -68,6 +72,7 @@ impl AutoTopUp {
                 crossing: 0,
                 is_pending: false,
                 fire_time: None,
+                ask_time: None,
                 wait_until: Timestamp::MIN,
                 declines: 0,
                 last_error: "".into(),
@@ -77,29 +82,69 @@ impl AutoTopUp {
         }
     }
 
+    /// Takes over where the one before stood, save declines: whoever sets it anew wants another try.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Self>, now: Timestamp) -> Self {
+        if let Some(before) = before {
+            self.state.crossing = before.state.crossing;
+            self.state.is_pending = before.state.is_pending;
+            self.state.fire_time = before.state.fire_time;
+            self.state.ask_time = before.state.ask_time;
+            if before.state.declines == 0 {
+                self.state.wait_until = before.state.wait_until;
+            }
+            if before.state.range.contains(now) && before.window == self.window {
+                self.state.range = before.state.range;
+                self.state.asked = before.state.asked;
+            }
+        }
+        self
+    }
+
     /// Whether it is off because it was declined too often.
     #[must_use]
     pub const fn is_off(&self) -> bool {
         self.state.declines >= DECLINES_MAX
     }
 
-    /// Whether it is to be asked for now.
+    /// Returns the instant from which on something is to be done, if so much can be spent: money to be asked for, or asked
+    /// for again.
     #[must_use]
-    pub fn is_due(&self, available: i64, now: Timestamp) -> bool {
+    pub fn due_time(&self, available: i64) -> Option<Timestamp> {
         let state = &self.state;
-        let asked = if state.range.contains(now) {
-            state.asked
+        if state.is_pending {
+            return Some(
+                state
+                    .ask_time
+                    .map_or(Timestamp::MIN, |asked| asked.plus(ASK_AGAIN)),
+            );
+        }
+        if self.is_off() || available >= self.threshold || self.amount > self.cap {
+            return None;
+        }
+        // What the window that is known has no room for waits for the next.
+        let is_full = state.asked.saturating_add(self.amount) > self.cap;
+        let room = if is_full {
+            state.range.end
         } else {
-            0
+            Timestamp::MIN
         };
-        available < self.threshold
-            && !state.is_pending
-            && !self.is_off()
-            && state.wait_until <= now
-            && asked.saturating_add(self.amount) <= self.cap
+        Some(room.max(state.wait_until))
     }
 
-    /// Begins a crossing, or another try of one that was declined.
+    /// Whether money is to be asked for now that was not yet.
+    #[must_use]
+    pub fn is_due(&self, available: i64, now: Timestamp) -> bool {
+        !self.state.is_pending && self.due_time(available).is_some_and(|due| due <= now)
+    }
+
+    /// Whether money is to be asked for again, whose payment nobody noted.
+    #[must_use]
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.state.is_pending && self.due_time(0).is_some_and(|due| due <= now)
+    }
+
+    /// Begins a crossing.
     pub fn fire(&mut self, anchor: Anchor, now: Timestamp) {
         let range = self.window.range(anchor, now);
         let state = &mut self.state;
@@ -109,7 +154,12 @@ impl AutoTopUp {
         state.asked = state.asked.saturating_add(self.amount);
         state.crossing += 1;
         state.is_pending = true;
-        state.fire_time = Some(now);
+        (state.fire_time, state.ask_time) = (Some(now), Some(now));
+    }
+
+    /// Notes that the payment of the crossing is asked for again.
+    pub fn ask_again(&mut self, now: Timestamp) {
+        self.state.ask_time = Some(now);
     }
 
     /// Ends a crossing that brought money.

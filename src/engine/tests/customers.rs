@@ -59,6 +59,9 @@ async fn a_deleted_customer_is_forgotten_and_its_books_are_kept() {
     let (engine, acme) = (&setting.engine, customer("acme"));
     setting.used(40).await;
     assert!(setting.hold(30, None).await);
+    let percent = "20".parse().unwrap();
+    let set = engine.set_discount("t", setting.fresh(), &acme, percent);
+    assert_eq!(set.await.unwrap().discount, percent);
     let deleted = engine.delete_customer("t", request("r"), &acme).await;
     let repeat = engine.delete_customer("t", request("r"), &acme).await;
     assert_eq!(deleted.unwrap(), repeat.unwrap());
@@ -79,6 +82,7 @@ async fn a_deleted_customer_is_forgotten_and_its_books_are_kept() {
         .remove(0);
     assert!(row.display_name.is_empty() && row.email.is_empty() && row.metadata.is_empty());
     assert!(row.delete_time.is_some());
+    assert_eq!(row.discount, percent);
     let query = ReservationQuery {
         customer: acme.clone(),
         id: None,

@@ -24,6 +24,7 @@ pub(in crate::grpc) fn customer(
         metadata: to_map(customer.metadata),
         billing_anchor: Some(to_timestamp(anchor.start)),
         plan_id: super::or_empty(plan),
+        discount_percent: customer.discount.to_string(),
         create_time: Some(to_timestamp(customer.create_time)),
         update_time: Some(to_timestamp(customer.update_time)),
     }

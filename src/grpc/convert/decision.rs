@@ -2,7 +2,7 @@
 
 use super::{to_duration, to_timestamp};
 use crate::domain::catalog::{Limit, Mode};
-use crate::domain::decision::{Decision, LimitStatus, Reason, Warning};
+use crate::domain::decision::{CreditStatus, Decision, LimitStatus, Reason, Warning};
 use crate::domain::id::SubaccountId;
 use crate::domain::quantity::Milli;
 use crate::domain::time::{Span, Timestamp};
@@ -36,6 +36,21 @@ pub(in crate::grpc) fn decision(made: Decision, subaccount: Option<&SubaccountId
         static_value: made.static_value.map(Into::into),
         approximate: made.approximate,
         limits: made.limits.iter().map(status).collect(),
+        credits: made.credits.map(|held| credits(*held, subaccount)),
+    }
+}
+
+fn credits(held: CreditStatus, subaccount: Option<&SubaccountId>) -> pb::CreditStatus {
+    let payer = subaccount.filter(|_| held.of_subaccount);
+    pb::CreditStatus {
+        credit_unit: held.unit.into(),
+        subaccount_id: super::or_empty(payer.cloned()),
+        needed_micros: held.needed,
+        available_micros: held.available,
+        receivable_micros: held.owed,
+        cap_micros: held.cap.map(|cap| cap.0),
+        cap_left_micros: held.cap.map(|cap| cap.1),
+        cap_window_end: held.cap.and_then(|cap| end(cap.2.end)),
     }
 }
 
@@ -101,6 +116,7 @@ impl From<Reason> for pb::DecisionReason {
             Reason::SubaccountLimitExceeded => Self::SubaccountLimitExceeded,
             Reason::LimitExceeded => Self::LimitExceeded,
             Reason::SpendCapExceeded => Self::SpendCapExceeded,
+            Reason::WalletBlocked => Self::WalletBlocked,
             Reason::CreditsInsufficient => Self::CreditsInsufficient,
             Reason::AllocationLimitExceeded => Self::AllocationLimitExceeded,
             Reason::ConcurrencyLimitExceeded => Self::ConcurrencyLimitExceeded,
@@ -122,6 +138,7 @@ pub(in crate::grpc) fn reason(reason: pb::DecisionReason) -> Option<Reason> {
         pb::DecisionReason::SubaccountLimitExceeded => Some(Reason::SubaccountLimitExceeded),
         pb::DecisionReason::LimitExceeded => Some(Reason::LimitExceeded),
         pb::DecisionReason::SpendCapExceeded => Some(Reason::SpendCapExceeded),
+        pb::DecisionReason::WalletBlocked => Some(Reason::WalletBlocked),
         pb::DecisionReason::CreditsInsufficient => Some(Reason::CreditsInsufficient),
         pb::DecisionReason::AllocationLimitExceeded => Some(Reason::AllocationLimitExceeded),
         pb::DecisionReason::ConcurrencyLimitExceeded => Some(Reason::ConcurrencyLimitExceeded),

@@ -1,8 +1,8 @@
 //! Plans and what changes between catalogs.
 
 use crate::domain::catalog::{
-    Catalog, CatalogChange, ChangeKind, EntitlementSpec, FeatureKind, Interval, OnChange, Plan,
-    PlanPrice,
+    AddOn, AddOnBase, Catalog, CatalogChange, ChangeKind, EntitlementSpec, FeatureKind, Interval,
+    OnChange, Plan, PlanPrice,
 };
 use crate::domain::id::FeatureId;
 use crate::engine::Error;
@@ -34,7 +34,25 @@ pub(in crate::grpc) fn plan(plan: &Plan, catalog: &Catalog) -> pb::Plan {
         rank: plan.rank,
         entitlements: entitlements(plan, catalog),
         is_default: catalog.default_plan.as_ref() == Some(&plan.id),
+        add_ons: add_ons(plan, catalog),
     }
+}
+
+fn add_ons(plan: &Plan, catalog: &Catalog) -> Vec<pb::PlanAddOn> {
+    let known = plan.add_ons.iter().filter_map(|id| catalog.add_ons.get(id));
+    let write = |add_on: &AddOn| {
+        let base = match add_on.of {
+            AddOnBase::Usage => pb::AddOnBase::Usage,
+            AddOnBase::All => pb::AddOnBase::All,
+        };
+        pb::PlanAddOn {
+            add_on_id: add_on.id.to_string(),
+            display_name: add_on.name.to_string(),
+            percent: add_on.percent.to_string(),
+            base: base.into(),
+        }
+    };
+    known.map(write).collect()
 }
 
 fn entitlements(plan: &Plan, catalog: &Catalog) -> Vec<pb::PlanEntitlement> {

@@ -125,12 +125,14 @@ async fn write_all(store: &dyn Store) -> Changes {
         granted: 2,
         dimensions: labels(&[]),
         hold: ItemHold::Slots,
+        pledge: None,
     });
     open.items.push(ReservedItem {
         feature: feature("beta"),
         granted: 0,
         dimensions: labels(&[]),
         hold: ItemHold::Right,
+        pledge: None,
     });
     let make = || Changes {
         customers: vec![CustomerWrite {

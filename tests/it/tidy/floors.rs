@@ -115,7 +115,7 @@ fn depth(place: &str) -> usize {
 fn may_name(place: &str, module: &str, library: &str) -> bool {
     if module == "domain" {
         return DOMAIN.contains(&library)
-            || (library == "toml" && place.starts_with("domain/catalog"));
+            || (["toml", "toml_edit"].contains(&library) && place.starts_with("domain/catalog"));
     }
     LIBRARIES
         .iter()

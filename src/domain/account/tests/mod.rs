@@ -1,5 +1,6 @@
 //! Decisions on one account, by example; the property stands beside.
 
+mod credit;
 mod property;
 mod reservations;
 
@@ -10,6 +11,7 @@ use crate::domain::catalog::{Catalog, Interval, parse_catalog};
 use crate::domain::decision::{Reason, Warning};
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::quantity::Milli;
+use crate::domain::rating::Percent;
 use crate::domain::rights::{Owner, Tracked, needed};
 use crate::domain::time::Span;
 use crate::domain::usage::Labels;
@@ -51,9 +53,12 @@ fn catalog() -> Catalog {
 }
 
 fn account(plan: &str) -> Account {
-    let catalog = catalog();
+    account_of(&catalog(), plan)
+}
+
+fn account_of(catalog: &Catalog, plan: &str) -> Account {
     let plan = catalog.plans.get(plan).cloned();
-    let tracked: Tracked = needed(Owner::Customer, &catalog, plan.as_deref(), &[])
+    let tracked: Tracked = needed(Owner::Customer, catalog, plan.as_deref(), &[])
         .into_iter()
         .map(Arc::new)
         .collect();
@@ -63,7 +68,7 @@ fn account(plan: &str) -> Account {
     };
     let rights = Rights::compile(
         Owner::Customer,
-        &catalog,
+        catalog,
         plan.as_deref(),
         &[],
         Arc::clone(&tracked),
@@ -79,6 +84,7 @@ fn account(plan: &str) -> Account {
         email: "".into(),
         metadata: Labels::new(),
         anchor: start(),
+        discount: Percent::ZERO,
         create_time: start(),
         update_time: start(),
         delete_time: None,
@@ -95,6 +101,7 @@ fn account(plan: &str) -> Account {
         reservations: Vec::new(),
         allocations: Vec::new(),
         subaccounts: Vec::new(),
+        book: Book::default(),
     };
     Account::new(parts, start())
 }

@@ -7,7 +7,7 @@ use super::pricing::{PRICING_KEYS, read_pricing};
 use super::values::{self, AMOUNT_MAX};
 use crate::domain::catalog::limit::{LIMITS_MAX, RATE_MAX};
 use crate::domain::catalog::{
-    Charge, EntitlementSpec, FeatureKind, Limit, MeteredSpec, Mode, OnLimit, RateSpec,
+    Charge, EntitlementSpec, FeatureKind, Limit, MeteredSpec, Mode, OnLimit, Pricing, RateSpec,
 };
 use crate::domain::time::Span;
 use crate::domain::window::{InvalidWindow, Window};
@@ -178,11 +178,27 @@ fn read_wallet(node: &Node<'_>) -> Option<Charge> {
         .get("from_first_unit")
         .map_or(Some(false), |node| node.boolean("true or false"));
     let pricing = read_pricing(&table);
+    check_drawn(&table, pricing.as_ref());
     Some(Charge::Wallet {
         credit_unit: credit_unit?,
         from_first_unit: from_first_unit?,
         pricing: pricing?,
     })
+}
+
+/// What draws on a wallet is paid as it is used, so that its price must neither come without use nor change afterwards.
+fn check_drawn(table: &Table<'_>, pricing: Option<&Pricing>) {
+    let (key, why) = match pricing {
+        Some(Pricing::Flat { .. }) => ("flat", "it is no price of use"),
+        Some(Pricing::Volume { .. }) => ("volume", "it would change what was already paid"),
+        Some(Pricing::PerUnit { .. } | Pricing::Package { .. } | Pricing::Graduated { .. })
+        | None => return,
+    };
+    if let Some(node) = table.get(key) {
+        node.fault(format!(
+            "cannot draw on a wallet: {why}; use \"per_unit\", \"package\" or \"graduated\""
+        ));
+    }
 }
 
 /// Reads limits; `None` when any of them has a fault.

@@ -4,6 +4,7 @@
 //! cannot say where it is, is no use to whoever edits prices. What was read wrong is replaced by something
 //! harmless and reading goes on; a catalog is returned only when there was no fault at all.
 
+mod add_on;
 mod entitlement;
 mod feature;
 mod meter;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use self::node::{Faults, Table};
+pub(super) use self::pricing::PRICING_KEYS;
 use super::check::{check_declared, check_destinations};
 use super::fold::{FOLDED_ENTITLEMENTS_MAX, fold};
 use super::{Catalog, Plan, WarningLevels};
@@ -27,7 +29,7 @@ use crate::domain::id::PlanId;
 
 /// Largest file, in bytes.
 pub const CATALOG_BYTES_MAX: usize = 1024 * 1024;
-/// Most plans, features, meters, products and credit units, each.
+/// Most plans, features, meters, products, add-ons and credit units, each.
 const DECLARED_MAX: usize = 1000;
 
 /// What is wrong at one place of a catalog file.
@@ -130,6 +132,7 @@ fn read_catalog(root: &Table<'_>, faults: &Faults<'_>) -> Catalog {
         "meters",
         "features",
         "products",
+        "add_ons",
         "plans",
     ]);
     if let Some(node) = root.get("currency") {
@@ -154,7 +157,8 @@ fn read_catalog(root: &Table<'_>, faults: &Faults<'_>) -> Catalog {
     meter::read_meters(root, &mut catalog);
     let kinds = feature::read_features(root, &mut catalog);
     product::read_products(root, &mut catalog);
-    let plans = plan::read_plans(root, &kinds);
+    let add_ons = add_on::read_add_ons(root, &mut catalog);
+    let plans = plan::read_plans(root, &kinds, &add_ons);
 
     let mut report = |keys: &[&str], message: &dyn Fn() -> String| root.fault_at(keys, message);
     let has_sound_ancestry = check_declared(&catalog, &plans, &mut report);

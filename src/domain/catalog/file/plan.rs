@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::add_on::{Named, read_granted};
 use super::entitlement::read_entitlement;
 use super::feature::Kinds;
 use super::node::{Node, Table};
@@ -15,7 +16,11 @@ const TRIAL_DAYS_MAX: i64 = 730;
 const COMMITMENT_MONTHS_MAX: i64 = 120;
 
 /// Reads plans as they are declared, without what they extend.
-pub(super) fn read_plans(root: &Table<'_>, kinds: &Kinds) -> BTreeMap<PlanId, Plan> {
+pub(super) fn read_plans(
+    root: &Table<'_>,
+    kinds: &Kinds,
+    add_ons: &Named,
+) -> BTreeMap<PlanId, Plan> {
     let mut plans = BTreeMap::new();
     let Some(table) = root.get("plans").and_then(|node| node.table()) else {
         return plans;
@@ -26,7 +31,9 @@ pub(super) fn read_plans(root: &Table<'_>, kinds: &Kinds) -> BTreeMap<PlanId, Pl
         if let Some(id) = values::key_id::<PlanId>(&node, key)
             && let Some(table) = node.table()
         {
-            plans.insert(id.clone(), read_plan(&table, id, position, kinds));
+            let mut plan = read_plan(&table, id.clone(), position, kinds);
+            plan.add_ons = read_granted(&table, add_ons);
+            plans.insert(id, plan);
         }
     }
     plans
@@ -41,6 +48,7 @@ fn read_plan(table: &Table<'_>, id: PlanId, position: i32, kinds: &Kinds) -> Pla
         "commitment",
         "on_change",
         "rank",
+        "add_ons",
         "entitlements",
     ]);
     let trial_days = table
@@ -68,6 +76,7 @@ fn read_plan(table: &Table<'_>, id: PlanId, position: i32, kinds: &Kinds) -> Pla
         rank: rank
             .and_then(|rank| i32::try_from(rank).ok())
             .unwrap_or(position),
+        add_ons: Vec::new(),
         entitlements: read_entitlements(table, kinds),
         id,
     }

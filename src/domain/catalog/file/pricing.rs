@@ -6,7 +6,7 @@ use crate::domain::catalog::{PriceTier, Pricing};
 use crate::domain::quantity::QUANTITY_MAX;
 
 /// Every key of a price.
-pub(super) const PRICING_KEYS: [&str; 7] = [
+pub(in crate::domain::catalog) const PRICING_KEYS: [&str; 7] = [
     "flat",
     "per_unit",
     "per",

@@ -21,13 +21,17 @@ pub(super) fn read_credit_units(root: &Table<'_>, catalog: &mut Catalog) {
         let Some(table) = node.table_or("a table such as { per_dollar = 100 }") else {
             continue;
         };
-        table.only(&["name", "per_dollar"]);
+        table.only(&["name", "per_dollar", "receivable_limit"]);
         let per_dollar = table
             .required("per_dollar")
             .and_then(|node| node.integer(1..=1_000_000));
+        let receivable_limit = table
+            .get("receivable_limit")
+            .and_then(|node| read_receivable_limit(&node));
         let unit = CreditUnit {
             name: values::name(&table, key),
             per_dollar: per_dollar.unwrap_or(1),
+            receivable_limit_micros: receivable_limit.unwrap_or(Some(0)),
         };
         catalog.credit_units.insert(id, unit);
     }
@@ -60,17 +64,22 @@ fn read_product(table: &Table<'_>, id: ProductId) -> Option<Product> {
         }),
         "usage" => {
             let table = node.table()?;
-            let known: Vec<&str> = PRICING_KEYS.into_iter().chain(["meter"]).collect();
+            let keys = PRICING_KEYS.into_iter();
+            let known: Vec<&str> = keys.chain(["meter", "minimum"]).collect();
             table.only(&known);
             let meter = table
                 .required("meter")
                 .and_then(|node| values::id::<MeterId>(&node, "the id of a meter"));
             let pricing = read_pricing(&table);
+            let minimum = table
+                .get("minimum")
+                .map_or(Some(0), |node| values::money(&node));
             Some(Product::Usage {
                 id,
                 name,
                 meter: meter?,
                 pricing: pricing?,
+                minimum_micros: minimum?,
             })
         }
         _ => read_pack(&node, id, name).map(Product::CreditPack),
@@ -97,6 +106,27 @@ fn read_pack(node: &Node<'_>, id: ProductId, name: Box<str>) -> Option<CreditPac
         credits_micros: credits?,
         amount_micros: price?,
     })
+}
+
+/// Reads how much a wallet may owe, in the credit unit itself; `None` within is any amount.
+#[expect(
+    clippy::option_option,
+    reason = "the outer one says whether it could be read"
+)]
+fn read_receivable_limit(node: &Node<'_>) -> Option<Option<i64>> {
+    const EXPECTED: &str = "a quoted decimal in the credit unit, from \"0\" to \"1000000000\" with at \
+                            most six decimals, or \"unlimited\"";
+    let text = node.text(EXPECTED)?;
+    if text == "unlimited" {
+        return Some(None);
+    }
+    let micros = parse_decimal(text, 6)
+        .ok()
+        .filter(|micros| *micros <= CREDITS_MAX_MICROS);
+    if micros.is_none() {
+        node.fault(format!("must be {EXPECTED}, not {text:?}"));
+    }
+    micros.map(Some)
 }
 
 /// Reads credits: a whole number, or a quoted decimal.

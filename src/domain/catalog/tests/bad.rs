@@ -60,6 +60,21 @@ const UNKNOWN_WORDS: &[(&str, &str, &str)] = &[
         "did you mean \"op\"?",
     ),
     (
+        "[add_ons.help]\npercent = \"5\"\n[plans.p]\nadd_ons = [\"help\", \"hlp\"]",
+        "plans.p.add_ons[1]",
+        "did you mean \"help\"?",
+    ),
+    (
+        "[add_ons.help]\npercent = \"5\"\nof = \"usge\"",
+        "add_ons.help.of",
+        "did you mean \"usage\"?",
+    ),
+    (
+        "[add_ons.help]\npercents = \"5\"\npercent = \"5\"",
+        "add_ons.help.percents",
+        "did you mean \"percent\"?",
+    ),
+    (
         "[products.x]\nusage = { meter = \"tokns\", flat = \"1\" }",
         "products.x.usage.meter",
         "tokens",
@@ -308,6 +323,38 @@ const THE_REST: &[(&str, &[(&str, &str)])] = &[
             ("plans.p.name", "a text, not a TOML integer"),
             ("plans.p.rank", "a whole number"),
         ],
+    ),
+    (
+        "[add_ons.help]\npercent = \"5\"\n[plans.p]\nadd_ons = [\"help\", \"help\"]",
+        &[("plans.p.add_ons[1]", "listed twice")],
+    ),
+    (
+        "[add_ons.help]\npercent = \"101\"\n[add_ons.more]\npercent = 5\n[add_ons.none]\nof = \"all\"\n\
+             [plans.p]\nadd_ons = [\"help\"]",
+        &[
+            ("add_ons.help.percent", "up to \"100\""),
+            ("add_ons.more.percent", "not a TOML integer"),
+            ("add_ons.none", "needs \"percent\""),
+        ],
+    ),
+    (
+        "[credit_units.LUC]\nper_dollar = 100\nreceivable_limit = \"much\"\n\
+             [credit_units.EXP]\nper_dollar = 1\nreceivable_limit = 5",
+        &[
+            (
+                "credit_units.LUC.receivable_limit",
+                "or \"unlimited\", not \"much\"",
+            ),
+            ("credit_units.EXP.receivable_limit", "not a TOML integer"),
+        ],
+    ),
+    (
+        "[products.x]\nusage = { meter = \"tokens\", per_unit = \"1\", minimum = \"-5\" }",
+        &[("products.x.usage.minimum", "must not be negative")],
+    ),
+    (
+        "[products.x]\nusage = { meter = \"tokens\", per_unit = \"1\", minimun = \"5\" }",
+        &[("products.x.usage.minimun", "did you mean \"minimum\"?")],
     ),
     (
         "[products.x]\nname = \"x\"",

@@ -58,3 +58,23 @@ fn usage_has_one_destination() {
         "unknown credit unit \"LUC\"",
     );
 }
+
+#[test]
+fn what_draws_on_a_wallet_has_a_price_of_use_that_stays() {
+    let wallet = |price: &str| {
+        format!("tokens.wallet = {{ credit_unit = \"USD\", from_first_unit = true, {price} }}")
+    };
+    for price in [
+        "per_unit = \"1\"",
+        "package = \"1\", size = 10",
+        "graduated = [{ unit = \"1\" }]",
+    ] {
+        parse(&format!("{BASE}[plans.p.entitlements]\n{}", wallet(price)));
+    }
+    for (price, key, why) in [
+        ("flat = \"1\"", "flat", "no price of use"),
+        ("volume = [{ unit = \"1\" }]", "volume", "already paid"),
+    ] {
+        assert_entitlement_fault(&wallet(price), &format!("tokens.wallet.{key}"), why);
+    }
+}

@@ -2,6 +2,7 @@
 
 mod bad;
 mod destinations;
+mod edit;
 mod shape;
 mod shipped;
 

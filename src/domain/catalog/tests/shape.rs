@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{BASE, parse};
-use crate::domain::catalog::{CATALOG_BYTES_MAX, EntitlementSpec, diff, parse_catalog};
+use crate::domain::catalog::{AddOnBase, CATALOG_BYTES_MAX, EntitlementSpec, diff, parse_catalog};
 
 const AIAS: &str = include_str!("../../../../catalogs/aias.toml");
 
@@ -152,4 +152,36 @@ fn a_diff_names_single_values() {
             "Changed plans.pro.prices.month: 99.00 -> 109.00",
         ]
     );
+}
+
+#[test]
+fn what_changes_a_price_is_read_and_compared() {
+    let text = format!(
+        "add_ons.support = {{ percent = \"8.5\", of = \"usage\" }}\n\
+         add_ons.care = {{ name = \"Care\", percent = \"10\" }}\n{BASE}\
+         add_ons = [\"support\", \"care\"]\n\
+         [credit_units.LUC]\nper_dollar = 100\nreceivable_limit = \"2.5\"\n\
+         [credit_units.EXP]\nper_dollar = 1\nreceivable_limit = \"unlimited\"\n\
+         [products.x]\nusage = {{ meter = \"tokens\", per_unit = \"1\", minimum = \"5\" }}\n"
+    );
+    let new = parse(&text);
+    let limits = ["USD", "LUC", "EXP"].map(|unit| new.credit_units[unit].receivable_limit_micros);
+    assert_eq!(limits, [Some(0), Some(2_500_000), None]);
+    assert_eq!(new.plans["base"].add_ons.len(), 2);
+    assert_eq!(new.add_ons["support"].of, AddOnBase::Usage);
+    assert_eq!(new.add_ons["support"].percent.thousandths(), 8_500);
+    let changes = diff(&parse(BASE), &new);
+    let seen = |path: &str| {
+        let change = changes.iter().find(|change| change.path == path);
+        change
+            .and_then(|change| change.after.as_deref())
+            .unwrap_or_default()
+    };
+    assert_eq!(seen("plans.base.add_ons"), "support, care");
+    assert_eq!(seen("add_ons.support.percent"), "8.5");
+    assert_eq!(seen("add_ons.care.of"), "all");
+    assert_eq!(seen("add_ons.care.name"), "Care");
+    assert_eq!(seen("credit_units.LUC.receivable_limit"), "2.50");
+    assert_eq!(seen("credit_units.EXP.receivable_limit"), "unlimited");
+    assert_eq!(seen("products.x.usage.minimum"), "5.00");
 }

@@ -1,0 +1,389 @@
+//! Features that draw on a wallet: what use costs, what reservations have pledged, and whether credits cover more.
+//!
+//! What the open reservations of one feature may come to draw is pledged: their units, priced as if all were used now.
+//! Credits for that lie in one pool per feature and wallet. So whoever of them uses first, the pool covers all.
+
+use std::collections::BTreeMap;
+
+use super::limits::Look;
+use super::{Account, Ask, Overdue};
+use crate::domain::catalog::{Charge, CreditUnit, EntitlementSpec, MeteredSpec, Pricing};
+use crate::domain::decision::{CreditStatus, Decision, Reason};
+use crate::domain::id::{FeatureId, SubaccountId};
+use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::rating::{Amount, price};
+use crate::domain::reservation::Reservation;
+use crate::domain::rights::Right;
+use crate::domain::time::Timestamp;
+use crate::domain::wallet::{Refusal, Wallet, WalletKey};
+use crate::domain::window::{TimeRange, Window};
+
+/// The terms under which a feature draws on a wallet.
+#[derive(Clone, Copy)]
+pub(super) struct Drawing<'a> {
+    pub(super) right: &'a Right,
+    metered: &'a MeteredSpec,
+    pub(super) unit: &'a str,
+    from_first_unit: bool,
+    pricing: &'a Pricing,
+}
+
+/// What open reservations may come to draw: weighted quantities, by feature and wallet.
+pub(super) type Pledges = BTreeMap<(FeatureId, WalletKey), Milli>;
+
+/// What items of a reservation will pledge that is being decided.
+#[derive(Default)]
+pub(super) struct Pending {
+    items: Vec<Pledged>,
+}
+
+/// What one item will pledge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pledged {
+    pub(super) feature: FeatureId,
+    pub(super) wallet: WalletKey,
+    pub(super) quantity: Milli,
+    /// What counts under caps.
+    pub(super) cost: i64,
+    /// What the pool lacks for it.
+    pub(super) extra: i64,
+}
+
+impl Pending {
+    pub(super) fn push(&mut self, pledged: Pledged) {
+        self.items.push(pledged);
+    }
+
+    fn quantity(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
+        let same = self.items.iter();
+        same.filter(|item| item.feature == *feature && item.wallet == *wallet)
+            .fold(Milli::ZERO, |sum, item| sum.plus_saturating(item.quantity))
+    }
+
+    fn sum(&self, wallet: &WalletKey, of: fn(&Pledged) -> i64) -> i64 {
+        let same = self.items.iter().filter(|item| item.wallet == *wallet);
+        same.fold(0, |sum, item| sum.saturating_add(of(item)))
+    }
+}
+
+/// What an ask would draw, and from where.
+struct Quote {
+    wallet: WalletKey,
+    cost: i64,
+    extra: i64,
+}
+
+impl<'a> Drawing<'a> {
+    /// Returns how much the wallet may owe before more is refused.
+    pub(super) fn owed_max(&self) -> i64 {
+        self.right.unit.as_ref().map_or(0, CreditUnit::owed_max)
+    }
+
+    pub(super) fn of(right: &'a Right) -> Option<Self> {
+        let EntitlementSpec::Metered(metered) = &right.spec else {
+            return None;
+        };
+        match &metered.charge {
+            Some(Charge::Wallet {
+                credit_unit,
+                from_first_unit,
+                pricing,
+            }) => Some(Self {
+                right,
+                metered,
+                unit: credit_unit,
+                from_first_unit: *from_first_unit,
+                pricing,
+            }),
+            Some(Charge::Overage(_)) | None => None,
+        }
+    }
+}
+
+impl Account {
+    /// Returns the billing period that holds `now`.
+    #[must_use]
+    pub fn billing_period(&self, now: Timestamp) -> TimeRange {
+        Window::BillingPeriod.range(self.anchor, now)
+    }
+
+    /// Returns how much of `more` would be charged if it were used now.
+    pub(super) fn charged_part(&self, terms: &Drawing<'_>, more: Milli, now: Timestamp) -> Milli {
+        if terms.from_first_unit {
+            return more;
+        }
+        let overdue = Overdue::default();
+        let look = Look {
+            rights: &self.rights,
+            counters: &self.counters,
+            adjustments: &self.adjustments,
+            subaccount: None,
+            overdue: &overdue,
+            now,
+        };
+        look.beyond(terms.right, terms.metered, more)
+    }
+
+    /// Returns the exact price of a quantity that is charged next in the billing period of `now`, in micro-units of
+    /// the credit unit. Discounts are for what is billed after use.
+    ///
+    /// # Errors
+    /// When an amount leaves its range.
+    pub(super) fn exact_price(
+        &self,
+        terms: &Drawing<'_>,
+        quantity: Milli,
+        now: Timestamp,
+    ) -> Result<Amount, Overflow> {
+        let draw = self.book.draw(&terms.right.feature.id);
+        let base = draw.filter(|draw| draw.period.contains(now));
+        let base = base.map_or(Milli::ZERO, |draw| draw.base);
+        let (from, to) = (
+            price(terms.pricing, base)?,
+            price(terms.pricing, base.plus(quantity)?)?,
+        );
+        let dollars = to.minus(from)?;
+        let rate = terms.right.unit.as_ref().map_or(1, |unit| unit.per_dollar);
+        dollars.times(i128::from(rate), 1)
+    }
+
+    /// Returns what a quantity would draw at most if it were used now, in micro-units; what cannot be said is more than
+    /// any wallet has.
+    pub(super) fn cost(&self, terms: &Drawing<'_>, quantity: Milli, now: Timestamp) -> i64 {
+        let charged = self.charged_part(terms, quantity, now);
+        let exact = self.exact_price(terms, charged, now);
+        exact
+            .and_then(Amount::ceil)
+            .map_or(i64::MAX, |cost| cost.max(0))
+    }
+
+    /// Returns how far the price of each feature that draws on a wallet has come in the billing period of `now`: what was
+    /// charged, and what open reservations have pledged.
+    #[must_use]
+    pub fn drawn(&self, now: Timestamp) -> BTreeMap<FeatureId, Milli> {
+        let mut drawn = BTreeMap::new();
+        for draw in self.book.draws().filter(|draw| draw.period.contains(now)) {
+            drawn.insert(draw.feature.clone(), draw.base);
+        }
+        for ((feature, _), quantity) in &self.pledges {
+            let sum: &mut Milli = drawn.entry(feature.clone()).or_default();
+            *sum = sum.plus_saturating(*quantity);
+        }
+        drawn
+    }
+
+    /// Returns what open reservations have pledged.
+    pub(super) fn pledged(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
+        let key = (feature.clone(), wallet.clone());
+        self.pledges.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Returns what lies in the pool of a feature.
+    pub(super) fn pool(&self, feature: &FeatureId, wallet: &WalletKey) -> i64 {
+        let pool = pool_id(feature);
+        let wallet = self.book.wallet(wallet);
+        let hold = wallet
+            .zip(pool)
+            .and_then(|(wallet, id)| wallet.hold_of(&id));
+        hold.map_or(0, crate::domain::wallet::Hold::held)
+    }
+
+    /// Adds to what is pledged, or takes from it.
+    pub(super) fn shift_pledge(&mut self, feature: &FeatureId, wallet: &WalletKey, by: Milli) {
+        let key = (feature.clone(), wallet.clone());
+        let pledged = self.pledges.entry(key.clone()).or_default();
+        *pledged = pledged.plus_saturating(by);
+        if *pledged <= Milli::ZERO {
+            self.pledges.remove(&key);
+        }
+    }
+
+    /// Looks whether credits cover what is asked for, or as much of it as will do.
+    pub(super) fn ask_credits(
+        &self,
+        right: &Right,
+        ask: &Ask<'_>,
+        (overdue, pending): (&Overdue, &Pending),
+        now: Timestamp,
+        decision: &mut Decision,
+    ) {
+        let Some(terms) = Drawing::of(right) else {
+            return;
+        };
+        let quote = |units: i64| {
+            let ask = &Ask {
+                quantity: units,
+                ..*ask
+            };
+            self.quote(&terms, ask, (overdue, pending), now)
+        };
+        let wanted = quote(decision.granted);
+        let wallet = self.book.wallet(&wanted.wallet);
+        let status = self.status(&terms, ask.subaccount, &wanted, pending, now);
+        decision.credits = Some(Box::new(status));
+        let covers = |quote: &Quote| self.covers(&terms, ask.subaccount, quote, pending, now);
+        let Err(refusal) = covers(&wanted) else {
+            return;
+        };
+        let owes = wallet.is_some_and(|wallet| wallet.receivable() > terms.owed_max());
+        let (mut low, mut high) = (0, decision.granted);
+        if !owes && ask.min_quantity < ask.quantity {
+            // The most units that are covered: more never cost less.
+            while high - low > 1 {
+                let middle = low + (high - low) / 2;
+                if covers(&quote(middle)).is_ok() {
+                    low = middle;
+                } else {
+                    high = middle;
+                }
+            }
+        }
+        if low > 0 && low >= ask.min_quantity {
+            decision.granted = low;
+            return;
+        }
+        deny(decision, &refusal, now);
+    }
+
+    /// Says what an item pledges that was granted.
+    pub(super) fn pledge_of(
+        &self,
+        ask: &Ask<'_>,
+        overdue: &Overdue,
+        pending: &Pending,
+        now: Timestamp,
+    ) -> Option<Pledged> {
+        let right = self.rights.get(ask.feature.as_str())?;
+        let terms = Drawing::of(right)?;
+        let quote = self.quote(&terms, ask, (overdue, pending), now);
+        Some(Pledged {
+            feature: ask.feature.clone(),
+            wallet: quote.wallet,
+            quantity: super::limits::weigh(right, ask),
+            cost: quote.cost,
+            extra: quote.extra,
+        })
+    }
+
+    /// Prices what is asked for on top of what is pledged.
+    fn quote(
+        &self,
+        terms: &Drawing<'_>,
+        ask: &Ask<'_>,
+        (overdue, pending): (&Overdue, &Pending),
+        now: Timestamp,
+    ) -> Quote {
+        let feature = &terms.right.feature.id;
+        let wallet = self.book.payer(ask.subaccount, terms.unit);
+        let before = self
+            .pledged(feature, &wallet)
+            .minus_saturating(overdue.pledged(feature, &wallet))
+            .plus_saturating(pending.quantity(feature, &wallet));
+        let more = super::limits::weigh(terms.right, ask);
+        let (old, new) = (
+            self.cost(terms, before, now),
+            self.cost(terms, before.plus_saturating(more), now),
+        );
+        let pool = self.pool(feature, &wallet);
+        let lacks = |cost: i64| cost.saturating_sub(pool).max(0);
+        Quote {
+            wallet,
+            cost: new.saturating_sub(old).max(0),
+            extra: lacks(new).saturating_sub(lacks(old)).max(0),
+        }
+    }
+
+    /// Refuses what caps and balance do not cover.
+    fn covers(
+        &self,
+        terms: &Drawing<'_>,
+        spender: Option<&SubaccountId>,
+        quote: &Quote,
+        pending: &Pending,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        if quote.cost == 0 {
+            return Ok(());
+        }
+        let counted = pending.sum(&quote.wallet, |item| item.cost);
+        let needed = quote.cost.saturating_add(counted);
+        self.book
+            .check_caps((spender, &quote.wallet), needed, now)?;
+        let wallet = self.book.wallet(&quote.wallet);
+        let owed = wallet.map_or(0, Wallet::receivable);
+        if owed > terms.owed_max() {
+            return Err(Refusal::BlockedByReceivable { owed });
+        }
+        let available = self.free_credits(&quote.wallet, pending, now);
+        if quote.extra > available {
+            return Err(Refusal::InsufficientCredits {
+                needed: quote.extra,
+                available,
+            });
+        }
+        Ok(())
+    }
+
+    /// Returns what a wallet has left to spend when what is pending is pledged.
+    fn free_credits(&self, wallet: &WalletKey, pending: &Pending, now: Timestamp) -> i64 {
+        let taken = pending.sum(wallet, |item| item.extra);
+        let wallet = self.book.wallet(wallet);
+        let has = |wallet: &Wallet| wallet.available(now).saturating_add(wallet.overdue(now));
+        wallet.map_or(0, has).saturating_sub(taken)
+    }
+
+    fn status(
+        &self,
+        terms: &Drawing<'_>,
+        spender: Option<&SubaccountId>,
+        quote: &Quote,
+        pending: &Pending,
+        now: Timestamp,
+    ) -> CreditStatus {
+        let wallet = self.book.wallet(&quote.wallet);
+        let own = WalletKey::of(spender, terms.unit);
+        let own = self.book.wallet(&own).and_then(Wallet::cap);
+        let caps = [own, wallet.and_then(Wallet::cap)];
+        let tightest = caps.into_iter().flatten().min_by_key(|cap| cap.left(now));
+        CreditStatus {
+            unit: terms.unit.into(),
+            of_subaccount: quote.wallet.owner.is_some(),
+            needed: quote.cost,
+            available: self.free_credits(&quote.wallet, pending, now),
+            owed: wallet.map_or(0, Wallet::receivable),
+            cap: tightest.map(|cap| (cap.amount, cap.left(now), cap.range(now))),
+        }
+    }
+}
+
+/// Turns a decision into the denial that a refusal of credits is.
+fn deny(decision: &mut Decision, refusal: &Refusal, now: Timestamp) {
+    match refusal {
+        Refusal::CapReached { window_end, .. } => {
+            decision.deny(Reason::SpendCapExceeded);
+            let ends = *window_end != Timestamp::MAX;
+            decision.retry_after = ends.then(|| window_end.since(now));
+        }
+        Refusal::BlockedByReceivable { .. } => decision.deny(Reason::WalletBlocked),
+        _ => decision.deny(Reason::CreditsInsufficient),
+    }
+}
+
+/// Names the pool of a feature; ids have one alphabet.
+pub(super) fn pool_id(feature: &FeatureId) -> Option<crate::domain::id::HoldId> {
+    crate::domain::id::HoldId::new(feature.as_str()).ok()
+}
+
+/// Adds up what open reservations have pledged.
+pub(super) fn pledges_of<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Pledges {
+    let mut pledges = Pledges::new();
+    for item in reservations.flat_map(|held| &held.items) {
+        if let Some(pledge) = &item.pledge {
+            let key = (item.feature.clone(), pledge.wallet.clone());
+            let sum = pledges.entry(key).or_default();
+            *sum = sum.plus_saturating(item.hold.reserved());
+        }
+    }
+    pledges.retain(|_, quantity| *quantity > Milli::ZERO);
+    pledges
+}

@@ -1,0 +1,369 @@
+//! Features that draw on a wallet: totals, cover and pools, over random histories of one account.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::super::*;
+use super::{account_of, feature, start};
+use crate::domain::catalog::parse_catalog;
+use crate::domain::decision::Reason;
+use crate::domain::id::{GrantId, MeterId};
+use crate::domain::quantity::Milli;
+use crate::domain::time::Span;
+use crate::domain::usage::Labels;
+use crate::domain::wallet::{
+    About, Account as Place, Category, Cause, NewGrant, Posted, Source, UsageCharge, Wallet,
+    WalletKey, audit,
+};
+
+const CATALOG: &str = r#"
+default_plan = "mixed"
+[credit_units.LUC]
+per_dollar = 100
+[meters.calls]
+unit = "call"
+aggregation = "sum"
+[meters.tokens]
+unit = "token"
+aggregation = "sum"
+[meters.pages]
+unit = "page"
+aggregation = "sum"
+[features]
+calls = { metered = { meter = "calls" } }
+tokens = { metered = { meter = "tokens" } }
+pages = { metered = { meter = "pages" } }
+[plans.mixed]
+[plans.mixed.entitlements]
+calls = { wallet = { credit_unit = "LUC", from_first_unit = true, per_unit = "0.000001", per = 7 } }
+tokens = { limits = [{ amount = 100, window = "month", on_limit = "allow" }], wallet = { credit_unit = "LUC", per_unit = "0.000003" } }
+[plans.mixed.entitlements.pages.wallet]
+credit_unit = "LUC"
+from_first_unit = true
+graduated = [{ up_to = 50, unit = "0.00001" }, { up_to = 90, unit = "0.000004" }, { unit = "0.000007" }]
+"#;
+
+/// What is done; features and reservations by number, wrapped around.
+#[derive(Debug, Clone)]
+enum Act {
+    Grant(i64),
+    Reserve(Vec<(usize, i64, i64)>),
+    Use(usize, usize, i64),
+    End(usize, bool),
+    Consume(usize, i64),
+    Record(usize, i64),
+    Void(usize),
+    Wait(u32),
+}
+
+const FEATURES: [&str; 3] = ["calls", "tokens", "pages"];
+
+fn acts(may_owe: bool) -> impl Strategy<Value = Vec<Act>> {
+    let item = (0..3_usize, 1..70_i64, 0..70_i64)
+        .prop_map(|(of, want, least)| (of, want, least.min(want).max(1)));
+    let act = prop_oneof![
+        2 => (1..6_000_i64).prop_map(Act::Grant),
+        4 => prop::collection::vec(item, 1..4).prop_map(Act::Reserve),
+        5 => (0..8_usize, 0..3_usize, 1..60_i64).prop_map(|(which, item, units)| Act::Use(which, item, units)),
+        3 => (0..8_usize, any::<bool>()).prop_map(|(which, commit)| Act::End(which, commit)),
+        3 => (0..3_usize, 1..70_i64).prop_map(|(of, units)| Act::Consume(of, units)),
+        if may_owe { 3 } else { 1 } => (0..3_usize, 1..70_i64).prop_map(|(of, units)| Act::Record(of, units)),
+        1 => (0..20_usize).prop_map(Act::Void),
+        2 => (0..40_u32).prop_map(Act::Wait),
+    ];
+    let keep = move |act: &Act| may_owe || !matches!(act, Act::Record(..) | Act::Void(_));
+    prop::collection::vec(act.prop_filter("what may owe", keep), 1..60)
+}
+
+struct History {
+    account: Account,
+    now: Timestamp,
+    made: usize,
+    open: Vec<ReservationId>,
+    ledger: Vec<Posted>,
+    charges: Vec<(usize, UsageCharge, i64)>,
+    used: [i64; 3],
+}
+
+fn key() -> WalletKey {
+    WalletKey::own("LUC")
+}
+
+impl History {
+    fn new() -> Self {
+        let catalog = parse_catalog(CATALOG).unwrap_or_else(|faults| panic!("{faults:?}"));
+        Self {
+            account: account_of(&catalog, "mixed"),
+            now: start(),
+            made: 0,
+            open: Vec::new(),
+            ledger: Vec::new(),
+            charges: Vec::new(),
+            used: [0; 3],
+        }
+    }
+
+    fn grant(&mut self, amount: i64) {
+        self.made += 1;
+        let new = NewGrant {
+            id: GrantId::new(format!("g{}", self.made)).unwrap(),
+            amount,
+            priority: 0,
+            category: Category::Paid,
+            source: Source::Manual,
+            reference: "".into(),
+            expire_time: None,
+        };
+        let book = &mut self.account.book;
+        book.grant(&key(), new, About::default(), self.now).unwrap();
+    }
+
+    fn reserve(&mut self, items: &[(usize, i64, i64)]) -> Option<ReservationId> {
+        self.made += 1;
+        let item = |(of, quantity, min_quantity): &(usize, i64, i64)| ReserveItem {
+            feature: feature(FEATURES[*of]),
+            quantity: *quantity,
+            min_quantity: *min_quantity,
+            dimensions: Labels::new(),
+        };
+        let ask = ReserveAsk {
+            id: ReservationId::new(format!("r{}", self.made)).unwrap(),
+            subaccount: None,
+            holder: "".into(),
+            metadata: Labels::new(),
+            expire_time: self.now.plus(Span::from_secs(60)),
+            items: items.iter().map(item).collect(),
+        };
+        let effects = &mut Effects::default();
+        let reserved = self.account.reserve(&ask, self.now, effects).unwrap();
+        reserved.reservation.map(|made| made.id)
+    }
+
+    /// Records usage, under a reservation if one is named.
+    fn record(&mut self, of: usize, units: i64, reservation: Option<&ReservationId>) -> i64 {
+        let (meter, dimensions) = (MeterId::new(FEATURES[of]).unwrap(), Labels::new());
+        let usage = Counted {
+            subaccount: None,
+            meter: &meter,
+            dimensions: &dimensions,
+            weighted: Milli::from_units(units).unwrap(),
+            at: self.now,
+        };
+        let effects = &mut Effects::default();
+        let (charge, _) = self
+            .account
+            .record(&usage, reservation, self.now, effects)
+            .unwrap();
+        self.used[of] += units;
+        let owed = charge.as_ref().map_or(0, |charge| charge.owed);
+        if let Some(charge) = charge {
+            self.charges.push((of, charge, units));
+        }
+        owed
+    }
+
+    fn void(&mut self, which: usize) {
+        if self.charges.is_empty() {
+            return;
+        }
+        let (of, charge, units) = self.charges.remove(which % self.charges.len());
+        let (meter, dimensions) = (MeterId::new(FEATURES[of]).unwrap(), Labels::new());
+        let usage = Counted {
+            subaccount: None,
+            meter: &meter,
+            dimensions: &dimensions,
+            weighted: Milli::from_units(-units).unwrap(),
+            at: self.now,
+        };
+        let effects = &mut Effects::default();
+        self.account.count(&usage, self.now, effects).unwrap();
+        let void = self.account.refund(&charge, &usage, self.now).unwrap();
+        assert_eq!(void.amount, -charge.amount);
+        self.used[of] -= units;
+    }
+
+    fn consume(&mut self, of: usize, units: i64) -> i64 {
+        let (feature, dimensions) = (feature(FEATURES[of]), Labels::new());
+        let ask = Ask {
+            feature: &feature,
+            quantity: units,
+            min_quantity: units,
+            subaccount: None,
+            dimensions: &dimensions,
+            verbose: false,
+        };
+        let decision = self.account.check(&ask, self.now);
+        if decision.allowed {
+            return self.record(of, units, None);
+        }
+        let credits = decision.credits.unwrap();
+        let reason = if credits.owed > 0 {
+            Reason::WalletBlocked
+        } else {
+            Reason::CreditsInsufficient
+        };
+        assert_eq!(decision.reason, reason);
+        assert!(credits.needed > 0, "{credits:?}");
+        0
+    }
+
+    /// Uses what a reservation has left of an item; returns what is owed for that.
+    fn use_up(&mut self, which: usize, item: usize, units: i64) -> i64 {
+        if self.open.is_empty() {
+            return 0;
+        }
+        let id = self.open[which % self.open.len()].clone();
+        let Some(held) = self.account.open_reservation(&id, self.now) else {
+            return 0;
+        };
+        let item = &held.items[item % held.items.len()];
+        let units = units.min(item.hold.reserved().0 / 1000);
+        let of = FEATURES.iter().position(|id| *id == item.feature.as_str());
+        if units == 0 {
+            return 0;
+        }
+        self.record(of.unwrap(), units, Some(&id))
+    }
+
+    fn run(&mut self, act: &Act) -> i64 {
+        let effects = &mut Effects::default();
+        self.account.advance(self.now);
+        self.account.expire(self.now, effects).unwrap();
+        self.account.book.sweep(self.now);
+        match act {
+            Act::Grant(amount) => self.grant(*amount),
+            Act::Reserve(items) => {
+                let before = self.account.clone();
+                let made = self.reserve(items);
+                match made {
+                    Some(id) => self.open.push(id),
+                    None => assert_eq!(
+                        (&before.book, before.counters.len(), &before.pledges),
+                        (
+                            &self.account.book,
+                            self.account.counters.len(),
+                            &self.account.pledges
+                        ),
+                        "nothing stays held"
+                    ),
+                }
+            }
+            Act::Use(which, item, units) => return self.use_up(*which, *item, *units),
+            Act::End(which, commit) => {
+                if !self.open.is_empty() {
+                    let id = self.open.remove(which % self.open.len());
+                    let how = if *commit {
+                        Ended::Committed
+                    } else {
+                        Ended::Released
+                    };
+                    let _ = self.account.end(&id, how, self.now, effects).unwrap();
+                }
+            }
+            Act::Consume(of, units) => return self.consume(*of, *units),
+            Act::Record(of, units) => {
+                self.record(*of, *units, None);
+            }
+            Act::Void(which) => self.void(*which),
+            Act::Wait(seconds) => self.now = self.now.plus(Span::from_secs(*seconds)),
+        }
+        0
+    }
+
+    fn compare(&mut self) -> Result<(), TestCaseError> {
+        let changes = self.account.book.take_changes(self.now);
+        self.ledger.extend(changes.posted);
+        let empty = Wallet::new(key());
+        let wallet = self.account.book.wallet(&key()).unwrap_or(&empty);
+        prop_assert_eq!(audit(wallet, &self.ledger), []);
+        // What usage drew is what its events say.
+        let mut drawn: BTreeMap<&str, i64> = BTreeMap::new();
+        for posted in &self.ledger {
+            let of = posted.about.meter.as_ref().map_or("", MeterId::as_str);
+            if matches!(posted.transaction.cause, Cause::Usage | Cause::Refund) {
+                let to = posted.transaction.entries.iter();
+                let revenue = to.filter(|entry| entry.account == Place::Revenue);
+                *drawn.entry(of).or_default() += revenue.map(|entry| entry.amount).sum::<i64>();
+            }
+        }
+        for (number, name) in FEATURES.iter().enumerate() {
+            let of = self.charges.iter().filter(|charge| charge.0 == number);
+            let sum: i64 = of.map(|charge| charge.1.amount).sum();
+            prop_assert_eq!(drawn.get(name).copied().unwrap_or(0), sum, "{}", name);
+            let draw = self.account.book.draw(&feature(name));
+            prop_assert_eq!(draw.map_or(0, |draw| draw.amount), sum, "{}", name);
+        }
+        // Pledges are the fold of open reservations, and pools hold nothing without them.
+        let reservations = self.account.reservations.values();
+        prop_assert_eq!(
+            &self.account.pledges,
+            &super::super::credit::pledges_of(reservations)
+        );
+        if self.account.reservations.is_empty() {
+            prop_assert_eq!(wallet.held(), 0);
+        }
+        Ok(())
+    }
+
+    /// The price of all that was used and not taken back, by hand.
+    fn price(&self, of: usize) -> i64 {
+        let used = self.used[of];
+        match of {
+            // 100 LUC a dollar: 100 / 7 micro-units a call, rounded half to even.
+            0 => (2 * used * 100 + 7) / 14,
+            1 => (used - 100).max(0) * 300,
+            _ => {
+                let first = used.min(50) * 1_000;
+                let second = (used.min(90) - 50).max(0) * 400;
+                first + second + (used - 90).max(0) * 700
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// What was reserved or checked is covered: it never comes to be owed. In the end what was charged is the price of
+    /// all that was used, whatever came between.
+    #[test]
+    fn what_is_pledged_is_covered(acts in acts(false)) {
+        let mut history = History::new();
+        for act in &acts {
+            let owed = history.run(act);
+            prop_assert_eq!(owed, 0, "{:?}", act);
+            history.compare()?;
+        }
+        for of in 0..3 {
+            let draw = history.account.book.draw(&feature(FEATURES[of]));
+            let charged = draw.map_or(0, |draw| draw.amount);
+            let due = history.price(of) - charged;
+            // A fraction of a micro-unit that nothing could pay yet.
+            prop_assert!((0..=1).contains(&due) || of == 0 && due == -1, "{}: {due}", FEATURES[of]);
+        }
+    }
+
+    /// Usage that nobody asked for first is charged all the same, and what is taken back comes back.
+    #[test]
+    fn what_is_used_is_charged_and_what_is_taken_back_comes_back(acts in acts(true)) {
+        let mut history = History::new();
+        for act in &acts {
+            history.run(act);
+            history.compare()?;
+        }
+    }
+}
+
+#[test]
+fn what_earlier_reservations_lack_does_not_stand_against_a_new_one() {
+    let mut history = History::new();
+    history.reserve(&[(1, 50, 50)]).expect("it is included");
+    // Other use takes what is included, so that what is pledged costs something; the wallet has nothing yet.
+    assert_eq!(history.record(1, 100, None), 0);
+    history.grant(1_000);
+    let made = history.reserve(&[(1, 3, 3)]);
+    made.expect("credits cover what it costs: 900");
+    assert_eq!(history.reserve(&[(1, 1, 1)]), None);
+    history.compare().unwrap();
+}

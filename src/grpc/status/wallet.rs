@@ -1,0 +1,81 @@
+//! Refusals of wallets as callers see them.
+
+use super::missing::not_found;
+use super::{Fault, internal, invalid};
+use crate::domain::time::Timestamp;
+use crate::domain::wallet::{GRANTS_MAX, Refusal};
+use crate::engine::{Rule, Thing};
+use crate::grpc::pb::ErrorReason;
+
+/// Says why a wallet refuses, with the numbers behind it.
+pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
+    let micros = |key: &'static str, amount: &i64| (key, amount.to_string());
+    let (reason, metadata) = match refusal {
+        Refusal::InsufficientCredits { needed, available } => (
+            ErrorReason::CreditsInsufficient,
+            vec![
+                micros("needed_micros", needed),
+                micros("available_micros", available),
+            ],
+        ),
+        Refusal::CapReached {
+            needed,
+            cap,
+            left,
+            window_end,
+        } => (
+            ErrorReason::SpendCapReached,
+            vec![
+                micros("needed_micros", needed),
+                micros("cap_micros", cap),
+                micros("left_micros", left),
+            ]
+            .into_iter()
+            // The end of time is no end.
+            .chain((*window_end != Timestamp::MAX).then(|| ("window_end", window_end.to_string())))
+            .collect(),
+        ),
+        Refusal::BlockedByReceivable { owed } => (
+            ErrorReason::WalletBlocked,
+            vec![micros("owed_micros", owed)],
+        ),
+        Refusal::GrantExpired { expire_time } => (
+            ErrorReason::GrantExpired,
+            vec![("expire_time", expire_time.to_string())],
+        ),
+        Refusal::HoldResolved { state, captured } => (
+            ErrorReason::HoldResolved,
+            vec![
+                ("state", state.as_str().to_uppercase()),
+                micros("captured_micros", captured),
+            ],
+        ),
+        Refusal::CaptureTooLarge { amount, held: left }
+        | Refusal::ClawbackTooLarge { amount, left }
+        | Refusal::RefundTooLarge { amount, left } => (
+            ErrorReason::AmountTooLarge,
+            vec![micros("amount_micros", amount), micros("left_micros", left)],
+        ),
+        Refusal::TooManyGrants => (
+            ErrorReason::TooManyGrants,
+            vec![("limit", GRANTS_MAX.to_string())],
+        ),
+        Refusal::PaymentGranted { reference, grant } => {
+            let metadata = [
+                ("reference", reference.to_string()),
+                ("grant_id", grant.to_string()),
+            ];
+            let reason = ErrorReason::PaymentGranted;
+            return Fault::exists(reason, text, &metadata).thing("payment", reference);
+        }
+        Refusal::UnknownGrant(id) => return not_found(Thing::Grant, id.as_str(), text),
+        Refusal::UnknownHold(id) => return not_found(Thing::Hold, id.as_str(), text),
+        Refusal::AmountOutOfRange => return invalid("amount_micros", &Rule::Other(text)),
+        Refusal::WalletsDoNotMatch => {
+            return invalid("to_subaccount_id", &Rule::Other(text));
+        }
+        Refusal::GrantExists(_) | Refusal::HoldExists(_) => return internal(),
+    };
+    let subject = reason.as_str_name().to_owned();
+    Fault::failed(reason, text, &metadata).precondition("WALLET", &subject)
+}
