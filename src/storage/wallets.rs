@@ -16,15 +16,18 @@ use crate::domain::wallet::{
     Wallet, WalletHead, WalletKey,
 };
 
+/// What is in a wallet.
+type Content = (Vec<Grant>, Vec<(HoldId, Hold)>);
+
 /// Puts wallets together from their rows.
 pub(super) fn assemble(
     heads: Vec<WalletHead>,
     grants: Vec<(WalletKey, Grant)>,
     holds: Vec<(WalletKey, HoldId, Hold)>,
 ) -> Result<Vec<Wallet>, StoreError> {
-    let mut parts: BTreeMap<WalletKey, (Vec<Grant>, Vec<(HoldId, Hold)>)> = heads
+    let mut parts: BTreeMap<WalletKey, Content> = heads
         .iter()
-        .map(|head| (head.key.clone(), (Vec::new(), Vec::new())))
+        .map(|head| (head.key.clone(), Content::default()))
         .collect();
     let stray = |table, key: &WalletKey| corrupt(table, format!("a row of no wallet: {key:?}"));
     for (key, grant) in grants {

@@ -94,9 +94,9 @@ impl Account {
                     ..asked
                 };
                 let pledge = self.pledge_of(&granted, &self.overdue(now), &pending, now);
-                pledge
-                    .iter()
-                    .for_each(|pledge| pending.push(pledge.clone()));
+                if let Some(pledge) = &pledge {
+                    pending.push(pledge.clone());
+                }
                 pledged.push(pledge);
                 let reserved = self.hold(item, decision.granted, ask.subaccount.as_ref(), now)?;
                 self.raise(&reserved, ask.subaccount.as_ref(), effects)?;

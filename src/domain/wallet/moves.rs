@@ -65,23 +65,23 @@ impl Book {
         if from == to || from.unit != to.unit {
             return Err(Refusal::WalletsDoNotMatch);
         }
-        let giver = (from.owner.as_ref(), from);
-        self.check_caps(giver, amount, now)?;
-        let mut taker = match self.wallets.get(to) {
+        let spender = (from.owner.as_ref(), from);
+        self.check_caps(spender, amount, now)?;
+        let mut target = match self.wallets.get(to) {
             Some(wallet) => wallet.clone(),
             None => Wallet::new(to.clone()),
         };
-        let gives = self.wallet_mut(from);
-        let done = transfer(gives, &mut taker, id, (amount, owed_max), now);
-        let (given, taken) = done.inspect_err(|_| self.drop_if_new(from))?;
-        self.wallets.insert(to.clone(), taker);
-        self.count_caps(giver, amount, now);
+        let source = self.wallet_mut(from);
+        let done = transfer(source, &mut target, id, (amount, owed_max), now);
+        let (out, into) = done.inspect_err(|_| self.drop_if_new(from))?;
+        self.wallets.insert(to.clone(), target);
+        self.count_caps(spender, amount, now);
         let about = |other: &WalletKey| About {
             other: Some(other.clone()),
             ..about.clone()
         };
-        self.post(from, given, about(to), now);
-        self.post(to, taken, about(from), now);
+        self.post(from, out, about(to), now);
+        self.post(to, into, about(from), now);
         Ok(())
     }
 }

@@ -162,14 +162,14 @@ impl Engine {
         customer: &CustomerId,
         call: C,
     ) -> Result<C::Answer, Error> {
-        let cell = self.customer(customer).await?;
+        let cells = [self.customer(customer).await?];
         let about = About {
             caller: caller.into(),
             request: Some(request.clone()),
             ..About::default()
         };
         let change = Change {
-            cells: [cell],
+            cells,
             call: call.clone(),
             about,
         };

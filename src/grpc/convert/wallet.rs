@@ -189,12 +189,12 @@ pub(in crate::grpc) fn held(view: HoldView) -> (pb::CreditHold, pb::CreditBalanc
 
 /// Writes a hold as it stands at `now`: one whose time is over has expired, whether or not the sweep has been there.
 fn credit_hold(id: HoldId, key: &WalletKey, hold: Hold, now: Timestamp) -> pb::CreditHold {
-    let left = hold.held();
-    let (state, held, end_time) = match hold.state {
+    let rest = hold.held();
+    let (state, left, end_time) = match hold.state {
         HoldState::Open if hold.expire_time <= now => {
             (HoldState::Expired, 0, Some(hold.expire_time))
         }
-        state => (state, left, hold.end_time),
+        state => (state, rest, hold.end_time),
     };
     pb::CreditHold {
         hold_id: id.into(),
@@ -203,7 +203,7 @@ fn credit_hold(id: HoldId, key: &WalletKey, hold: Hold, now: Timestamp) -> pb::C
         spender_subaccount_id: or_empty(hold.spender),
         amount_micros: hold.amount,
         captured_micros: hold.captured,
-        held_micros: held,
+        held_micros: left,
         state: pb::HoldState::from(state).into(),
         create_time: Some(to_timestamp(hold.create_time)),
         expire_time: (!hold.is_pool).then(|| to_timestamp(hold.expire_time)),

@@ -137,9 +137,9 @@ async fn a_database_of_the_version_before_is_brought_up_to_date() {
         .await
         .unwrap();
     let rows = format!(
-        r#"INSERT INTO customers (customer_id, version, body, tracked, deleted) VALUES ('acme', 1, '{}', '[]', false);
+        r"INSERT INTO customers (customer_id, version, body, tracked, deleted) VALUES ('acme', 1, '{}', '[]', false);
          INSERT INTO event_keys VALUES ('old', 'acme', 0, {at} / 86400000000, {at});
-         INSERT INTO events VALUES ({at} / 86400000000, 'acme', 'old', 0, 'tokens', 1, 1000, {at}, NULL, NULL, 4)"#,
+         INSERT INTO events VALUES ({at} / 86400000000, 'acme', 'old', 0, 'tokens', 1, 1000, {at}, NULL, NULL, 4)",
         crate::storage::columns::json(&conformance::fixture::customer("acme")),
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(rows))

@@ -22,12 +22,14 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Writes the row with its hash, and returns that.
     pub(super) fn write(
         &self,
         conn: &Connection,
         previous: &[u8],
-        hash: &[u8],
-    ) -> Result<(), StoreError> {
+        chain: Chain,
+    ) -> Result<Vec<u8>, StoreError> {
+        let hash = chain.0.finalize().to_vec();
         conn.prepare_cached(
             "INSERT INTO batches (epoch, number, time, events, customers, prev_hash, hash)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -39,9 +41,9 @@ impl Link {
             self.events,
             self.customers,
             previous,
-            hash,
+            &*hash,
         ))?;
-        Ok(())
+        Ok(hash)
     }
 }
 
@@ -150,9 +152,5 @@ impl Chain {
         ] {
             self.0.update(number.to_be_bytes());
         }
-    }
-
-    pub(super) fn end(self) -> Vec<u8> {
-        self.0.finalize().to_vec()
     }
 }

@@ -14,7 +14,6 @@ use crate::storage::conformance::{self, fixture, store_conformance};
 use crate::storage::{Changes, Store, StoreError};
 
 /// Returns an empty store in a directory that goes with it.
-#[expect(clippy::unused_async, reason = "the suite makes every store by await")]
 pub async fn make() -> (SqliteStore, TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);

@@ -296,8 +296,7 @@ impl Writer {
             events: stored,
             customers,
         };
-        let hash = chain.end();
-        link.write(conn, last_hash, &hash)?;
+        let hash = link.write(conn, last_hash, chain)?;
         failpoint::hit("commit.rows_written");
         Ok(Some(Filled {
             created,

@@ -105,7 +105,7 @@ impl Coins {
     }
 
     /// Holds so many coins in a pool; what it holds of which pile does not matter to anybody but the pile.
-    pub fn pool(&mut self, hold: usize, target: i64, now: Timestamp) -> bool {
+    pub fn pool(&mut self, pool: usize, target: i64, now: Timestamp) -> bool {
         let order = self.pooled.clone();
         let held: i64 = order.iter().map(|leg| leg.1).sum();
         if target > held {
@@ -113,7 +113,7 @@ impl Coins {
                 return false;
             }
             self.opened = true;
-            for (grant, part) in self.take(target - held, Place::Held(hold), now) {
+            for (grant, part) in self.take(target - held, Place::Held(pool), now) {
                 match self.pooled.iter_mut().find(|leg| leg.0 == grant) {
                     Some(leg) => leg.1 += part,
                     None => self.pooled.push((grant, part)),
@@ -135,7 +135,7 @@ impl Coins {
             } else {
                 Place::Here
             };
-            pile.shift(Place::Held(hold), to, freed);
+            pile.shift(Place::Held(pool), to, freed);
             over -= freed;
         }
         true

@@ -98,10 +98,9 @@ async fn what_is_no_archive_is_named_so() {
 fn resealed(text: &str, tables: &str) -> String {
     let (body, _) = text.trim_end().rsplit_once('\n').unwrap();
     let body = format!("{body}\n");
-    let mut checksum = String::new();
-    for byte in Sha256::digest(&body) {
-        checksum.push_str(&format!("{byte:02x}"));
-    }
+    let digest = Sha256::digest(&body);
+    let checksum: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let checksum = checksum.concat();
     format!("{body}{{\"end\":{{\"tables\":[{tables}],\"checksum\":\"{checksum}\"}}}}\n")
 }
 

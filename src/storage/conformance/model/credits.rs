@@ -8,7 +8,7 @@ use crate::domain::quantity::Milli;
 use crate::domain::rating::Amount;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::wallet::{
-    About, Book, BookChanges, Category, Cover, Draw, NewGrant, NewHold, Refusal, Source,
+    About, Book, BookChanges, Category, Cover, Draw, Hold, NewGrant, NewHold, Refusal, Source,
     Transaction, Wallet, WalletKey,
 };
 use crate::domain::window::Window;
@@ -80,9 +80,9 @@ pub(super) fn books(
         let Some(rows) = found.accounts[index].rows() else {
             continue;
         };
-        let changed = one_book(&own, rows, now);
-        if !changed.is_empty() {
-            changes.push((customer_id(id), changed));
+        let book = one_book(&own, rows, now);
+        if !book.is_empty() {
+            changes.push((customer_id(id), book));
         }
     }
     changes
@@ -133,16 +133,16 @@ fn pools(
         };
         let key = key(*agent);
         let wallet = wallets.iter_mut().find(|wallet| *wallet.key() == key);
-        let Some(wallet) = wallet.filter(|_| done.iter().all(|moved| moved.0 != key)) else {
+        let Some(wallet) = wallet.filter(|_| done.iter().all(|pooled| pooled.0 != key)) else {
             continue;
         };
-        let held = wallet.hold_of(&pool).map_or(0, |pool| pool.held());
-        let moved = if *target > held {
+        let held = wallet.hold_of(&pool).map_or(0, Hold::held);
+        let transaction = if *target > held {
             wallet.raise_pool(&pool, target - held, 0, now).ok()
         } else {
             Some(wallet.lower_pool(&pool, *target, now))
         };
-        done.extend(moved.map(|moved| (key, moved)));
+        done.extend(transaction.map(|done| (key, done)));
     }
     done
 }
@@ -178,21 +178,8 @@ fn make(one: &Credit, number: usize, book: &mut Book, now: Timestamp) -> Result<
     match one {
         Credit::Grant(agent, amount, hours, payment) => {
             let new = NewGrant {
-                id: grant_id(&name),
-                amount: *amount,
-                priority: i32::try_from(amount % 3).unwrap_or(0),
-                category: if payment.is_some() {
-                    Category::Paid
-                } else {
-                    Category::Promotional
-                },
-                source: if payment.is_some() {
-                    Source::Stripe
-                } else {
-                    Source::Promotion
-                },
-                reference: payment.map_or_else(Box::default, |n| format!("pi_{n}").into()),
                 expire_time: hours.map(|hours| now.plus(Span::from_hours(hours))),
+                ..new_grant(&name, *amount, *payment)
             };
             book.grant(&key(*agent), new, about, now).map(drop)
         }
@@ -244,6 +231,23 @@ fn make(one: &Credit, number: usize, book: &mut Book, now: Timestamp) -> Result<
             Ok(())
         }
         Credit::Pool(..) | Credit::Repeat | Credit::Overdraw(_) => Ok(()),
+    }
+}
+
+/// Returns a grant that does not end, bought by a payment or given.
+fn new_grant(name: &str, amount: i64, payment: Option<u8>) -> NewGrant {
+    let (category, source) = match payment {
+        Some(_) => (Category::Paid, Source::Stripe),
+        None => (Category::Promotional, Source::Promotion),
+    };
+    NewGrant {
+        id: grant_id(name),
+        amount,
+        priority: i32::try_from(amount % 3).unwrap_or(0),
+        category,
+        source,
+        reference: payment.map_or_else(Box::default, |n| format!("pi_{n}").into()),
+        expire_time: None,
     }
 }
 

@@ -7,8 +7,8 @@ use crate::domain::id::{CustomerId, EventId, MeterId};
 use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::storage::archive::{
-    CounterRecord, CustomerRecord, DrawRecord, EventRecord, GrantRecord, HoldRecord, Json,
-    PostedRecord, ReservationRecord, RollupRecord, SubaccountRecord, WalletRecord,
+    AnswerRecord, CounterRecord, CustomerRecord, DrawRecord, EventRecord, GrantRecord, HoldRecord,
+    Json, PostedRecord, ReservationRecord, RollupRecord, SubaccountRecord, WalletRecord,
 };
 use crate::storage::columns::corrupt;
 use crate::storage::wallets::payment_of_body;
@@ -217,6 +217,20 @@ impl Inserts<'_> {
                 row.max,
                 row.latest_time,
                 row.latest,
+            ),
+        )
+    }
+
+    pub(super) fn answer(&self, row: &AnswerRecord) -> Result<(), StoreError> {
+        self.insert(
+            "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                &row.caller,
+                &row.method,
+                &row.request,
+                &row.content,
+                &row.answer,
+                row.time,
             ),
         )
     }

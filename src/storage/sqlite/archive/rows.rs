@@ -143,13 +143,7 @@ impl<'a> Rows<'a> {
             Table::Grants => grant(row)?,
             Table::Holds => hold(row)?,
             Table::Ledger => posted(row)?,
-            Table::Draws => Record::Draw(DrawRecord {
-                customer: text(0)?,
-                feature: text(1)?,
-                period_start: row.get(2)?,
-                period_end: row.get(3)?,
-                body: body(4)?,
-            }),
+            Table::Draws => draw(row)?,
             Table::Counters => self.counter(row)?,
             Table::Rollups => self.rollup(row)?,
             Table::Denials => Record::Denial(DenialRecord {
@@ -294,5 +288,15 @@ fn posted(row: &Row<'_>) -> Result<Record, StoreError> {
         available: row.get(7)?,
         held: row.get(8)?,
         receivable: row.get(9)?,
+    }))
+}
+
+fn draw(row: &Row<'_>) -> Result<Record, StoreError> {
+    Ok(Record::Draw(DrawRecord {
+        customer: row.get(0)?,
+        feature: row.get(1)?,
+        period_start: row.get(2)?,
+        period_end: row.get(3)?,
+        body: archive::json("draws", row.get::<_, String>(4)?)?,
     }))
 }

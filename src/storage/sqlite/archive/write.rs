@@ -147,17 +147,7 @@ impl SqliteTarget {
                     &row.sample,
                 ),
             ),
-            Record::Answer(row) => rows.insert(
-                "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                (
-                    &row.caller,
-                    &row.method,
-                    &row.request,
-                    &row.content,
-                    &row.answer,
-                    row.time,
-                ),
-            ),
+            Record::Answer(row) => rows.answer(row),
         }
     }
 
