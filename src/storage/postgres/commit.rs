@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use super::customers::Locked;
 use super::error::{is_lost_partition, is_passing, of_commit};
 use super::insert::{self, Inserted};
-use super::marks;
+use super::marks::{self, Turn};
 use super::open::duration;
 use super::scan::{self, Key};
-use super::wallets::Rows;
+use super::wallets::{Moved, Rows};
 use super::{Shared, account, changes, columns, counters, find, rollups};
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::id::CustomerId;
@@ -241,16 +241,23 @@ async fn fill<'a>(
         inserted,
         decided: changes.events,
     };
-    let stored = filled.stored();
-    let marked = (asked.mark, asked.now);
-    let written = (&*stored, wallets.moved());
-    shared
-        .days
-        .note(conn, asked.now, stored.iter().copied())
-        .await?;
-    let lease = shared.options.lease;
-    marks::link(conn, (&turn, lease), marked, &locked.ids(), written).await?;
+    let written = (&*filled.stored(), wallets.moved());
+    note(shared, conn, asked, (&turn, &locked), written).await?;
     Ok(Some(filled))
+}
+
+/// Notes what was stored: from when on its days count, and the row of the batch.
+async fn note(
+    shared: &Shared,
+    conn: &mut PgConnection,
+    asked: &Asked,
+    (turn, locked): (&Turn, &Locked),
+    (stored, moved): (&[&EventRow], &[Moved<'_>]),
+) -> Result<(), StoreError> {
+    let rows = stored.iter().copied();
+    shared.days.note(conn, asked.now, rows).await?;
+    let (turn, marked) = ((turn, shared.options.lease), (asked.mark, asked.now));
+    marks::link(conn, turn, marked, &locked.ids(), (stored, moved)).await
 }
 
 /// Reads customers that are locked, save those that are as the maker of the batch knows them.
