@@ -55,8 +55,7 @@ impl Fault {
         message: impl Into<String>,
         metadata: &[(&str, String)],
     ) -> Self {
-        let name = reason.as_str_name();
-        let name = name.strip_prefix("ERROR_REASON_").unwrap_or(name);
+        let name = name_of(reason);
         let metadata: HashMap<String, String> = metadata
             .iter()
             .map(|(key, value)| ((*key).to_owned(), value.clone()))
@@ -124,6 +123,12 @@ impl Fault {
     fn exists(reason: ErrorReason, text: String, metadata: &[(&'static str, String)]) -> Self {
         Self::new(Code::AlreadyExists, reason, text, metadata)
     }
+}
+
+/// Returns a reason as callers read it.
+fn name_of(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
 }
 
 impl From<Error> for Status {

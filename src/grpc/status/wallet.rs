@@ -1,7 +1,7 @@
 //! Refusals of wallets as callers see them.
 
 use super::missing::not_found;
-use super::{Fault, internal, invalid};
+use super::{Fault, internal, invalid, name_of};
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{GRANTS_MAX, Refusal};
 use crate::engine::{Rule, Thing};
@@ -23,18 +23,15 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
             cap,
             left,
             window_end,
-        } => (
-            ErrorReason::SpendCapReached,
-            vec![
+        } => {
+            let mut numbers = vec![
                 micros("needed_micros", needed),
                 micros("cap_micros", cap),
                 micros("left_micros", left),
-            ]
-            .into_iter()
-            // The end of time is no end.
-            .chain((*window_end != Timestamp::MAX).then(|| ("window_end", window_end.to_string())))
-            .collect(),
-        ),
+            ];
+            numbers.extend(end_of(*window_end));
+            (ErrorReason::SpendCapReached, numbers)
+        }
         Refusal::BlockedByReceivable { owed } => (
             ErrorReason::WalletBlocked,
             vec![micros("owed_micros", owed)],
@@ -71,11 +68,13 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
         Refusal::UnknownGrant(id) => return not_found(Thing::Grant, id.as_str(), text),
         Refusal::UnknownHold(id) => return not_found(Thing::Hold, id.as_str(), text),
         Refusal::AmountOutOfRange => return invalid("amount_micros", &Rule::Other(text)),
-        Refusal::WalletsDoNotMatch => {
-            return invalid("to_subaccount_id", &Rule::Other(text));
-        }
+        Refusal::WalletsDoNotMatch => return invalid("to_subaccount_id", &Rule::Other(text)),
         Refusal::GrantExists(_) | Refusal::HoldExists(_) => return internal(),
     };
-    let subject = reason.as_str_name().to_owned();
-    Fault::failed(reason, text, &metadata).precondition("WALLET", &subject)
+    Fault::failed(reason, text, &metadata).precondition("WALLET", name_of(reason))
+}
+
+/// The end of time is no end.
+fn end_of(time: Timestamp) -> Option<(&'static str, String)> {
+    (time != Timestamp::MAX).then(|| ("window_end", time.to_string()))
 }

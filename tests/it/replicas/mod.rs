@@ -12,3 +12,4 @@ mod races;
 mod rates;
 mod rolling;
 mod together;
+mod wallets;

@@ -4,7 +4,7 @@ use bursar::grpc::pb;
 use prost_types::{Duration, Timestamp};
 use tonic::{Code, Status};
 
-use super::{Clients, USD, at, on_both, refusal, said, usd};
+use super::{Clients, Refused, USD, at, on_both, refusal, said, usd};
 use crate::harness::seen;
 
 const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
@@ -212,6 +212,44 @@ fn topping_up(to: &Clients) -> pb::SetAutoTopUpRequest {
     }
 }
 
+/// Asserts that every call that names a wallet is refused because it is not there.
+async fn all_miss(to: &mut Clients, wallet: Option<pb::WalletName>, expected: &Refused) {
+    let request = pb::GetWalletRequest {
+        wallet: wallet.clone(),
+    };
+    assert_eq!(refusal(to.wallets.get_wallet(request).await), *expected);
+    let request = pb::GrantCreditsRequest {
+        wallet: wallet.clone(),
+        ..to.granting("", USD)
+    };
+    assert_eq!(refusal(to.wallets.grant_credits(request).await), *expected);
+    let request = pb::DebitCreditsRequest {
+        spender: wallet.clone(),
+        allow_receivable: true,
+        ..to.debiting("", USD)
+    };
+    assert_eq!(refusal(to.wallets.debit_credits(request).await), *expected);
+    let request = pb::HoldCreditsRequest {
+        spender: wallet.clone(),
+        ..to.holding("", USD)
+    };
+    assert_eq!(refusal(to.wallets.hold_credits(request).await), *expected);
+    let request = pb::SetSpendCapRequest {
+        request_id: to.fresh(),
+        wallet: wallet.clone(),
+        ..pb::SetSpendCapRequest::default()
+    };
+    assert_eq!(refusal(to.wallets.set_spend_cap(request).await), *expected);
+    let request = pb::SetAutoTopUpRequest {
+        wallet,
+        ..topping_up(&to)
+    };
+    assert_eq!(
+        refusal(to.wallets.set_auto_top_up(request).await),
+        *expected
+    );
+}
+
 #[test]
 fn what_is_not_there_is_named() {
     on_both(async |_, mut to| {
@@ -235,38 +273,7 @@ fn what_is_not_there_is_named() {
             ),
         ];
         for (wallet, (reason, id)) in wrong {
-            let expected = said(Code::NotFound, reason, &[id]);
-            let request = pb::GetWalletRequest {
-                wallet: wallet.clone(),
-            };
-            assert_eq!(refusal(to.wallets.get_wallet(request).await), expected);
-            let request = pb::GrantCreditsRequest {
-                wallet: wallet.clone(),
-                ..to.granting("", USD)
-            };
-            assert_eq!(refusal(to.wallets.grant_credits(request).await), expected);
-            let request = pb::DebitCreditsRequest {
-                spender: wallet.clone(),
-                allow_receivable: true,
-                ..to.debiting("", USD)
-            };
-            assert_eq!(refusal(to.wallets.debit_credits(request).await), expected);
-            let request = pb::HoldCreditsRequest {
-                spender: wallet.clone(),
-                ..to.holding("", USD)
-            };
-            assert_eq!(refusal(to.wallets.hold_credits(request).await), expected);
-            let request = pb::SetSpendCapRequest {
-                request_id: to.fresh(),
-                wallet: wallet.clone(),
-                ..pb::SetSpendCapRequest::default()
-            };
-            assert_eq!(refusal(to.wallets.set_spend_cap(request).await), expected);
-            let request = pb::SetAutoTopUpRequest {
-                wallet,
-                ..topping_up(&to)
-            };
-            assert_eq!(refusal(to.wallets.set_auto_top_up(request).await), expected);
+            all_miss(&mut to, wallet, &said(Code::NotFound, reason, &[id])).await;
         }
         let request = pb::ListWalletsRequest {
             customer_id: "nobody".to_owned(),

@@ -28,11 +28,11 @@ use tonic_types::StatusExt;
 use crate::harness::{Kind, START, TestServer, run};
 
 /// A dollar, in micro-units.
-const USD: i64 = 1_000_000;
+pub const USD: i64 = 1_000_000;
 
 /// What these servers sell: each call costs two cents from the first on, each page beyond ten a month ten cents; tokens
 /// are limited by the day, two jobs may run at a time.
-const CATALOG: &str = r#"
+pub const CATALOG: &str = r#"
 default_plan = "basic"
 
 [credit_units.USD]
@@ -99,9 +99,9 @@ fn on_both(test: impl AsyncFn(&TestServer, Clients)) {
 
 /// Clients of each service, and calls in few words. Calls carry request ids that were not used before.
 #[derive(Clone)]
-struct Clients {
-    wallets: WalletServiceClient<Channel>,
-    entitlements: EntitlementServiceClient<Channel>,
+pub struct Clients {
+    pub wallets: WalletServiceClient<Channel>,
+    pub entitlements: EntitlementServiceClient<Channel>,
     metering: MeteringServiceClient<Channel>,
     customers: CustomerServiceClient<Channel>,
     operations: OperationsServiceClient<Channel>,
@@ -110,24 +110,28 @@ struct Clients {
 
 impl Clients {
     async fn of(server: &TestServer) -> Self {
-        let channel = server.channel().await;
+        Self::on(server.channel().await, Arc::default())
+    }
+
+    /// Clients on a connection, who number their requests together with others.
+    pub fn on(channel: Channel, requests: Arc<AtomicU32>) -> Self {
         Self {
             wallets: WalletServiceClient::new(channel.clone()),
             entitlements: EntitlementServiceClient::new(channel.clone()),
             metering: MeteringServiceClient::new(channel.clone()),
             customers: CustomerServiceClient::new(channel.clone()),
             operations: OperationsServiceClient::new(channel),
-            requests: Arc::default(),
+            requests,
         }
     }
 
     /// Returns a request id that was not used before.
-    fn fresh(&self) -> String {
+    pub fn fresh(&self) -> String {
         format!("q-{}", self.requests.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Creates a customer with the agent `bot`.
-    async fn create(&mut self, customer: &str) {
+    pub async fn create(&mut self, customer: &str) {
         let customer_id = customer.to_owned();
         let request = pb::CreateCustomerRequest {
             request_id: self.fresh(),
@@ -149,7 +153,7 @@ impl Clients {
     }
 
     /// Grants credits that were paid for to a wallet of `acme`.
-    async fn grant(&mut self, owner: &str, amount_micros: i64) -> pb::Grant {
+    pub async fn grant(&mut self, owner: &str, amount_micros: i64) -> pb::Grant {
         let request = pb::GrantCreditsRequest {
             category: pb::CreditCategory::Paid.into(),
             ..self.granting(owner, amount_micros)
@@ -176,7 +180,7 @@ impl Clients {
         }
     }
 
-    async fn debit(&mut self, spender: &str, amount_micros: i64) -> Result<Balance, Status> {
+    pub async fn debit(&mut self, spender: &str, amount_micros: i64) -> Result<Balance, Status> {
         let request = self.debiting(spender, amount_micros);
         let answer = self.wallets.debit_credits(request).await?;
         Ok(balance(answer.into_inner().balance))
@@ -191,7 +195,7 @@ impl Clients {
         }
     }
 
-    async fn hold(&mut self, spender: &str, amount: i64) -> Result<pb::CreditHold, Status> {
+    pub async fn hold(&mut self, spender: &str, amount: i64) -> Result<pb::CreditHold, Status> {
         let request = self.holding(spender, amount);
         let answer = self.wallets.hold_credits(request).await?;
         Ok(answer.into_inner().hold.unwrap())
@@ -207,7 +211,11 @@ impl Clients {
         }
     }
 
-    async fn capture(&mut self, hold: &str, amount: Option<i64>) -> Result<pb::CreditHold, Status> {
+    pub async fn capture(
+        &mut self,
+        hold: &str,
+        amount: Option<i64>,
+    ) -> Result<pb::CreditHold, Status> {
         let request = self.capturing(hold, amount);
         let answer = self.wallets.capture_hold(request).await?;
         Ok(answer.into_inner().hold.unwrap())
@@ -236,7 +244,7 @@ impl Clients {
         }
     }
 
-    async fn transfer(
+    pub async fn transfer(
         &mut self,
         from: &str,
         to: &str,
@@ -267,12 +275,12 @@ impl Clients {
     }
 
     /// Returns what a wallet of `acme` holds.
-    async fn balance(&mut self, owner: &str) -> Balance {
+    pub async fn balance(&mut self, owner: &str) -> Balance {
         balance(self.wallet(owner).await.balance)
     }
 
     /// Returns the ledger of a wallet of `acme`, the first transaction first, in pages of three.
-    async fn ledger(&mut self, owner: &str) -> Vec<pb::LedgerTransaction> {
+    pub async fn ledger(&mut self, owner: &str) -> Vec<pb::LedgerTransaction> {
         let mut request = pb::ListLedgerEntriesRequest {
             wallet: usd(owner),
             oldest_first: true,
@@ -292,7 +300,7 @@ impl Clients {
     }
 
     /// Proves the ledgers of `acme`, and its counters.
-    async fn prove(&mut self) {
+    pub async fn prove(&mut self) {
         let request = pb::AuditLedgersRequest {
             customer_id: "acme".to_owned(),
             ..pb::AuditLedgersRequest::default()
@@ -308,7 +316,7 @@ impl Clients {
 }
 
 /// Available, held, owed.
-type Balance = (i64, i64, i64);
+pub type Balance = (i64, i64, i64);
 
 fn balance(of: Option<pb::CreditBalance>) -> Balance {
     let of = of.unwrap();
@@ -331,7 +339,9 @@ fn at(seconds: i64) -> Option<Timestamp> {
 }
 
 /// What a refusal says: code, reason, and the numbers behind it.
-fn refusal<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Code, String, Vec<(String, String)>) {
+pub fn refusal<T: std::fmt::Debug>(
+    answer: Result<T, Status>,
+) -> (Code, String, Vec<(String, String)>) {
     let status = answer.unwrap_err();
     let details = status.get_error_details();
     let info = details.error_info().expect("each has an ErrorInfo");
@@ -342,11 +352,7 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, Status>) -> (Code, String, Vec<
 }
 
 /// As [`refusal`] says it.
-fn said(
-    code: Code,
-    reason: &str,
-    numbers: &[(&str, &str)],
-) -> (Code, String, Vec<(String, String)>) {
+fn said(code: Code, reason: &str, numbers: &[(&str, &str)]) -> Refused {
     let own = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
     (code, reason.to_owned(), numbers.iter().map(own).collect())
 }
