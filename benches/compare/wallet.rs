@@ -35,12 +35,12 @@ const CALLS_A_PAIR: f64 = 2.0;
 const PLENTY: i64 = 1_000_000_000_000_000;
 const UNIT: &str = "USD";
 
-fn wallet(number: usize) -> Option<WalletName> {
-    Some(WalletName {
+fn wallet(number: usize) -> WalletName {
+    WalletName {
         customer_id: customer(number),
         credit_unit: UNIT.to_owned(),
         ..WalletName::default()
-    })
+    }
 }
 
 /// Makes customers with credits.
@@ -61,7 +61,7 @@ async fn fund(server: &Server, count: usize) {
                     }
                     let grant = GrantCreditsRequest {
                         request_id: format!("grant-{number}"),
-                        wallet: wallet(number),
+                        wallet: Some(wallet(number)),
                         amount_micros: PLENTY,
                         ..GrantCreditsRequest::default()
                     };
@@ -137,16 +137,16 @@ async fn pairs(server: &Server, wallets: usize) -> f64 {
 async fn pair(client: &mut WalletServiceClient<Channel>, number: usize, of: usize) {
     let hold = HoldCreditsRequest {
         request_id: format!("hold-{number}"),
-        spender: wallet(of),
+        spender: Some(wallet(of)),
         amount_micros: 10,
         ..HoldCreditsRequest::default()
     };
-    let held = client.hold_credits(hold).await.expect("a hold");
-    let hold = held.into_inner().hold.expect("a hold");
+    let answer = client.hold_credits(hold).await.expect("a hold");
+    let set_aside = answer.into_inner().hold.expect("a hold");
     let capture = CaptureHoldRequest {
         request_id: format!("capture-{number}"),
         customer_id: customer(of),
-        hold_id: hold.hold_id,
+        hold_id: set_aside.hold_id,
         amount_micros: Some(7),
         ..CaptureHoldRequest::default()
     };

@@ -169,7 +169,7 @@ impl Engine {
                 Ok(_) => wait = chores.proof,
                 Err(Error::Store(error)) => self.failed("ledgers cannot be read", &error),
                 Err(error) => {
-                    tracing::warn!(%error, what = "ledgers cannot be read", "a chore failed")
+                    tracing::warn!(%error, what = "ledgers cannot be read", "a chore failed");
                 }
             }
         }

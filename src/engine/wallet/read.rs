@@ -36,8 +36,8 @@ pub struct WalletView {
 
 impl WalletView {
     /// Looks at a wallet; one that nothing ever came to is empty.
-    pub(super) fn of(account: &Account, key: &WalletKey, now: Timestamp) -> Result<Self, Error> {
-        Ok(Self::of_book(&account.book, key, now))
+    pub(super) fn of(account: &Account, key: &WalletKey, now: Timestamp) -> Self {
+        Self::of_book(&account.book, key, now)
     }
 
     fn of_book(book: &Book, key: &WalletKey, now: Timestamp) -> Self {

@@ -67,7 +67,7 @@ impl WalletCall for CapCall {
         let wallet = account.book.wallet_mut(&key);
         let before = wallet.cap().cloned();
         wallet.terms_mut().cap = cap.map(|cap| cap.after(before.as_ref(), scene.now));
-        WalletView::of(account, &key, scene.now)
+        Ok(WalletView::of(account, &key, scene.now))
     }
 }
 
@@ -98,7 +98,7 @@ impl WalletCall for TopUpCall {
         let before = wallet.head().terms.top_up.clone();
         let top_up = self.terms.as_ref().map(set);
         wallet.terms_mut().top_up = top_up.map(|set| set.after(before.as_ref(), scene.now));
-        WalletView::of(account, &key, scene.now)
+        Ok(WalletView::of(account, &key, scene.now))
     }
 }
 

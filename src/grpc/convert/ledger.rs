@@ -110,7 +110,7 @@ pub(in crate::grpc) fn fault(found: LedgerFinding) -> pb::LedgerFault {
         WalletFault::Ledger(_) | WalletFault::Transfers(_) => None,
     };
     pb::LedgerFault {
-        wallet: to_name(found.customer, found.wallet),
+        wallet: Some(to_name(found.customer, found.wallet)),
         kind: kind.into(),
         transaction_number,
         entry_index,
@@ -196,9 +196,8 @@ fn differences(holds: &Heads, fold: &Heads) -> String {
     }
     let more = found.len().saturating_sub(NAMED_MAX);
     found.truncate(NAMED_MAX);
-    let mut text = found.join("; ");
     if more > 0 {
-        text.push_str(&format!("; and {more} more"));
+        found.push(format!("and {more} more"));
     }
-    text
+    found.join("; ")
 }

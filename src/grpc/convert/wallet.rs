@@ -105,8 +105,8 @@ pub(in crate::grpc) fn cap_window(given: &str) -> Result<Window, Error> {
 }
 
 /// Reads how top-ups work.
-pub(in crate::grpc) fn top_up(given: pb::AutoTopUpTerms) -> Result<TopUpTerms, Error> {
-    read_top_up(&given).map_err(|wrong| within("terms", wrong))
+pub(in crate::grpc) fn top_up(given: &pb::AutoTopUpTerms) -> Result<TopUpTerms, Error> {
+    read_top_up(given).map_err(|wrong| within("terms", wrong))
 }
 
 fn read_top_up(given: &pb::AutoTopUpTerms) -> Result<TopUpTerms, Error> {
@@ -148,15 +148,12 @@ fn fixed_window(given: &str, default: Window) -> Option<Window> {
 }
 
 /// Writes which wallet of a customer it is.
-pub(in crate::grpc) fn to_name(
-    customer: impl Into<String>,
-    key: WalletKey,
-) -> Option<pb::WalletName> {
-    Some(pb::WalletName {
+pub(in crate::grpc) fn to_name(customer: impl Into<String>, key: WalletKey) -> pb::WalletName {
+    pb::WalletName {
         customer_id: customer.into(),
         subaccount_id: or_empty(key.owner),
         credit_unit: key.unit.into(),
-    })
+    }
 }
 
 /// Writes a wallet as it stands.

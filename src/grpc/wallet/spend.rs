@@ -19,7 +19,7 @@ pub(super) async fn debit_credits(
     let customer = call.spender.customer.clone();
     let moved = engine.debit_credits(CALLER, key, call).await?;
     Ok(pb::DebitCreditsResponse {
-        wallet: to_name(customer, moved.wallet),
+        wallet: Some(to_name(customer, moved.wallet)),
         balance: Some(moved.balance.into()),
     })
 }

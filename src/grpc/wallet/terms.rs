@@ -31,7 +31,7 @@ pub(super) async fn set_auto_top_up(
     let key = request_id(request.request_id)?;
     let call = TopUpCall {
         wallet: name("wallet", request.wallet)?,
-        terms: request.terms.map(top_up).transpose()?,
+        terms: request.terms.as_ref().map(top_up).transpose()?,
     };
     let customer = call.wallet.customer.clone();
     let view = engine.set_auto_top_up(CALLER, key, call).await?;

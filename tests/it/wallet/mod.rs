@@ -339,9 +339,10 @@ fn at(seconds: i64) -> Option<Timestamp> {
 }
 
 /// What a refusal says: code, reason, and the numbers behind it.
-pub fn refusal<T: std::fmt::Debug>(
-    answer: Result<T, Status>,
-) -> (Code, String, Vec<(String, String)>) {
+pub type Refused = (Code, String, Vec<(String, String)>);
+
+/// Returns what a refusal says.
+pub fn refusal<T: std::fmt::Debug>(answer: Result<T, Status>) -> Refused {
     let status = answer.unwrap_err();
     let details = status.get_error_details();
     let info = details.error_info().expect("each has an ErrorInfo");

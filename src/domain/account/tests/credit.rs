@@ -335,12 +335,12 @@ proptest! {
             prop_assert_eq!(owed, 0, "{:?}", act);
             history.compare()?;
         }
-        for of in 0..3 {
-            let draw = history.account.book.draw(&feature(FEATURES[of]));
+        for (of, name) in FEATURES.iter().enumerate() {
+            let draw = history.account.book.draw(&feature(name));
             let charged = draw.map_or(0, |draw| draw.amount);
             let due = history.price(of) - charged;
             // A fraction of a micro-unit that nothing could pay yet.
-            prop_assert!((0..=1).contains(&due) || of == 0 && due == -1, "{}: {due}", FEATURES[of]);
+            prop_assert!((0..=1).contains(&due) || of == 0 && due == -1, "{name}: {due}");
         }
     }
 

@@ -71,7 +71,7 @@ fn rest_is_carried_from_period_to_period_until_the_most_there_may_be() {
         assert_eq!(grant.priority, INCLUDED_PRIORITY);
         assert_eq!(grant.category, Category::Promotional);
         let head = wallet.head();
-        assert_eq!(&*grant.id.as_str(), format!("plan:LUC:{}", head.number));
+        assert_eq!(grant.id.as_str(), format!("plan:LUC:{}", head.number));
         assert_eq!(
             head.terms.due_time,
             Some(scene.account.billing_period(scene.now).end)
@@ -268,11 +268,8 @@ fn what_is_held_outlives_its_period() {
     let book = &mut scene.account.book;
     book.release(&third, About::default(), scene.now).unwrap();
     scene.enter();
-    let held = |wallet: &Wallet| wallet.held();
-    assert_eq!(
-        (scene.account.book.wallet(&luc()).map(held), scene.has()),
-        (Some(0), 0)
-    );
+    let wallet = scene.account.book.wallet(&luc());
+    assert_eq!((wallet.map(Wallet::held), scene.has()), (Some(0), 0));
 }
 
 #[test]
