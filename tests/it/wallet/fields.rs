@@ -51,7 +51,7 @@ fn grants_have_rules() {
                 to.expire_time = Some(Timestamp {
                     seconds: 0,
                     nanos: -1,
-                })
+                });
             },
             "expire_time",
         ),
@@ -242,7 +242,7 @@ async fn all_miss(to: &mut Clients, wallet: Option<pb::WalletName>, expected: &R
     assert_eq!(refusal(to.wallets.set_spend_cap(request).await), *expected);
     let request = pb::SetAutoTopUpRequest {
         wallet,
-        ..topping_up(&to)
+        ..topping_up(to)
     };
     assert_eq!(
         refusal(to.wallets.set_auto_top_up(request).await),

@@ -23,7 +23,7 @@ where
 
 /// Half of them are the customer, half its agent, both out of one wallet.
 fn spender(number: usize) -> &'static str {
-    if number % 2 == 0 { "" } else { "bot" }
+    if number.is_multiple_of(2) { "" } else { "bot" }
 }
 
 #[test]

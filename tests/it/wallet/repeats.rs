@@ -119,7 +119,7 @@ fn holds_are_made_and_end_once_per_request() {
                 other.ttl = Some(prost_types::Duration {
                     seconds: 5,
                     nanos: 0,
-                })
+                });
             },
             async |to, request| to.wallets.hold_credits(request).await,
         );

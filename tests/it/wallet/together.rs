@@ -185,11 +185,11 @@ fn whichever_item_refuses_nothing_stays_held() {
                     decision.is_some_and(|made| !made.allowed)
                 });
                 let denied: Vec<&str> = denied.map(|item| &*item.feature_id).collect();
-                let draws = items
+                let mut draws = items
                     .iter()
                     .filter(|item| ["calls", "pages"].contains(&item.0));
                 let expected = match case.refuses {
-                    "" => vec![draws.last().unwrap().0],
+                    "" => vec![draws.next_back().unwrap().0],
                     // What is owed stands against all that draws.
                     _ if case.reason == Reason::WalletBlocked => draws.map(|item| item.0).collect(),
                     refuses => vec![refuses],
