@@ -26,6 +26,8 @@ struct Pile {
 struct Held {
     end: Timestamp,
     is_open: bool,
+    /// The piles that its coins came from, in turn.
+    piles: Vec<GrantId>,
 }
 
 #[derive(Debug, Default)]
@@ -225,8 +227,13 @@ impl Coins {
         if !self.may_spend(amount, now) {
             return false;
         }
-        self.take(amount, Place::Held(hold), now);
-        self.holds.insert(hold, Held { end, is_open: true });
+        let taken = self.take(amount, Place::Held(hold), now);
+        let held = Held {
+            end,
+            is_open: true,
+            piles: taken.into_iter().map(|leg| leg.0).collect(),
+        };
+        self.holds.insert(hold, held);
         true
     }
 
@@ -244,12 +251,11 @@ impl Coins {
         if !self.is_open(hold, now) || amount > rest || (amount == 0 && !is_last) {
             return false;
         }
-        // Coins of a hold are captured in the order in which they were taken.
+        // Coins of a hold are captured in the order in which they were taken, whatever became of their piles since.
         let mut left = amount;
-        let mut piles: Vec<&mut Pile> = self.piles.iter_mut().collect();
-        piles.sort_by_key(|pile| pile.order());
-        for pile in piles {
-            left -= pile.shift(Place::Held(hold), Place::Used, left);
+        for id in &self.holds[&hold].piles {
+            let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *id);
+            left -= pile.unwrap().shift(Place::Held(hold), Place::Used, left);
         }
         if is_last || amount == rest {
             self.end(hold, now);
