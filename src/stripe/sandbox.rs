@@ -8,7 +8,7 @@ use crate::engine::{Charge, Payment, PaymentFault, PaymentGateway};
 /// The customer's metadata key that names its card.
 pub const CARD: &str = "sandbox_card";
 
-/// Pays with test cards. A customer's card is what its metadata says under [`CARD`], else 4242 4242 4242 4242.
+/// Pays with test cards. A customer's card is what its metadata says under `sandbox_card`, else 4242 4242 4242 4242.
 ///
 /// It remembers nothing: a payment is named by the key that it was asked for with, so whoever asks twice gets the same.
 #[derive(Debug, Clone, Copy, Default)]

@@ -228,12 +228,16 @@ impl Coins {
             return false;
         }
         let taken = self.take(amount, Place::Held(hold), now);
-        let held = Held {
-            end,
-            is_open: true,
-            piles: taken.into_iter().map(|leg| leg.0).collect(),
-        };
-        self.holds.insert(hold, held);
+        let piles = taken.into_iter().map(|leg| leg.0).collect();
+        let is_open = true;
+        self.holds.insert(
+            hold,
+            Held {
+                end,
+                is_open,
+                piles,
+            },
+        );
         true
     }
 
