@@ -34,19 +34,18 @@ impl Account {
     ) -> Result<(Option<UsageCharge>, bool), Overflow> {
         let due = self.due(usage, now)?;
         self.count(usage, now, effects)?;
+        let drawing = due.as_ref().map(|due| due.feature.clone());
         let charge = match due {
             Some(due) => self.charge(usage, due, reservation, now)?,
             None => None,
         };
-        let Some(id) = reservation else {
-            if let Some(charge) = &charge {
-                self.fill_pool(&charge.feature, &charge.wallet, now);
-            }
-            return Ok((charge, false));
+        let is_beyond = match reservation {
+            Some(id) => self.use_up(id, usage.meter, usage.weighted, effects)?,
+            None => false,
         };
-        let is_beyond = self.use_up(id, usage.meter, usage.weighted, effects)?;
-        if let Some(charge) = &charge {
-            self.fill_pool(&charge.feature, &charge.wallet, now);
+        // What is included counts as well: it brings what is pledged closer to its price.
+        if let Some(feature) = &drawing {
+            self.fill_pools(feature, now);
         }
         Ok((charge, is_beyond))
     }
@@ -87,15 +86,17 @@ impl Account {
             .unwrap_or_else(|| self.book.payer(usage.subaccount, &due.unit));
         let mut draw = self.running_draw(&due.feature, &due.unit, now);
         let mut amount = draw.due(due.exact)?;
-        let pool = match pledged {
-            Some(_) => self.pool(&due.feature, &wallet).min(amount).max(0),
-            None => 0,
-        };
-        // What rounding alone lacks is charged with what comes next.
         let spendable = self
             .book
             .wallet(&wallet)
             .map_or(0, |wallet| wallet.available(now));
+        let pool = match pledged {
+            Some(_) => self.pool(&due.feature, &wallet).min(amount),
+            // What others pledged may cost less from here on: what that frees pays before anything is owed.
+            None => (amount.saturating_sub(spendable)).min(self.spare(&due, &wallet, now)?),
+        };
+        let pool = pool.max(0);
+        // What rounding alone lacks is charged with what comes next.
         let short = amount.saturating_sub(pool).saturating_sub(spendable);
         if short > 0 && short <= draw.carried().saturating_add(1) && amount > short {
             amount -= short;
@@ -119,6 +120,19 @@ impl Account {
         };
         self.book.draws_mut().insert(due.feature, draw);
         Ok(Some(charge))
+    }
+
+    /// Returns what a pool will have beyond what it is for, once this is charged.
+    fn spare(&self, due: &Due, key: &WalletKey, now: Timestamp) -> Result<i64, Overflow> {
+        let pool = self.pool(&due.feature, key);
+        let right = self.rights.get(due.feature.as_str());
+        let Some(terms) = right.and_then(Drawing::of).filter(|_| pool > 0) else {
+            return Ok(0);
+        };
+        let pledged = self.charged_part(&terms, self.pledged(&due.feature, key), now);
+        let both = self.exact_price(&terms, due.quantity.plus(pledged)?, now)?;
+        let needed = both.minus(due.exact)?.ceil()?;
+        Ok(pool.saturating_sub(needed.max(0)))
     }
 
     /// Returns what usage of a feature drew in the billing period of `now`.
@@ -207,6 +221,7 @@ impl Account {
         let is_own = draw.period.start == charge.period_start;
         draw.take_back(charge.quantity, charge.amount, is_own)?;
         self.book.draws_mut().insert(charge.feature.clone(), draw);
+        self.fill_pools(&charge.feature, now);
         Ok(UsageCharge {
             quantity: Milli::ZERO.minus(charge.quantity)?,
             amount: charge.amount.checked_neg().ok_or(Overflow)?,
@@ -301,6 +316,16 @@ impl Account {
         let target = terms.map_or(0, |terms| self.cost(&terms, pledged, now));
         let owed_max = terms.map_or(0, |terms| terms.owed_max());
         (target.saturating_sub(self.pool(feature, key)), owed_max)
+    }
+
+    /// Raises the pools of a feature: its use has moved where the price of what is pledged begins, whoever pays.
+    fn fill_pools(&mut self, feature: &FeatureId, now: Timestamp) {
+        let of = |key: &&(FeatureId, WalletKey)| key.0 == *feature;
+        let pledged = self.pledges.keys().filter(of);
+        let wallets: Vec<WalletKey> = pledged.map(|key| key.1.clone()).collect();
+        for wallet in &wallets {
+            self.fill_pool(feature, wallet, now);
+        }
     }
 
     /// Raises a pool as far as the wallet covers what it lacks: other use has brought pledged use beyond what is

@@ -1,5 +1,7 @@
 //! Features that draw on a wallet: totals, cover and pools, over random histories of one account.
 
+mod cover;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
