@@ -200,63 +200,19 @@ pub struct Heads {
     pub receivable: i128,
 }
 
-/// What is wrong with a ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LedgerFault {
-    /// A transaction does not sum to zero.
-    Unbalanced {
-        /// Its number.
-        transaction: i64,
-        /// Its sum.
-        sum: i128,
-    },
-    /// An entry takes more than there is.
-    Overdrawn {
-        /// The number of its transaction.
-        transaction: i64,
-        /// Its position in the transaction.
-        entry: usize,
-        /// What it leaves its account with, below zero.
-        balance: i128,
-    },
-    /// A transaction is missing, or stands twice.
-    Gap {
-        /// The number that should have come.
-        expected: i64,
-        /// The one that did; `None`: none any more.
-        found: Option<i64>,
-    },
-    /// The balance that was noted after a transaction is not the fold of the entries up to it.
-    Misstated {
-        /// The number of the transaction.
-        transaction: i64,
-        /// What was noted.
-        noted: Balance,
-        /// The fold.
-        fold: Balance,
-    },
-    /// What a wallet holds is not the fold of its entries.
-    Differs {
-        /// What it holds.
-        holds: Heads,
-        /// The fold.
-        fold: Heads,
-    },
-}
-
 impl Heads {
-    /// Adds an entry. Returns what it leaves its account with: below zero, it takes more than there is.
-    fn add(&mut self, entry: &Entry) -> i128 {
+    /// Adds an entry. Returns what its account had before, and has since; an account that may have anything has nothing.
+    pub(super) fn add(&mut self, entry: &Entry) -> (i128, i128) {
         let amount = i128::from(entry.amount);
         let (balances, grant) = match &entry.account {
             Account::Available(grant) => (&mut self.available, grant),
             Account::Held(grant) => (&mut self.held, grant),
             Account::Receivable => {
                 self.receivable -= amount;
-                return self.receivable;
+                return (self.receivable + amount, self.receivable);
             }
             Account::Revenue | Account::Expired | Account::Funding(_) | Account::Transfers => {
-                return 0;
+                return (0, 0);
             }
         };
         let balance = balances.entry(grant.clone()).or_default();
@@ -265,22 +221,11 @@ impl Heads {
         if balance == 0 {
             balances.remove(grant);
         }
-        balance
+        (balance - amount, balance)
     }
 }
 
-impl Heads {
-    fn balance(&self) -> Balance {
-        let sum = |of: &BTreeMap<GrantId, i128>| clamp(of.values().sum());
-        Balance {
-            available: sum(&self.available),
-            held: sum(&self.held),
-            receivable: clamp(self.receivable),
-        }
-    }
-}
-
-fn clamp(sum: i128) -> i64 {
+pub(super) fn clamp(sum: i128) -> i64 {
     i64::try_from(sum).unwrap_or(if sum < 0 { i64::MIN } else { i64::MAX })
 }
 
@@ -317,82 +262,4 @@ impl Wallet {
             receivable: self.head.receivable,
         }
     }
-}
-
-/// Looks through the ledger of a wallet from its first transaction on, in the order of numbers, and compares the fold
-/// with what the wallet holds.
-#[derive(Debug, Default)]
-pub struct Audit {
-    fold: Heads,
-    number: i64,
-    faults: Vec<LedgerFault>,
-}
-
-impl Audit {
-    /// Looks at the next transaction.
-    pub fn take(&mut self, posted: &Posted) {
-        let transaction = posted.number;
-        if transaction != self.number + 1 {
-            self.faults.push(LedgerFault::Gap {
-                expected: self.number + 1,
-                found: Some(transaction),
-            });
-        }
-        self.number = transaction;
-        let sum = posted.transaction.sum();
-        if sum != 0 {
-            self.faults
-                .push(LedgerFault::Unbalanced { transaction, sum });
-        }
-        for (entry, line) in posted.transaction.entries.iter().enumerate() {
-            let balance = self.fold.add(line);
-            if balance < 0 {
-                self.faults.push(LedgerFault::Overdrawn {
-                    transaction,
-                    entry,
-                    balance,
-                });
-            }
-        }
-        let fold = self.fold.balance();
-        if fold != posted.balance {
-            self.faults.push(LedgerFault::Misstated {
-                transaction,
-                noted: posted.balance,
-                fold,
-            });
-        }
-    }
-
-    /// Compares with what the wallet holds, and returns all that is wrong.
-    #[must_use]
-    pub fn finish(mut self, wallet: &Wallet) -> Vec<LedgerFault> {
-        if self.number != wallet.head.number {
-            self.faults.push(LedgerFault::Gap {
-                expected: self.number + 1,
-                found: None,
-            });
-        }
-        let holds = wallet.heads();
-        if holds != self.fold {
-            self.faults.push(LedgerFault::Differs {
-                holds,
-                fold: self.fold,
-            });
-        }
-        self.faults
-    }
-}
-
-/// Audits a ledger that is at hand as a whole.
-#[must_use]
-pub fn audit<'a>(
-    wallet: &Wallet,
-    ledger: impl IntoIterator<Item = &'a Posted>,
-) -> Vec<LedgerFault> {
-    let mut audit = Audit::default();
-    for posted in ledger {
-        audit.take(posted);
-    }
-    audit.finish(wallet)
 }

@@ -8,6 +8,7 @@
 //! A grant is never overdrawn. Use that credits do not cover is owed: it stands as a receivable, and while there is one,
 //! nothing new is held. A refusal changes nothing.
 
+mod audit;
 mod book;
 mod cap;
 mod draw;
@@ -27,15 +28,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::audit::{Audit, LedgerFault, audit};
 pub use self::book::{Book, BookChanges};
 pub use self::cap::SpendCap;
 pub use self::draw::{Draw, UsageCharge};
 pub use self::fund::{NewGrant, transfer};
 pub use self::grant::{Category, Grant, Source};
 pub use self::included::{INCLUDED_PRIORITY, Included};
-pub use self::ledger::{
-    About, Account, Audit, Balance, Cause, Entry, Heads, LedgerFault, Posted, Transaction, audit,
-};
+pub use self::ledger::{About, Account, Balance, Cause, Entry, Heads, Posted, Transaction};
 pub use self::spend::{Cover, NewHold};
 pub use self::top_up::{AutoTopUp, TopUpState};
 use super::id::{GrantId, HoldId, SubaccountId};

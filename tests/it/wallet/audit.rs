@@ -59,7 +59,6 @@ const DAMAGES: [Damage; 6] = [
         faults: &[
             (Kind::Unbalanced, 2, None),
             (Kind::Misstated, 2, None),
-            (Kind::Misstated, 3, None),
             (Kind::Differs, 0, None),
         ],
         text: "the entries sum to -1 micro-units",
@@ -70,8 +69,6 @@ const DAMAGES: [Damage; 6] = [
         faults: &[
             (Kind::Overdrawn, 2, Some(0)),
             (Kind::Misstated, 2, None),
-            (Kind::Overdrawn, 3, Some(0)),
-            (Kind::Misstated, 3, None),
             (Kind::Differs, 0, None),
         ],
         text: "leaves its account with -20000000 micro-units",

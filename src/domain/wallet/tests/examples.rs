@@ -72,6 +72,47 @@ fn an_audit_names_what_is_wrong() {
 }
 
 #[test]
+fn an_audit_tells_where_it_went_wrong_and_not_all_that_follows() {
+    let (mut book, mut ledger) = funded(None);
+    for second in 1..=300 {
+        let spent = (1, Cover::Owe);
+        book.debit(None, "LUC", spent, About::default(), at(second))
+            .unwrap();
+    }
+    ledger.extend(book.take_changes(at(300)).posted);
+    let wallet = book.wallet(&keys()[0]).unwrap();
+    assert_eq!(audit(wallet, &ledger), []);
+    let mut broken = ledger.clone();
+    broken[5].transaction.entries[0].amount -= 3;
+    let faults = audit(wallet, &broken);
+    assert!(
+        matches!(
+            &faults[..],
+            [
+                LedgerFault::Unbalanced {
+                    transaction: 6,
+                    sum: -3
+                },
+                LedgerFault::Misstated { transaction: 6, .. },
+                LedgerFault::Overdrawn {
+                    transaction: 9,
+                    balance: -1,
+                    ..
+                },
+                LedgerFault::Differs { .. },
+            ]
+        ),
+        "{faults:?}"
+    );
+    for posted in &mut broken {
+        posted.transaction.entries[0].amount -= 1;
+    }
+    let faults = audit(wallet, &broken);
+    assert_eq!(faults.len(), 101, "the first hundred, and how it ends");
+    assert!(matches!(faults[100], LedgerFault::Differs { .. }));
+}
+
+#[test]
 fn what_is_held_survives_the_expiry_of_its_grant() {
     let (mut book, _) = funded(Some(5));
     let wallet = book.wallet_mut(&keys()[0]);
