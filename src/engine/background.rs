@@ -20,6 +20,9 @@ const SWEEP_SLICE: usize = 256;
 /// Most such goes in a row, so that the rest of the work has its turn.
 const SWEEP_GOES: usize = 16;
 
+/// Customers whose ledgers are proved in one go.
+const PROOF_SLICE: usize = 100;
+
 /// How often what is done, and what is kept.
 #[derive(Debug, Clone)]
 pub struct Chores {
@@ -41,6 +44,12 @@ pub struct Chores {
     pub keep_events: Span,
     /// Between attempts to write while the store fails.
     pub probe: Duration,
+    /// Between the start and the first proof of all ledgers, and before another attempt when that failed.
+    pub first_proof: Duration,
+    /// Between proofs of all ledgers.
+    pub proof: Duration,
+    /// Between slices of a proof, so that it takes its time and not that of others.
+    pub proof_pause: Duration,
 }
 
 impl Default for Chores {
@@ -55,6 +64,9 @@ impl Default for Chores {
             trim_pause: Duration::from_millis(100),
             keep_events: Span::from_days(400),
             probe: Duration::from_secs(1),
+            first_proof: Duration::from_hours(1),
+            proof: Duration::from_hours(24),
+            proof_pause: Duration::from_millis(100),
         }
     }
 }
@@ -93,6 +105,21 @@ impl Engine {
         clock: Option<Arc<AnchoredClock>>,
         stop: CancellationToken,
     ) {
+        // A proof of all ledgers takes long; the others have their turn between its slices.
+        tokio::join!(
+            self.do_chores(&chores, clock, &stop),
+            self.prove_ledgers(&chores, &stop),
+        );
+        self.shared.flush_denials().await;
+        tracing::debug!("chores ended");
+    }
+
+    async fn do_chores(
+        &self,
+        chores: &Chores,
+        clock: Option<Arc<AnchoredClock>>,
+        stop: &CancellationToken,
+    ) {
         let mut sweep = every(chores.sweep);
         let mut denials = every(chores.denials);
         let mut evict = every(chores.evict);
@@ -119,8 +146,33 @@ impl Engine {
                 }
             }
         }
-        self.shared.flush_denials().await;
-        tracing::debug!("chores ended");
+    }
+
+    /// Proves all ledgers from time to time, while the store works.
+    async fn prove_ledgers(&self, chores: &Chores, stop: &CancellationToken) {
+        let mut wait = chores.first_proof;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = chores.first_proof;
+            if self.shared.outage.since().is_some() {
+                continue;
+            }
+            let proof = self.audit_all_ledgers(PROOF_SLICE, chores.proof_pause);
+            let proof = tokio::select! {
+                () = stop.cancelled() => return,
+                proof = proof => proof,
+            };
+            match proof {
+                Ok(_) => wait = chores.proof,
+                Err(Error::Store(error)) => self.failed("ledgers cannot be read", &error),
+                Err(error) => {
+                    tracing::warn!(%error, what = "ledgers cannot be read", "a chore failed")
+                }
+            }
+        }
     }
 
     /// Ends reservations whose time is over.

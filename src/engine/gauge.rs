@@ -21,6 +21,7 @@ pub(super) struct Gauges {
     pub(super) batch_writes: Counter,
     pub(super) commit_seconds: Histogram,
     pub(super) customers: Gauge,
+    pub(super) ledger_faults: Gauge,
 }
 
 impl Gauges {
@@ -38,6 +39,7 @@ impl Gauges {
             batch_writes: counter!("bursar_batch_writes_total"),
             commit_seconds: histogram!("bursar_commit_seconds"),
             customers: gauge!("bursar_customers_in_memory"),
+            ledger_faults: gauge!("bursar_ledger_faults"),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod services;
 mod status;
 pub mod subscription;
 mod transport;
+pub mod wallet;
 
 use tonic::{Response, Status};
 

@@ -2,6 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
+use super::convert::ledger::fault;
 use super::convert::page::page;
 use super::convert::{id, optional_id, or_empty, request_id, to_map, to_timestamp};
 use super::{CALLER, pb, respond};
@@ -31,6 +32,13 @@ impl pb::operations_service_server::OperationsService for Operations {
     ) -> Answer<pb::RebuildCountersResponse> {
         respond(self.rebuild(request.into_inner()).await)
     }
+
+    async fn audit_ledgers(
+        &self,
+        request: Request<pb::AuditLedgersRequest>,
+    ) -> Answer<pb::AuditLedgersResponse> {
+        respond(self.prove(request.into_inner()).await)
+    }
 }
 
 impl Operations {
@@ -54,6 +62,25 @@ impl Operations {
         Ok(pb::AuditCountersResponse {
             counters_checked: found.checked,
             mismatches: found.mismatches.into_iter().map(mismatch).collect(),
+            next_page_token: page.next_token(found.next),
+        })
+    }
+
+    async fn prove(
+        &self,
+        mut request: pb::AuditLedgersRequest,
+    ) -> Result<pb::AuditLedgersResponse, Error> {
+        let page = page(&mut request)?;
+        let customer = optional_id("customer_id", request.customer_id)?;
+        let after = page.after.clone();
+        let found = self
+            .engine
+            .audit_ledgers(customer, after, page.limit)
+            .await?;
+        Ok(pb::AuditLedgersResponse {
+            wallets_checked: found.wallets,
+            transactions_checked: found.transactions,
+            faults: found.findings.into_iter().map(fault).collect(),
             next_page_token: page.next_token(found.next),
         })
     }

@@ -28,9 +28,11 @@ use super::pb::entitlement_service_server::EntitlementServiceServer;
 use super::pb::metering_service_server::MeteringServiceServer;
 use super::pb::operations_service_server::OperationsServiceServer;
 use super::pb::subscription_service_server::SubscriptionServiceServer;
+use super::pb::wallet_service_server::WalletServiceServer;
 use super::status::MESSAGE_BYTES_MAX;
 use super::subscription::Subscriptions;
 use super::transport::explain_response;
+use super::wallet::Wallets;
 use crate::engine::Engine;
 
 /// What services are made of.
@@ -99,6 +101,8 @@ services! {
         |parts: &Parts| Subscriptions::new(parts.engine.clone());
     catalog: CatalogServiceServer<Catalogs> =
         |parts: &Parts| Catalogs::new(parts.engine.clone());
+    wallet: WalletServiceServer<Wallets> =
+        |parts: &Parts| Wallets::new(parts.engine.clone());
     operations: OperationsServiceServer<Operations> =
         |parts: &Parts| Operations::new(parts.engine.clone());
 }

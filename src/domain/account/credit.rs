@@ -46,7 +46,7 @@ pub(super) struct Pledged {
     /// What counts under caps.
     pub(super) cost: i64,
     /// What the pool lacks for it.
-    extra: i64,
+    pub(super) extra: i64,
 }
 
 impl Pending {
@@ -346,7 +346,8 @@ fn deny(decision: &mut Decision, refusal: &Refusal, now: Timestamp) {
     match refusal {
         Refusal::CapReached { window_end, .. } => {
             decision.deny(Reason::SpendCapExceeded);
-            decision.retry_after = Some(window_end.since(now));
+            let ends = *window_end != Timestamp::MAX;
+            decision.retry_after = ends.then(|| window_end.since(now));
         }
         Refusal::BlockedByReceivable { .. } => decision.deny(Reason::WalletBlocked),
         _ => decision.deny(Reason::CreditsInsufficient),

@@ -80,6 +80,8 @@ impl Account {
             return Ok(None);
         }
         let pledged = reservation.and_then(|id| self.pledged_wallet(id, &due.feature));
+        // A catalog may have given the feature another unit since.
+        let pledged = pledged.filter(|wallet| wallet.unit == due.unit);
         let wallet = pledged
             .clone()
             .unwrap_or_else(|| self.book.payer(usage.subaccount, &due.unit));
@@ -247,33 +249,31 @@ impl Account {
                 reservation: Some(reservation.id.clone()),
                 ..About::default()
             };
-            if !self.raise_pool(&pledged.feature, &pledged.wallet, about, now) {
+            if !self.raise_pool(pledged, about, now) {
                 return Err(Overflow);
             }
         }
         Ok(())
     }
 
-    /// Raises a pool to what is pledged; false when the wallet does not cover that.
-    fn raise_pool(
-        &mut self,
-        feature: &FeatureId,
-        key: &WalletKey,
-        about: About,
-        now: Timestamp,
-    ) -> bool {
-        let (lacks, owed_max) = self.lacks(feature, key, now);
-        if lacks <= 0 {
+    /// Raises a pool by what it lacks for one item; false when the wallet does not cover that. What it lacks for earlier
+    /// ones, whose use came to be charged for since, is not this item's to bring.
+    fn raise_pool(&mut self, pledged: &Pledged, about: About, now: Timestamp) -> bool {
+        if pledged.extra == 0 {
             return true;
         }
-        let Some(id) = pool_id(feature) else {
+        let right = self.rights.get(pledged.feature.as_str());
+        let owed_max = right
+            .and_then(Drawing::of)
+            .map_or(0, |terms| terms.owed_max());
+        let Some(id) = pool_id(&pledged.feature) else {
             return false;
         };
-        let wallet = self.book.wallet_mut(key);
-        let Ok(done) = wallet.raise_pool(&id, lacks, owed_max, now) else {
+        let wallet = self.book.wallet_mut(&pledged.wallet);
+        let Ok(done) = wallet.raise_pool(&id, pledged.extra, owed_max, now) else {
             return false;
         };
-        self.book.post(key, done, about, now);
+        self.book.post(&pledged.wallet, done, about, now);
         true
     }
 

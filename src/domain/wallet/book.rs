@@ -376,16 +376,17 @@ impl Book {
         if from == to || from.unit != to.unit {
             return Err(Refusal::WalletsDoNotMatch);
         }
-        self.check_caps((None, from), amount, now)?;
+        let giver = (from.owner.as_ref(), from);
+        self.check_caps(giver, amount, now)?;
         let mut taker = match self.wallets.get(to) {
             Some(wallet) => wallet.clone(),
             None => Wallet::new(to.clone()),
         };
-        let giver = self.wallet_mut(from);
-        let done = transfer(giver, &mut taker, id, (amount, owed_max), now);
+        let gives = self.wallet_mut(from);
+        let done = transfer(gives, &mut taker, id, (amount, owed_max), now);
         let (given, taken) = done.inspect_err(|_| self.drop_if_new(from))?;
         self.wallets.insert(to.clone(), taker);
-        self.count_caps((None, from), amount, now);
+        self.count_caps(giver, amount, now);
         let about = |other: &WalletKey| About {
             other: Some(other.clone()),
             ..about.clone()

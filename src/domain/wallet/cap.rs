@@ -17,6 +17,8 @@ pub struct SpendCap {
     anchor: Anchor,
     range: TimeRange,
     spent: i64,
+    /// Since when it counts: what was set aside before is not in it, and does not come back to it.
+    since: Timestamp,
 }
 
 impl SpendCap {
@@ -29,6 +31,7 @@ impl SpendCap {
             anchor,
             range: window.range(anchor, now),
             spent: 0,
+            since: now,
         })
     }
 
@@ -39,6 +42,7 @@ impl SpendCap {
             && before.range(now) == self.range
         {
             self.spent = before.spent(now);
+            self.since = before.since;
         }
         self
     }
@@ -91,10 +95,11 @@ impl SpendCap {
         self.spent = self.spent.saturating_add(amount);
     }
 
-    /// Counts what is given back of what was set aside at `since`: in the window of that instant, if it still runs.
-    pub fn give_back(&mut self, amount: i64, since: Timestamp) {
-        if self.range.contains(since) {
-            self.spent = (self.spent - amount).max(0);
+    /// Counts what is given back of what was spent or set aside at `at`: in the window of that instant, if it still runs
+    /// and the cap was there.
+    pub fn give_back(&mut self, amount: i64, at: Timestamp) {
+        if self.range.contains(at) && self.since <= at {
+            self.spent = self.spent.saturating_sub(amount).max(0);
         }
     }
 }

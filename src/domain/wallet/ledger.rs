@@ -216,6 +216,8 @@ pub enum LedgerFault {
         transaction: i64,
         /// Its position in the transaction.
         entry: usize,
+        /// What it leaves its account with, below zero.
+        balance: i128,
     },
     /// A transaction is missing, or stands twice.
     Gap {
@@ -243,18 +245,18 @@ pub enum LedgerFault {
 }
 
 impl Heads {
-    /// Adds an entry; false when it takes more than there is.
-    fn add(&mut self, entry: &Entry) -> bool {
+    /// Adds an entry. Returns what it leaves its account with: below zero, it takes more than there is.
+    fn add(&mut self, entry: &Entry) -> i128 {
         let amount = i128::from(entry.amount);
         let (balances, grant) = match &entry.account {
             Account::Available(grant) => (&mut self.available, grant),
             Account::Held(grant) => (&mut self.held, grant),
             Account::Receivable => {
                 self.receivable -= amount;
-                return self.receivable >= 0;
+                return self.receivable;
             }
             Account::Revenue | Account::Expired | Account::Funding(_) | Account::Transfers => {
-                return true;
+                return 0;
             }
         };
         let balance = balances.entry(grant.clone()).or_default();
@@ -263,7 +265,7 @@ impl Heads {
         if balance == 0 {
             balances.remove(grant);
         }
-        balance >= 0
+        balance
     }
 }
 
@@ -343,9 +345,13 @@ impl Audit {
                 .push(LedgerFault::Unbalanced { transaction, sum });
         }
         for (entry, line) in posted.transaction.entries.iter().enumerate() {
-            if !self.fold.add(line) {
-                self.faults
-                    .push(LedgerFault::Overdrawn { transaction, entry });
+            let balance = self.fold.add(line);
+            if balance < 0 {
+                self.faults.push(LedgerFault::Overdrawn {
+                    transaction,
+                    entry,
+                    balance,
+                });
             }
         }
         let fold = self.fold.balance();

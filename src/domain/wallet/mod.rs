@@ -183,7 +183,7 @@ pub enum Refusal {
     #[error("there is a grant {0} already")]
     GrantExists(GrantId),
     /// The grant ended before.
-    #[error("the grant ended at {expire_time:?}")]
+    #[error("the grant ended at {expire_time}")]
     GrantExpired {
         /// When it ended.
         expire_time: Timestamp,
@@ -211,7 +211,7 @@ pub enum Refusal {
     #[error("there is a hold {0} already")]
     HoldExists(HoldId),
     /// The hold ended before.
-    #[error("the hold has ended: {state:?}, {captured} micro-units captured")]
+    #[error("the hold is {}, {captured} micro-units captured", .state.as_str())]
     HoldResolved {
         /// How.
         state: HoldState,

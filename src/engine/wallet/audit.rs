@@ -1,5 +1,7 @@
 //! Proving ledgers: every transaction sums to zero, none is missing, and what wallets hold is the fold of them.
 
+use std::time::Duration;
+
 use super::super::error::Error;
 use super::super::lists::list_error;
 use crate::domain::id::CustomerId;
@@ -151,11 +153,12 @@ impl Engine {
         }
     }
 
-    /// Proves all ledgers and tells what is wrong in the log. Returns how many faults there are.
+    /// Proves all ledgers, `slice` customers at a time with a pause between, and tells what is wrong in the log and in a
+    /// metric. Returns how many faults there are.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn audit_all_ledgers(&self, slice: usize) -> Result<usize, Error> {
+    pub async fn audit_all_ledgers(&self, slice: usize, pause: Duration) -> Result<usize, Error> {
         let began: Timestamp = self.now();
         let (mut after, mut faults, mut wallets) = (None, 0, 0);
         loop {
@@ -175,7 +178,10 @@ impl Engine {
             if after.is_none() {
                 break;
             }
+            tokio::time::sleep(pause).await;
         }
+        let found = u32::try_from(faults).unwrap_or(u32::MAX);
+        self.shared.gauges.ledger_faults.set(found);
         let took = self.now().since(began);
         tracing::info!(
             wallets,

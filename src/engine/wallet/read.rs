@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::error::{Error, Thing};
-use super::super::lists::list_error;
+use super::super::lists::{list_error, page_token};
 use super::WalletName;
 use crate::domain::account::Account;
 use crate::domain::id::{CustomerId, HoldId, SubaccountId};
@@ -86,13 +86,27 @@ impl Engine {
     /// Returns the wallets of a customer and its subaccounts, by owner and unit.
     ///
     /// # Errors
-    /// When there is no such customer.
-    pub async fn list_wallets(&self, customer: &CustomerId) -> Result<Vec<WalletView>, Error> {
+    /// When there is no such customer, or the page token is of something else.
+    pub async fn list_wallets(
+        &self,
+        customer: &CustomerId,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Page<WalletView>, Error> {
         let now = self.now();
+        let after = after.as_deref().map(place_of).transpose()?;
         self.read_book(customer, |_, book| {
             let keys = book.wallets().map(Wallet::key);
-            keys.map(|key| WalletView::of_book(book, key, now))
-                .collect()
+            let mut keys = keys.filter(|key| after.as_ref().is_none_or(|after| *key > after));
+            let these: Vec<&WalletKey> = keys.by_ref().take(limit).collect();
+            let next = keys.next().and(these.last());
+            Page {
+                next: next.map(|key| place(key)),
+                items: these
+                    .into_iter()
+                    .map(|key| WalletView::of_book(book, key, now))
+                    .collect(),
+            }
         })
         .await
     }
@@ -129,4 +143,20 @@ impl Engine {
         self.check_customer(&query.customer).await?;
         self.shared.store.ledger(query).await.map_err(list_error)
     }
+}
+
+/// Names a wallet's place in the list; ids hold no space.
+fn place(key: &WalletKey) -> String {
+    let owner = key.owner.as_ref().map_or("", SubaccountId::as_str);
+    format!("{owner} {}", key.unit)
+}
+
+/// Reads what [`place`] wrote.
+fn place_of(text: &str) -> Result<WalletKey, Error> {
+    let (owner, unit) = text.split_once(' ').ok_or_else(page_token)?;
+    let owner = match owner {
+        "" => None,
+        owner => Some(SubaccountId::new(owner).map_err(|_| page_token())?),
+    };
+    Ok(WalletKey::of(owner.as_ref(), unit))
 }

@@ -6,6 +6,7 @@
 pub(super) mod customer;
 pub(super) mod decision;
 pub(super) mod grant;
+pub(super) mod ledger;
 pub(super) mod limit;
 pub(super) mod page;
 pub(super) mod plan;
@@ -13,6 +14,7 @@ pub(super) mod price;
 pub(super) mod reservation;
 pub(super) mod subscription;
 pub(super) mod usage;
+pub(super) mod wallet;
 
 use std::collections::BTreeMap;
 

@@ -35,17 +35,20 @@ macro_rules! paged {
 
 paged! {
     AuditCountersRequest
+    AuditLedgersRequest
     GetUsageRequest
     ListAllocationsRequest
     ListCustomersRequest
     ListDenialsRequest
     ListEntitlementsRequest
+    ListLedgerEntriesRequest
     ListOverridesRequest
     ListPlansRequest
     ListReservationsRequest
     ListSubaccountsRequest
     ListSubscriptionsRequest
     ListUsageEventsRequest
+    ListWalletsRequest
 }
 
 /// Which part of a list is asked for.

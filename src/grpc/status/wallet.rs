@@ -1,6 +1,7 @@
 //! Refusals of wallets as callers see them.
 
 use super::{Fault, internal, invalid, not_found};
+use crate::domain::time::Timestamp;
 use crate::domain::wallet::{GRANTS_MAX, Refusal};
 use crate::engine::{Rule, Thing};
 use crate::grpc::pb::ErrorReason;
@@ -27,8 +28,11 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
                 micros("needed_micros", needed),
                 micros("cap_micros", cap),
                 micros("left_micros", left),
-                ("window_end", window_end.to_string()),
-            ],
+            ]
+            .into_iter()
+            // The end of time is no end.
+            .chain((*window_end != Timestamp::MAX).then(|| ("window_end", window_end.to_string())))
+            .collect(),
         ),
         Refusal::BlockedByReceivable { owed } => (
             ErrorReason::WalletBlocked,

@@ -367,6 +367,7 @@ fn an_audit_names_what_is_wrong() {
     let fault = LedgerFault::Overdrawn {
         transaction: 2,
         entry: 0,
+        balance: -1,
     };
     assert!(faults.contains(&fault), "{faults:?}");
     let mut misstated = ledger.clone();

@@ -197,3 +197,58 @@ fn a_cap_bounds_each_window_of_an_agent_whoever_pays() {
             .unwrap();
     }
 }
+
+#[test]
+fn what_an_agent_gives_back_is_not_spent_from_the_customers_wallet() {
+    let [customer, agent] = keys();
+    let mut book = Book::default();
+    let new = super::Scene::new().new_grant(100, 0, true, None);
+    book.grant(&agent, new, About::default(), at(0)).unwrap();
+    let anchor = Anchor {
+        start: at(0),
+        interval: Interval::Month,
+    };
+    for (key, amount) in [(&customer, 10), (&agent, 50)] {
+        book.wallet_mut(key).terms_mut().cap = SpendCap::new(amount, Window::Day, anchor, at(0));
+    }
+    let about = About::default();
+    let give = |book: &mut Book, id, amount| {
+        let between = (&agent, &customer);
+        book.transfer(between, &grant_id(id), (amount, 0), &about, at(1))
+    };
+    give(&mut book, 7, 40).unwrap();
+    let spent = |key| book.wallet(key).and_then(Wallet::cap).unwrap().spent(at(2));
+    assert_eq!((spent(&customer), spent(&agent)), (0, 40));
+    let refused = give(&mut book, 8, 11).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            Refusal::CapReached {
+                cap: 50,
+                left: 10,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn what_was_set_aside_before_a_cap_gives_it_no_room() {
+    let key = &keys()[0];
+    let mut book = Book::default();
+    let new = super::Scene::new().new_grant(1_000, 0, true, None);
+    book.grant(key, new, About::default(), at(0)).unwrap();
+    book.hold("LUC", new_hold(1, 60, 600), 0, About::default(), at(1))
+        .unwrap();
+    let anchor = Anchor {
+        start: at(0),
+        interval: Interval::Month,
+    };
+    book.wallet_mut(key).terms_mut().cap = SpendCap::new(100, Window::Day, anchor, at(2));
+    book.debit(None, "LUC", (70, full()), About::default(), at(3))
+        .unwrap();
+    book.release(&hold_id(1), About::default(), at(4)).unwrap();
+    let cap = book.wallet(key).and_then(Wallet::cap).unwrap();
+    assert_eq!(cap.left(at(5)), 30, "the hold was never counted");
+}
