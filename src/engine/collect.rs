@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::domain::account::{Account, Effects};
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, SubaccountId};
 use crate::domain::time::Timestamp;
+use crate::domain::wallet::BookChanges;
+use crate::failpoint;
 use crate::storage::{Changes, CounterRow, CounterSet, CounterShift, CustomerWrite, Use};
 
 /// Gathers the counters that changed.
@@ -146,5 +150,21 @@ pub(super) fn customer_row(account: &Account) -> CustomerWrite {
         customer: account.customer.clone(),
         subscription: account.subscription.as_deref().cloned(),
         tracked: account.rights.tracked.to_vec(),
+    }
+}
+
+/// What the injected defect has wait for the next batch.
+static APART: Mutex<Vec<(CustomerId, BookChanges)>> = Mutex::new(Vec::new());
+
+/// Writes what a batch changed in wallets otherwise than it should be, where an injected defect wants that.
+pub(super) fn spoil_books(books: &mut Vec<(CustomerId, BookChanges)>) {
+    if failpoint::fault("debit_apart") {
+        std::mem::swap(books, &mut *APART.lock());
+    }
+    if failpoint::fault("ledger_without_grants") {
+        for (_, book) in books {
+            // They come as they should, and what is used of them is not noted.
+            book.grants.retain(|(_, grant)| grant.used == 0);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::{Cell, Inner};
-use super::collect::{collect_counters, collect_effects};
+use super::collect::{collect_counters, collect_effects, spoil_books};
 use super::decide::Touch;
 use super::error::{Error, Thing};
 use super::load::Loader;
@@ -205,6 +205,7 @@ impl<'f> Deciding<'f> {
                 &mut self.changes,
             );
         }
+        spoil_books(&mut self.changes.books);
         self.changes.rollups = self.rollups.finish()?;
         Ok(self.changes)
     }

@@ -8,6 +8,7 @@ mod admission;
 mod alone;
 mod checker;
 mod clients;
+mod credits;
 mod fold;
 mod history;
 mod journal;
@@ -21,6 +22,8 @@ mod run;
 mod several;
 mod stored;
 mod tests;
+mod voids;
+mod wallets;
 mod world;
 
 use std::panic::catch_unwind;
