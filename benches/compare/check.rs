@@ -21,7 +21,7 @@ use crate::results::{Results, median};
 use crate::server::{Server, customer};
 use crate::{ROUNDS, scaled};
 
-const PATH: &str = "/bursar.v1.EntitlementService/CheckEntitlement";
+pub const PATH: &str = "/bursar.v1.EntitlementService/CheckEntitlement";
 
 fn check(number: usize) -> CheckEntitlementRequest {
     CheckEntitlementRequest {

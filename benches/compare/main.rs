@@ -1,9 +1,9 @@
 //! What bursar costs beside what it is made of: a bare tonic echo and a bare insert loop, in one run.
 //!
 //! `cargo bench` measures all, alternating, and takes the median of five; `-- --short` shows in a minute that it
-//! works, with figures that mean little. Names given as arguments choose parts: check, decide, record, reserve,
-//! memory. Results go to `target/bench/results-sqlite.json`. With `STORE=postgres` the parts record and reserve are
-//! measured on PostgreSQL, with one server and with three, beside bare statements on the same cluster.
+//! works, with figures that mean little. Names given as arguments choose parts: check, decide, record, reserve, wallet,
+//! memory. Results go to `target/bench/results-sqlite.json`. With `STORE=postgres` the parts record, reserve and wallet
+//! are measured on PostgreSQL, with one server and with three, beside bare statements on the same cluster.
 
 mod check;
 #[path = "../../tests/postgres/cluster.rs"]
@@ -17,6 +17,7 @@ mod reserve;
 mod results;
 mod server;
 mod shared;
+mod wallet;
 
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,9 @@ fn on_postgres(runtime: &Runtime, wanted: impl Fn(&str) -> bool, results: &mut R
     if wanted("reserve") {
         shared::reserve(runtime, &cluster, results);
     }
+    if wanted("wallet") {
+        wallet::holds(runtime, &cluster, results);
+    }
 }
 
 fn main() {
@@ -104,6 +108,9 @@ fn main() {
     }
     if wanted("reserve") {
         reserve::pairs(&runtime, &mut results);
+    }
+    if wanted("wallet") {
+        wallet::draws(&runtime, &mut results);
     }
     if wanted("memory") {
         memory::per_customer(&runtime, &mut results);

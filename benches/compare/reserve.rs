@@ -37,6 +37,16 @@ pub fn pairs(runtime: &Runtime, results: &mut Results) {
 
 /// Sends pairs to servers for a while, so many at a time; returns how many were done in a second.
 pub async fn round(servers: &[&Server], lanes: usize, customers: usize) -> f64 {
+    round_of(servers, lanes, customers, "calls").await
+}
+
+/// As [`round`], of a feature and the meter of its name.
+pub async fn round_of(
+    servers: &[&Server],
+    lanes: usize,
+    customers: usize,
+    feature: &'static str,
+) -> f64 {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let time = Duration::from_millis(if crate::is_short() { 300 } else { 2_000 });
     let done = Arc::new(AtomicUsize::new(0));
@@ -54,7 +64,7 @@ pub async fn round(servers: &[&Server], lanes: usize, customers: usize) -> f64 {
                 while started.elapsed() < time {
                     let number = NEXT.fetch_add(1, Ordering::Relaxed);
                     let name = format!("{}-{number}", std::process::id());
-                    pair(&mut client, &name, customer(number % customers)).await;
+                    pair(&mut client, &name, customer(number % customers), feature).await;
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -68,12 +78,17 @@ pub async fn round(servers: &[&Server], lanes: usize, customers: usize) -> f64 {
     rate
 }
 
-async fn pair(client: &mut EntitlementServiceClient<Channel>, name: &str, customer_id: String) {
+async fn pair(
+    client: &mut EntitlementServiceClient<Channel>,
+    name: &str,
+    customer_id: String,
+    feature: &str,
+) {
     let reserve = ReserveRequest {
         request_id: format!("reserve-{name}"),
         customer_id: customer_id.clone(),
         items: vec![ReserveItem {
-            feature_id: "calls".to_owned(),
+            feature_id: feature.to_owned(),
             quantity: Some(10),
             ..ReserveItem::default()
         }],
@@ -92,7 +107,7 @@ async fn pair(client: &mut EntitlementServiceClient<Channel>, name: &str, custom
         events: vec![UsageEvent {
             event_id: reservation_id.clone(),
             customer_id,
-            meter_id: "calls".to_owned(),
+            meter_id: feature.to_owned(),
             quantity: 7,
             reservation_id,
             ..UsageEvent::default()

@@ -50,6 +50,10 @@ const GOALS: &[(&str, f64, bool)] = &[
     ("bytes_per_customer", 1536.0, true),
     ("record_over_insert_3", 0.6, false),
     ("reserve_hot_over_update", 5.0, false),
+    ("hold_hot_over_bare", 3.0, false),
+    ("hold_many_over_bare", 1.0, false),
+    ("check_credits_over_check", 0.77, false),
+    ("reserve_credits_over_reserve", 0.77, false),
     ("limit_writes_per_s", 300.0, true),
     ("limit_writes_per_s_3", 300.0, true),
 ];

@@ -11,8 +11,10 @@ CREATE TABLE wallets (
     number      bigint NOT NULL,           -- of the newest transaction of its ledger; 0: none yet
     receivable  bigint NOT NULL CHECK (receivable >= 0), -- what is owed
     terms       text NOT NULL,             -- JSON: cap, automatic top-up
+    due_time    bigint GENERATED ALWAYS AS (((terms::jsonb) ->> 'due_time')::bigint) STORED, -- NULL: no money to ask for
     PRIMARY KEY (customer_id, subaccount, unit)
 ) WITH (fillfactor = 70);
+CREATE INDEX wallets_due ON wallets (due_time) WHERE due_time IS NOT NULL;
 
 -- Credits that came at once.
 CREATE TABLE grants (
@@ -28,12 +30,16 @@ CREATE TABLE grants (
     change_time bigint NOT NULL,
     expire_time bigint,                    -- NULL: never
     is_open     boolean NOT NULL GENERATED ALWAYS AS (used + lapsed < amount) STORED, -- something is left or held
+    spent_time  bigint NOT NULL GENERATED ALWAYS AS ( -- when it last changed, once nothing is left
+        CASE WHEN used + lapsed < amount THEN 9223372036854775807 ELSE change_time END) STORED,
     body        text NOT NULL,             -- JSON: the rest
     PRIMARY KEY (customer_id, id),
     CHECK (used + held + lapsed <= amount)
 ) WITH (fillfactor = 70);
 -- What was paid once brings credits once.
 CREATE UNIQUE INDEX grants_by_payment ON grants (customer_id, payment) WHERE payment IS NOT NULL;
+-- Leads to those that are not forgotten.
+CREATE INDEX grants_known ON grants (customer_id, spent_time);
 CREATE INDEX grants_due ON grants (expire_time) WHERE is_open AND expire_time IS NOT NULL;
 
 -- Credits that are set aside, or were.

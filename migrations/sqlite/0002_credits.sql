@@ -9,8 +9,10 @@ CREATE TABLE wallets (
     number      INTEGER NOT NULL, -- of the newest transaction of its ledger; 0: none
     receivable  INTEGER NOT NULL CHECK (receivable >= 0),
     terms       TEXT NOT NULL,    -- JSON: what was set for it
+    due_time    INTEGER GENERATED ALWAYS AS (json_extract(terms, '$.due_time')) VIRTUAL, -- NULL: no money to ask for
     PRIMARY KEY (customer_no, subaccount, unit)
 ) WITHOUT ROWID;
+CREATE INDEX wallets_due ON wallets (due_time) WHERE due_time IS NOT NULL;
 
 -- Credits that came at once. No index knows a column that changes with every use: while a grant is open, its row alone
 -- is written.

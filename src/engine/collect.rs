@@ -1,5 +1,6 @@
 //! The rows of an account that a batch changed; each once, as it stands in the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -58,6 +59,20 @@ pub(super) fn counter_row(
         end,
         used,
         reserved: counter.reserved,
+    }
+}
+
+/// Gathers what changed in the wallets of an account.
+pub(super) fn collect_book(
+    account: &mut Account,
+    customer: &CustomerId,
+    now: Timestamp,
+    changes: &mut Changes,
+) {
+    let mut book = account.book.take_changes(now);
+    spoil(customer, &mut book);
+    if !book.is_empty() {
+        changes.books.push((customer.clone(), book));
     }
 }
 
@@ -153,18 +168,17 @@ pub(super) fn customer_row(account: &Account) -> CustomerWrite {
     }
 }
 
-/// What the injected defect has wait for the next batch.
-static APART: Mutex<Vec<(CustomerId, BookChanges)>> = Mutex::new(Vec::new());
+/// What an injected defect has wait for the customer's next batch.
+static APART: Mutex<BTreeMap<CustomerId, BookChanges>> = Mutex::new(BTreeMap::new());
 
-/// Writes what a batch changed in wallets otherwise than it should be, where an injected defect wants that.
-pub(super) fn spoil_books(books: &mut Vec<(CustomerId, BookChanges)>) {
+/// Has wallets written otherwise than they should be, where an injected defect wants that.
+fn spoil(customer: &CustomerId, book: &mut BookChanges) {
     if failpoint::fault("debit_apart") {
-        std::mem::swap(books, &mut *APART.lock());
+        let mut apart = APART.lock();
+        std::mem::swap(book, apart.entry(customer.clone()).or_default());
     }
     if failpoint::fault("ledger_without_grants") {
-        for (_, book) in books {
-            // They come as they should, and what is used of them is not noted.
-            book.grants.retain(|(_, grant)| grant.used == 0);
-        }
+        // They come as they should, and what is used of them is not noted.
+        book.grants.retain(|(_, grant)| grant.used == 0);
     }
 }

@@ -18,12 +18,14 @@ mod check_together;
 mod collect;
 mod committer;
 mod consume;
+mod cost;
 mod customers;
 mod decide;
 mod denials;
 mod discounts;
 mod entitlements;
 mod error;
+mod estimate;
 mod follow;
 mod gauge;
 mod lists;
@@ -42,6 +44,7 @@ mod recount;
 mod reserve;
 mod settle;
 mod shares;
+mod so_far;
 mod step;
 mod subaccounts;
 mod subscriptions;
@@ -52,8 +55,8 @@ mod void;
 mod wallet;
 mod watch;
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -89,6 +92,9 @@ pub use self::customers::Profile;
 pub use self::denials::{DenialSample, Denied};
 pub use self::entitlements::{Entitled, EntitledAsk};
 pub use self::error::{Bounded, Error, Rule, Thing};
+pub use self::estimate::{
+    CostAnswer, CostAsk, CostItem, CostOf, ESTIMATE_ITEMS_MAX, ItemCost, Whose,
+};
 pub use self::overrides::{OverrideCall, OverrideQuery};
 pub use self::payment::{Charge, Payment, PaymentFault, PaymentGateway};
 pub use self::prepare::Prepared;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::cell::{Cell, Inner};
-use super::collect::{collect_counters, collect_effects, spoil_books};
+use super::collect::{collect_book, collect_counters, collect_effects};
 use super::decide::Touch;
 use super::error::{Error, Thing};
 use super::load::Loader;
@@ -166,7 +166,6 @@ impl<'f> Deciding<'f> {
         if account.expire(self.now, &mut effects).is_err() {
             tracing::error!(customer.id = %cell.id, "a counter left 64 bits while reservations expired");
         }
-        account.book.sweep(self.now);
         inner.in_batch = u32::try_from(self.touched.len()).ok();
         inner.generation = inner.generation.wrapping_add(1);
         drop(inner);
@@ -185,8 +184,7 @@ impl<'f> Deciding<'f> {
         let mut all = std::mem::take(&mut self.touched);
         // In the order of the store's keys, so that it finds neighbours together.
         all.sort_unstable_by_key(|touched| touched.cell.no());
-        // Mostly a few counters of each.
-        self.changes.counters.reserve(all.len() * 4);
+        self.changes.counters.reserve(all.len() * 4); // Mostly a few of each.
         for touched in all {
             let mut inner = touched.cell.lock();
             inner.in_batch = None;
@@ -194,10 +192,7 @@ impl<'f> Deciding<'f> {
                 continue;
             };
             collect_counters(account, &touched.cell.id, &mut self.changes.counters);
-            let book = account.book.take_changes(self.now);
-            if !book.is_empty() {
-                self.changes.books.push((touched.cell.id.clone(), book));
-            }
+            collect_book(account, &touched.cell.id, self.now, &mut self.changes);
             collect_effects(
                 account,
                 &touched.cell.id,
@@ -205,7 +200,6 @@ impl<'f> Deciding<'f> {
                 &mut self.changes,
             );
         }
-        spoil_books(&mut self.changes.books);
         self.changes.rollups = self.rollups.finish()?;
         Ok(self.changes)
     }

@@ -8,6 +8,7 @@ use super::lists::page_token;
 use crate::domain::catalog::{Aggregation, Interval, Meter};
 use crate::domain::id::{CustomerId, MeterId, SubaccountId};
 use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::rating::Money;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::{EVENT_AGE_MAX, EVENT_AHEAD_MAX, Labels};
 use crate::domain::window::{Anchor, TimeRange, Window};
@@ -43,6 +44,27 @@ pub struct UsageAsk {
     pub after: Option<String>,
     /// Most rows; at least 1.
     pub limit: usize,
+    /// Whether rows say what they cost.
+    pub with_cost: bool,
+}
+
+impl UsageAsk {
+    /// Asks for all usage of a customer and a meter, in one row.
+    #[must_use]
+    pub fn of(customer: CustomerId, meter: MeterId) -> Self {
+        Self {
+            customer,
+            subaccount: None,
+            meter,
+            range: TimeRange::ALWAYS,
+            granularity: Granularity::None,
+            group_by: Vec::new(),
+            filter: Labels::new(),
+            after: None,
+            limit: 1,
+            with_cost: false,
+        }
+    }
 }
 
 /// How finely a range is split; hours, days and months are those of UTC.
@@ -71,6 +93,8 @@ pub struct UsageTotal {
     pub events: i64,
     /// Whether combinations of dimension values were too many for all to be kept.
     pub overflowed: bool,
+    /// What it cost; `None`: it was not asked for, or nothing charges the meter.
+    pub cost: Option<Money>,
 }
 
 /// Where a page goes on: in the step that starts here, after this group, or with all of it.
@@ -102,6 +126,11 @@ impl Engine {
             items: Vec::new(),
             next: None,
         };
+        let mut costing = if ask.with_cost {
+            self.costing(&ask, &meter).await?
+        } else {
+            None
+        };
         for _ in 0..READINGS_MAX {
             let ranges = steps.take(&ask);
             let Some(last) = ranges.last().copied() else {
@@ -116,6 +145,10 @@ impl Engine {
                 filter: ask.filter.clone(),
             };
             let rows = self.shared.store.usage(query).await.map_err(sum_error)?;
+            let mut costs = match &mut costing {
+                Some(costing) => Some(self.costs(costing, &ask, &ranges).await?),
+                None => None,
+            };
             for row in rows {
                 let range = ranges.get(row.step).copied().unwrap_or(last);
                 if after
@@ -128,7 +161,13 @@ impl Engine {
                     page.next = page.items.last().and_then(Place::after);
                     return Ok(page);
                 }
-                page.items.push(total(row, range, &meter)?);
+                let cost = costs.as_mut().map(|costs| {
+                    let of = (row.step, row.group.clone());
+                    costs.remove(&of).unwrap_or_default()
+                });
+                let mut row = total(row, range, &meter)?;
+                row.cost = cost;
+                page.items.push(row);
             }
             page.next = steps.rest().and_then(|next| Place(next, None).token());
         }
@@ -160,7 +199,7 @@ fn check(ask: &UsageAsk, meter: &Meter) -> Result<(), Error> {
     Ok(())
 }
 
-fn sum_error(error: StoreError) -> Error {
+pub(super) fn sum_error(error: StoreError) -> Error {
     match error {
         StoreError::Constraint(_) => Error::Overflow(Overflow),
         other @ (StoreError::Unavailable(_)
@@ -202,6 +241,7 @@ fn total(row: UsageRow, range: TimeRange, meter: &Meter) -> Result<UsageTotal, E
         value,
         events: rollup.count,
         overflowed: row.overflowed,
+        cost: None,
     })
 }
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Engine;
@@ -312,13 +311,10 @@ pub(super) fn take_back(
         weighted: void.weighted,
         at: void.count_time,
     };
-    let charge = step.with(cell, |account, effects| {
-        account.count(&usage, now, effects)?;
-        let drawn = original.charge.as_deref();
-        let refund = |charge| account.refund(charge, &usage, now).map(Box::new);
-        drawn.map(refund).transpose()
+    let drawn = original.charge.as_deref();
+    void.charge = step.with(cell, |account, effects| {
+        account.take_back(&usage, drawn, now, effects)
     })??;
-    void.charge = charge;
     let catalog = step.batch.loader.current().catalog;
     let meter = catalog.meters.get(&void.event.meter_id);
     let is_additive = meter.is_some_and(|meter| meter.aggregation.is_additive());

@@ -3,6 +3,7 @@
 //! Every error is a `google.rpc.Status` with one `ErrorInfo`. What a driver or the operating system said stays in our
 //! log; callers get the reason, what to do about it, and the ids that they sent themselves.
 
+mod missing;
 mod wallet;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use crate::domain::catalog::CatalogFault;
 use crate::domain::quantity::QUANTITY_MAX;
 use crate::domain::time::Span;
 use crate::domain::usage::DIMENSIONS_MAX;
-use crate::engine::{Bounded, Error, Rule, Thing};
+use crate::engine::{Bounded, Error, Rule};
 use crate::storage::StoreError;
 
 /// The domain of every `ErrorInfo`.
@@ -109,6 +110,11 @@ impl Fault {
 }
 
 impl Fault {
+    /// A fault of naming what is not there.
+    fn missing(reason: ErrorReason, text: String, metadata: &[(&'static str, String)]) -> Self {
+        Self::new(Code::NotFound, reason, text, metadata)
+    }
+
     /// A fault of the state that things are in.
     fn failed(reason: ErrorReason, text: String, metadata: &[(&'static str, String)]) -> Self {
         Self::new(Code::FailedPrecondition, reason, text, metadata)
@@ -146,7 +152,7 @@ fn fault(error: &Error) -> Fault {
     let text = error.to_string();
     match error {
         Error::Invalid { field, rule } => invalid(field, rule),
-        Error::NotFound { kind, id } => not_found(*kind, id, text),
+        Error::NotFound { kind, id } => missing::not_found(*kind, id, text),
         Error::Exists { kind, id } => {
             let kind = kind.to_string();
             let metadata = [("kind", kind.clone()), ("id", id.clone())];
@@ -254,26 +260,6 @@ fn invalid(field: &str, rule: &Rule) -> Fault {
     };
     let message = format!("{field}: {text}");
     Fault::new(Code::InvalidArgument, reason, message, &metadata).field(field, &text)
-}
-
-fn not_found(kind: Thing, id: &str, text: String) -> Fault {
-    let (reason, key) = match kind {
-        Thing::Customer => (ErrorReason::CustomerNotFound, "customer_id"),
-        Thing::Subaccount => (ErrorReason::SubaccountNotFound, "subaccount_id"),
-        Thing::Meter => (ErrorReason::MeterNotFound, "meter_id"),
-        Thing::Feature => (ErrorReason::FeatureNotFound, "feature_id"),
-        Thing::Plan => (ErrorReason::PlanNotFound, "plan_id"),
-        Thing::Product => (ErrorReason::ProductNotFound, "product_id"),
-        Thing::Reservation => (ErrorReason::ReservationNotFound, "reservation_id"),
-        Thing::Allocation => (ErrorReason::AllocationNotFound, "allocation_id"),
-        Thing::Override => (ErrorReason::OverrideNotFound, "feature_id"),
-        Thing::Event => (ErrorReason::EventNotFound, "event_id"),
-        Thing::CatalogVersion => (ErrorReason::CatalogVersionNotFound, "version"),
-        Thing::CreditUnit => (ErrorReason::CreditUnitNotFound, "credit_unit"),
-        Thing::Grant => (ErrorReason::GrantNotFound, "grant_id"),
-        Thing::Hold => (ErrorReason::HoldNotFound, "hold_id"),
-    };
-    Fault::new(Code::NotFound, reason, text, &[(key, id.to_owned())]).thing(&kind.to_string(), id)
 }
 
 fn reservation_closed(id: &str, state: &str, text: String) -> Fault {

@@ -23,11 +23,11 @@ use crate::config::Config;
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::time::Span;
 use crate::engine::{Chores, Engine, Limits};
-use crate::stripe::Sandbox;
 use crate::grpc::services::{Parts, Services, end_health, report_health};
 use crate::http::metrics::Metrics;
 use crate::http::{self, Pages};
 use crate::storage::Store;
+use crate::stripe::Sandbox;
 
 /// Threads for storage, engine and background work.
 const CORE_THREADS: usize = 2;

@@ -222,7 +222,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Option<(WalletKey, Hold)>, StoreError>;
 
     /// Returns customers that have a reservation or a hold in the open state, or a grant with something left to spend, with
-    /// `expire_time <= now`; at most `limit`, in any order.
+    /// `expire_time <= now`, or a wallet with `due_time <= now`; at most `limit`, in any order.
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError>;
 
     /// Adds to the denial log: counts are summed by customer, feature, reason and minute, the sample is replaced.

@@ -124,8 +124,8 @@ impl Account {
         look.beyond(terms.right, terms.metered, more)
     }
 
-    /// Returns the exact price of a quantity that is charged next in the billing period of `now`, less the customer's
-    /// discount, in micro-units of the credit unit.
+    /// Returns the exact price of a quantity that is charged next in the billing period of `now`, in micro-units of
+    /// the credit unit. Discounts are for what is billed after use.
     ///
     /// # Errors
     /// When an amount leaves its range.
@@ -142,7 +142,7 @@ impl Account {
             price(terms.pricing, base)?,
             price(terms.pricing, base.plus(quantity)?)?,
         );
-        let dollars = to.minus(from)?.less(self.customer.discount)?;
+        let dollars = to.minus(from)?;
         let rate = terms.right.unit.as_ref().map_or(1, |unit| unit.per_dollar);
         dollars.times(i128::from(rate), 1)
     }
@@ -155,6 +155,21 @@ impl Account {
         exact
             .and_then(Amount::ceil)
             .map_or(i64::MAX, |cost| cost.max(0))
+    }
+
+    /// Returns how far the price of each feature that draws on a wallet has come in the billing period of `now`: what was
+    /// charged, and what open reservations have pledged.
+    #[must_use]
+    pub fn drawn(&self, now: Timestamp) -> BTreeMap<FeatureId, Milli> {
+        let mut drawn = BTreeMap::new();
+        for draw in self.book.draws().filter(|draw| draw.period.contains(now)) {
+            drawn.insert(draw.feature.clone(), draw.base);
+        }
+        for ((feature, _), quantity) in &self.pledges {
+            let sum: &mut Milli = drawn.entry(feature.clone()).or_default();
+            *sum = sum.plus_saturating(*quantity);
+        }
+        drawn
     }
 
     /// Returns what open reservations have pledged.

@@ -163,6 +163,22 @@ impl Account {
         Ok(owed)
     }
 
+    /// Counts usage off that is taken back, and gives back what it had drawn. Returns the charge of the void.
+    ///
+    /// # Errors
+    /// When a counter would leave the range of 64 bits, or an amount its own.
+    pub fn take_back(
+        &mut self,
+        usage: &Counted<'_>,
+        drawn: Option<&UsageCharge>,
+        now: Timestamp,
+        effects: &mut Effects,
+    ) -> Result<Option<Box<UsageCharge>>, Overflow> {
+        self.count(usage, now, effects)?;
+        let refund = |charge| self.refund(charge, usage, now).map(Box::new);
+        drawn.map(refund).transpose()
+    }
+
     /// Gives back what an event had drawn that is taken back. Returns the charge of the void.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ impl Account {
     /// When a counter would leave the range of 64 bits.
     pub fn erase(&mut self, now: Timestamp, effects: &mut Effects) -> Result<(), Overflow> {
         self.release_where(None, now, effects)?;
+        self.book.end_top_ups();
         self.customer.display_name = Box::default();
         self.customer.email = Box::default();
         self.customer.metadata = Labels::new();

@@ -127,11 +127,12 @@ impl Account {
         Ok(extended)
     }
 
-    /// Ends every reservation whose time is over.
+    /// Ends every reservation, hold and grant whose time is over.
     ///
     /// # Errors
     /// When a counter would leave the range of 64 bits.
     pub fn expire(&mut self, now: Timestamp, effects: &mut Effects) -> Result<(), Overflow> {
+        self.book.sweep(now);
         if !self.has_overdue(now) {
             return Ok(());
         }

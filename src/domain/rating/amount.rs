@@ -4,7 +4,6 @@ use num_rational::Ratio;
 use num_traits::{CheckedAdd, CheckedMul, CheckedSub};
 use serde::{Deserialize, Serialize};
 
-use super::percent::Percent;
 use crate::domain::quantity::Overflow;
 
 /// Micro-units in a cent.
@@ -70,17 +69,6 @@ impl Amount {
     /// When the result leaves the range that can be held exactly.
     pub fn minus(self, other: Self) -> Result<Self, Overflow> {
         self.0.checked_sub(&other.0).map(Self).ok_or(Overflow)
-    }
-
-    /// Takes a discount off.
-    ///
-    /// # Errors
-    /// When the result leaves the range that can be held exactly.
-    pub fn less(self, discount: Percent) -> Result<Self, Overflow> {
-        if discount == Percent::ZERO {
-            return Ok(self);
-        }
-        self.minus(discount.of(self)?)
     }
 
     /// Returns the least whole number of micro-units that is not less.

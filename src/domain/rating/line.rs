@@ -59,6 +59,28 @@ pub fn line(pricing: &Pricing, quantity: Milli, terms: Terms) -> Result<Line, Ov
     })
 }
 
+/// Rates what use adds to a line that holds some already: the difference of the rounded lines, so that steps add up to
+/// the line. Without use there is no line, so that the first step brings a flat amount or a minimum.
+///
+/// # Errors
+/// When an amount leaves its range.
+pub fn step(pricing: &Pricing, from: Milli, to: Milli, terms: Terms) -> Result<Line, Overflow> {
+    let line_of = |used: Milli| {
+        if used > Milli::ZERO {
+            line(pricing, used, terms)
+        } else {
+            Ok(Line::settled(used, Money::ZERO))
+        }
+    };
+    let (before, after) = (line_of(from)?, line_of(to)?);
+    Ok(Line {
+        quantity: to.minus(from)?,
+        full: after.full.minus(before.full)?,
+        discount: after.discount.minus(before.discount)?,
+        amount: after.amount.minus(before.amount)?,
+    })
+}
+
 /// Rates what is added in percent of other lines.
 ///
 /// # Errors

@@ -4,18 +4,21 @@
 //! cents for the invoice. Sums are sums of rounded lines, so that whoever adds up an invoice gets its total.
 
 mod amount;
+mod course;
 mod destination;
 mod line;
 mod percent;
 mod plan;
 mod price;
 mod statement;
+mod tariff;
 #[cfg(test)]
 mod tests;
 
 pub use self::amount::{Amount, Money};
+pub use self::course::{Added, Course, cut, lead_in};
 pub use self::destination::Destination;
-pub use self::line::{Line, Terms, add_on, line, total};
+pub use self::line::{Line, Terms, add_on, line, step, total};
 pub use self::percent::{InvalidPercent, Percent};
 pub use self::plan::charge;
 pub use self::price::price;
@@ -23,3 +26,4 @@ pub use self::statement::{
     Basis, Drawn, DrawnPart, Period, Statement, StatementFault, StatementLine, Subject, Totals,
     rate,
 };
+pub use self::tariff::{Included, Offer, Seller, Tariff, overage_limit};

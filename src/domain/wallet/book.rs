@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use super::draw::Draw;
 use super::ledger::{About, Posted, Transaction};
 use super::{Cover, NewHold};
-use super::{Grant, Hold, HoldState, NewGrant, Refusal, Wallet, WalletHead, WalletKey, transfer};
+use super::{Grant, Hold, HoldState, NewGrant, Refusal, Wallet, WalletHead, WalletKey};
 use crate::domain::id::{FeatureId, GrantId, HoldId, SubaccountId};
 use crate::domain::time::Timestamp;
 
 /// The wallets of one customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Book {
-    wallets: BTreeMap<WalletKey, Wallet>,
+    pub(super) wallets: BTreeMap<WalletKey, Wallet>,
     draws: BTreeMap<FeatureId, Draw>,
     pub(super) posted: Vec<Posted>,
 }
@@ -116,8 +116,16 @@ impl Book {
         self.wallets.values_mut()
     }
 
+    /// Asks for no more money.
+    pub fn end_top_ups(&mut self) {
+        let wallets = self.wallets.values_mut();
+        for wallet in wallets.filter(|wallet| wallet.head().terms.top_up.is_some()) {
+            wallet.terms_mut().top_up = None;
+        }
+    }
+
     /// Lets go of a wallet that was only made to be refused.
-    fn drop_if_new(&mut self, key: &WalletKey) {
+    pub(super) fn drop_if_new(&mut self, key: &WalletKey) {
         if self.wallets.get(key).is_some_and(Wallet::is_new) {
             self.wallets.remove(key);
         }
@@ -127,6 +135,11 @@ impl Book {
     #[must_use]
     pub fn draw(&self, feature: &FeatureId) -> Option<&Draw> {
         self.draws.get(feature)
+    }
+
+    /// Returns what usage drew, by feature.
+    pub fn draws(&self) -> impl Iterator<Item = &Draw> {
+        self.draws.values()
     }
 
     /// Returns what usage draws, by feature.
@@ -316,84 +329,6 @@ impl Book {
         let (rest, since) = (hold.amount - hold.captured, hold.create_time);
         let spender = hold.spender.clone();
         self.give_back_caps((spender.as_ref(), key), rest, since);
-    }
-
-    /// Ends a grant now.
-    ///
-    /// # Errors
-    /// As [`Wallet::expire_grant`].
-    pub fn expire_grant(
-        &mut self,
-        id: &GrantId,
-        mut about: About,
-        now: Timestamp,
-    ) -> Result<WalletKey, Refusal> {
-        let key = self.wallet_of_grant(id)?;
-        let done = self.wallet_mut(&key).expire_grant(id, now)?;
-        about.grant = Some(id.clone());
-        self.post(&key, done, about, now);
-        Ok(key)
-    }
-
-    /// Takes back the money behind a grant.
-    ///
-    /// # Errors
-    /// As [`Wallet::claw_back`].
-    pub fn claw_back(
-        &mut self,
-        id: &GrantId,
-        amount: i64,
-        mut about: About,
-        now: Timestamp,
-    ) -> Result<WalletKey, Refusal> {
-        let key = self.wallet_of_grant(id)?;
-        let done = self.wallet_mut(&key).claw_back(id, amount, now)?;
-        about.grant = Some(id.clone());
-        self.post(&key, done, about, now);
-        Ok(key)
-    }
-
-    fn wallet_of_grant(&self, id: &GrantId) -> Result<WalletKey, Refusal> {
-        let mut wallets = self.wallets.values();
-        let has = |wallet: &&Wallet| wallet.grants().iter().any(|grant| grant.id == *id);
-        let found = wallets.find(has).map(|wallet| wallet.key().clone());
-        found.ok_or_else(|| Refusal::UnknownGrant(id.clone()))
-    }
-
-    /// Moves credits from one wallet to another, under the giver's cap.
-    ///
-    /// # Errors
-    /// As [`transfer`], or when a cap leaves too little.
-    pub fn transfer(
-        &mut self,
-        (from, to): (&WalletKey, &WalletKey),
-        id: &GrantId,
-        (amount, owed_max): (i64, i64),
-        about: &About,
-        now: Timestamp,
-    ) -> Result<(), Refusal> {
-        super::spend::in_range(amount)?;
-        if from == to || from.unit != to.unit {
-            return Err(Refusal::WalletsDoNotMatch);
-        }
-        let giver = (from.owner.as_ref(), from);
-        self.check_caps(giver, amount, now)?;
-        let mut taker = match self.wallets.get(to) {
-            Some(wallet) => wallet.clone(),
-            None => Wallet::new(to.clone()),
-        };
-        let gives = self.wallet_mut(from);
-        let done = transfer(gives, &mut taker, id, (amount, owed_max), now);
-        let (given, taken) = done.inspect_err(|_| self.drop_if_new(from))?;
-        self.wallets.insert(to.clone(), taker);
-        self.count_caps(giver, amount, now);
-        let about = |other: &WalletKey| About {
-            other: Some(other.clone()),
-            ..about.clone()
-        };
-        self.post(from, given, about(to), now);
-        self.post(to, taken, about(from), now);
-        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ mod draw;
 mod fund;
 mod grant;
 mod ledger;
+mod moves;
 mod post;
 mod refund;
 mod spend;
@@ -65,8 +66,6 @@ pub struct WalletHead {
     pub number: i64,
     /// What is owed.
     pub receivable: i64,
-    /// From when on money is to be asked for, if credits are low.
-    pub due_time: Option<Timestamp>,
     /// What else was set for it.
     pub terms: WalletTerms,
 }
@@ -80,6 +79,9 @@ pub struct WalletTerms {
     /// Asks for money when credits run low.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub top_up: Option<AutoTopUp>,
+    /// From when on money is to be asked for, as things stand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_time: Option<Timestamp>,
 }
 
 /// Credits of one unit.
@@ -253,7 +255,6 @@ impl Wallet {
             key,
             number: 0,
             receivable: 0,
-            due_time: None,
             terms: WalletTerms::default(),
         };
         Self::restore(head, Vec::new(), Vec::new())

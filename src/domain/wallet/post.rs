@@ -122,7 +122,7 @@ impl Wallet {
         if std::mem::take(&mut self.dirty) {
             let top_up = self.head.terms.top_up.as_ref();
             let available = self.balance().available;
-            self.head.due_time = top_up.and_then(|top_up| top_up.due_time(available));
+            self.head.terms.due_time = top_up.and_then(|top_up| top_up.due_time(available));
             changes.heads.push(self.head.clone());
         }
         let key = self.head.key.clone();

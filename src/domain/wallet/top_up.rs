@@ -113,14 +113,22 @@ impl AutoTopUp {
     pub fn due_time(&self, available: i64) -> Option<Timestamp> {
         let state = &self.state;
         if state.is_pending {
-            return Some(state.ask_time.map_or(Timestamp::MIN, |asked| asked.plus(ASK_AGAIN)));
+            return Some(
+                state
+                    .ask_time
+                    .map_or(Timestamp::MIN, |asked| asked.plus(ASK_AGAIN)),
+            );
         }
         if self.is_off() || available >= self.threshold || self.amount > self.cap {
             return None;
         }
         // What the window that is known has no room for waits for the next.
         let is_full = state.asked.saturating_add(self.amount) > self.cap;
-        let room = if is_full { state.range.end } else { Timestamp::MIN };
+        let room = if is_full {
+            state.range.end
+        } else {
+            Timestamp::MIN
+        };
         Some(room.max(state.wait_until))
     }
 

@@ -1,5 +1,5 @@
 use super::setting::{CATALOG, Setting, cause, customer, plan, request};
-use crate::domain::catalog::{CatalogEdit, Interval, Product};
+use crate::domain::catalog::{Catalog, CatalogEdit, Interval, Product, parse_catalog};
 use crate::domain::id::{PlanId, ProductId};
 use crate::engine::{CatalogCall, EditCall, PlanCall};
 
@@ -192,4 +192,21 @@ async fn prices_change_once_per_request_and_running_subscriptions_keep_theirs() 
         Some(300_000_000)
     );
     assert!(now.source.contains("trial_days = 14\n"), "{}", now.source);
+}
+
+#[test]
+fn catalogs_that_were_stored_before_are_still_read() {
+    let catalog = parse_catalog(super::estimates::CATALOG).unwrap();
+    let mut json = serde_json::to_value(&catalog).unwrap();
+    let remove = |value: &mut serde_json::Value, key: &str| {
+        let object = value.as_object_mut().unwrap();
+        assert!(object.remove(key).is_some(), "{key}");
+    };
+    remove(&mut json, "add_ons");
+    remove(&mut json["plans"]["free"], "add_ons");
+    remove(&mut json["credit_units"]["USD"], "receivable_limit_micros");
+    remove(&mut json["products"]["call"]["usage"], "minimum_micros");
+    let read: Catalog = serde_json::from_value(json).unwrap();
+    let text = super::estimates::CATALOG.replace(", minimum = \"0.50\"", "");
+    assert_eq!(read, parse_catalog(&text).unwrap());
 }

@@ -3,7 +3,9 @@
 mod allocations;
 mod catalogs;
 mod corrections;
+mod costs;
 mod customers;
+mod estimates;
 mod failing;
 mod failures;
 mod first_use;

@@ -27,6 +27,7 @@ fn ask(setting: &Setting, meter: &str, granularity: Granularity) -> UsageAsk {
         filter: Labels::new(),
         after: None,
         limit: 1000,
+        with_cost: false,
     }
 }
 

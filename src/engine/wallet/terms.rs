@@ -11,6 +11,9 @@ use crate::domain::wallet::{AutoTopUp, SpendCap};
 use crate::domain::window::Window;
 use crate::engine::Engine;
 
+/// Micro-units of dollars in a cent.
+pub(super) const MICROS_A_CENT: i64 = 10_000;
+
 /// A call to bound what may be spent.
 #[derive(Debug, Clone, Serialize)]
 pub struct CapCall {
@@ -74,7 +77,13 @@ impl WalletCall for TopUpCall {
 
     fn apply(&self, account: &mut Account, scene: &Scene) -> Result<WalletView, Error> {
         check_part(account, self.wallet.subaccount.as_ref())?;
-        scene.unit(&self.wallet.unit)?;
+        let unit = scene.unit(&self.wallet.unit)?;
+        if let Some(terms) = &self.terms
+            && terms.amount % unit.per_dollar.max(1).saturating_mul(MICROS_A_CENT) != 0
+        {
+            let rule = "must be worth whole cents";
+            return Err(Error::invalid("terms.amount_micros", rule));
+        }
         let (key, anchor) = (self.wallet.key(), account.anchor);
         let set = |terms: &TopUpTerms| {
             AutoTopUp::new(

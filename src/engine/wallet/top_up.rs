@@ -11,12 +11,11 @@ use super::super::error::Error;
 use super::super::mutation::{Applied, Mutation};
 use super::super::payment::{Charge, Payment, PaymentFault, PaymentGateway};
 use super::super::step::Step;
+use super::terms::MICROS_A_CENT;
 use crate::domain::account::Account;
 use crate::domain::id::GrantId;
 use crate::domain::time::Timestamp;
-use crate::domain::wallet::{
-    About, AutoTopUp, Category, NewGrant, Refusal, Wallet, WalletKey,
-};
+use crate::domain::wallet::{About, AutoTopUp, Category, NewGrant, Refusal, Wallet, WalletKey};
 use crate::engine::Engine;
 
 /// A crossing whose payment is to be asked for.
@@ -240,9 +239,9 @@ impl Engine {
     }
 }
 
-/// Returns what credits cost in cents, rounded up.
-pub(super) fn cents_of(amount: i64, per_dollar: i64) -> i64 {
-    let micros_a_cent = per_dollar.max(1).saturating_mul(10_000);
+/// Returns what credits cost in cents, rounded up: the rate may have changed since the amount was set.
+fn cents_of(amount: i64, per_dollar: i64) -> i64 {
+    let micros_a_cent = per_dollar.max(1).saturating_mul(MICROS_A_CENT);
     let whole = amount / micros_a_cent;
     whole + i64::from(amount % micros_a_cent != 0)
 }

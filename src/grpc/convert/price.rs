@@ -5,6 +5,7 @@ use crate::domain::catalog::{
     CatalogEdit, CreditPack, Interval, PriceTier, Pricing, Product, ProductPrice,
 };
 use crate::domain::id::ProductId;
+use crate::domain::rating::{Destination, Money};
 use crate::engine::{CatalogAnswer, Error};
 use crate::grpc::pb;
 use pb::price::Model;
@@ -153,4 +154,24 @@ fn plan_price(price: NewPrice) -> Result<(Interval, Option<i64>), Error> {
 pub(in crate::grpc) fn changes(answer: CatalogAnswer) -> (i64, Vec<pb::CatalogChange>) {
     let changes = answer.changes.into_iter().map(Into::into);
     (answer.version, changes.collect())
+}
+
+/// Writes an amount of money.
+pub(in crate::grpc) fn cost(money: Money) -> pb::Cost {
+    pb::Cost {
+        amount_micros: money.micros,
+        amount_cents: money.cents,
+    }
+}
+
+impl From<Destination> for pb::Destination {
+    fn from(destination: Destination) -> Self {
+        match destination {
+            Destination::Included => Self::Included,
+            Destination::Wallet => Self::Wallet,
+            Destination::StripeMeter => Self::StripeMeter,
+            Destination::OwnInvoice => Self::OwnInvoice,
+            Destination::Receivable => Self::Receivable,
+        }
+    }
 }

@@ -4,6 +4,7 @@ use super::{
     dimensions, id, metadata, optional_id, optional_timestamp, to_map, to_timestamp, units,
 };
 use crate::domain::usage::UsageEvent;
+use crate::domain::wallet::UsageCharge;
 use crate::engine::{Error, RecordOutcome, Recorded};
 use crate::grpc::{pb, status};
 use crate::storage::{EventKind, EventRow};
@@ -85,5 +86,17 @@ pub(in crate::grpc) fn stored(row: EventRow, voided: bool) -> pb::StoredUsageEve
         beyond_reservation: row.flags.beyond_reservation,
         kind: kind.into(),
         voided,
+        charge: row.charge.map(|charge| drawn(*charge)),
+    }
+}
+
+fn drawn(charge: UsageCharge) -> pb::UsageCharge {
+    pb::UsageCharge {
+        feature_id: charge.feature.to_string(),
+        wallet_subaccount_id: super::or_empty(charge.wallet.owner),
+        credit_unit: charge.wallet.unit.into(),
+        charged_milli: charge.quantity.0,
+        amount_micros: charge.amount,
+        receivable_micros: charge.owed,
     }
 }

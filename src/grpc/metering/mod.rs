@@ -4,6 +4,7 @@
 
 mod batch;
 mod corrections;
+mod estimate;
 mod pipeline;
 mod queries;
 mod stream;
@@ -86,5 +87,12 @@ impl pb::metering_service_server::MeteringService for Metering {
         request: Request<pb::AmendUsageRequest>,
     ) -> Answer<pb::AmendUsageResponse> {
         respond(corrections::amend_usage(&self.engine, request.into_inner()).await)
+    }
+
+    async fn estimate_cost(
+        &self,
+        request: Request<pb::EstimateCostRequest>,
+    ) -> Answer<pb::EstimateCostResponse> {
+        respond(estimate::estimate_cost(&self.engine, request.into_inner()).await)
     }
 }

@@ -4,6 +4,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::TimeRange;
 use crate::engine::{Engine, Error, GROUP_BY_MAX, Granularity, UsageAsk, UsageTotal};
 use crate::grpc::convert::page::page;
+use crate::grpc::convert::price::cost;
 use crate::grpc::convert::usage::stored;
 use crate::grpc::convert::{
     count, dimensions, id, known, optional_id, optional_timestamp, required, timestamp,
@@ -33,6 +34,7 @@ pub(super) async fn get_usage(
         filter: dimensions("filter", request.filter)?,
         after: page.after.clone(),
         limit: page.limit,
+        with_cost: request.with_cost,
     };
     let found = engine.usage(ask.clone()).await?;
     let rows = found.items.into_iter();
@@ -68,6 +70,7 @@ fn row(total: UsageTotal, group_by: &[Box<str>]) -> pb::UsageRow {
         value_milli: total.value.0,
         event_count: total.events,
         complete: !total.overflowed,
+        cost: total.cost.map(cost),
     }
 }
 

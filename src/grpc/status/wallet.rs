@@ -1,6 +1,7 @@
 //! Refusals of wallets as callers see them.
 
-use super::{Fault, internal, invalid, not_found};
+use super::missing::not_found;
+use super::{Fault, internal, invalid};
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{GRANTS_MAX, Refusal};
 use crate::engine::{Rule, Thing};

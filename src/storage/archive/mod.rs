@@ -5,6 +5,7 @@
 //! batches are not copied: they belong to one life of a database, and a copy begins another.
 
 mod copy;
+mod credits;
 mod file;
 mod record;
 mod table;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::copy::{Copied, Watch, copy, save};
+pub use self::credits::{DrawRecord, GrantRecord, HoldRecord, PostedRecord, WalletRecord};
 pub use self::file::{ArchiveReader, ArchiveWriter};
 pub use self::record::{
     AdjustmentRecord, AllocationRecord, AnswerRecord, CatalogRecord, CounterRecord, CustomerRecord,
@@ -32,8 +34,8 @@ use super::StoreError;
 use crate::domain::id::CustomerId;
 use crate::domain::window::TimeRange;
 
-/// The version of the format that this binary writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// The version of the format that this binary writes, and the newest that it reads. The first knows no wallets.
+pub const FORMAT: u32 = 2;
 /// Most records that are given at once.
 pub const PIECE: usize = 1_000;
 

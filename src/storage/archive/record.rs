@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ArchiveError, Table};
+use super::{ArchiveError, DrawRecord, GrantRecord, HoldRecord, PostedRecord, Table, WalletRecord};
 use crate::storage::StoreError;
 use crate::storage::columns::corrupt;
 
@@ -31,6 +31,16 @@ pub enum Record {
     Allocation(AllocationRecord),
     /// Of [`Table::Reservations`].
     Reservation(ReservationRecord),
+    /// Of [`Table::Wallets`].
+    Wallet(WalletRecord),
+    /// Of [`Table::Grants`].
+    Grant(GrantRecord),
+    /// Of [`Table::Holds`].
+    Hold(HoldRecord),
+    /// Of [`Table::Ledger`].
+    Posted(PostedRecord),
+    /// Of [`Table::Draws`].
+    Draw(DrawRecord),
     /// Of [`Table::Counters`].
     Counter(CounterRecord),
     /// Of [`Table::Rollups`].
@@ -55,6 +65,11 @@ impl Record {
             Self::Adjustment(_) => Table::Adjustments,
             Self::Allocation(_) => Table::Allocations,
             Self::Reservation(_) => Table::Reservations,
+            Self::Wallet(_) => Table::Wallets,
+            Self::Grant(_) => Table::Grants,
+            Self::Hold(_) => Table::Holds,
+            Self::Posted(_) => Table::Ledger,
+            Self::Draw(_) => Table::Draws,
             Self::Counter(_) => Table::Counters,
             Self::Rollup(_) => Table::Rollups,
             Self::Event(_) => Table::Events,
@@ -209,7 +224,7 @@ pub struct CounterRecord {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-const fn is_zero(number: &i64) -> bool {
+pub(super) const fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
@@ -304,6 +319,9 @@ pub struct EventRecord {
     /// Which reservation it used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<String>,
+    /// What it drew on a wallet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub charge: Option<Json>,
 }
 
 /// Denials of one minute.

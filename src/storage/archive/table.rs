@@ -20,6 +20,16 @@ pub enum Table {
     Allocations,
     /// Reservations, those that ended included.
     Reservations,
+    /// Wallets, without what is in them.
+    Wallets,
+    /// Credits that came, used up or not.
+    Grants,
+    /// Credits that are set aside, and holds that ended.
+    Holds,
+    /// Every movement of credits.
+    Ledger,
+    /// What usage drew on wallets.
+    Draws,
     /// Counters, with what they keep of events that are no longer stored.
     Counters,
     /// Hourly totals.
@@ -34,7 +44,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Catalogs,
         Self::Customers,
         Self::Subaccounts,
@@ -42,6 +52,11 @@ impl Table {
         Self::Adjustments,
         Self::Allocations,
         Self::Reservations,
+        Self::Wallets,
+        Self::Grants,
+        Self::Holds,
+        Self::Ledger,
+        Self::Draws,
         Self::Counters,
         Self::Rollups,
         Self::Events,
@@ -60,6 +75,11 @@ impl Table {
             Self::Adjustments => "adjustments",
             Self::Allocations => "allocations",
             Self::Reservations => "reservations",
+            Self::Wallets => "wallets",
+            Self::Grants => "grants",
+            Self::Holds => "holds",
+            Self::Ledger => "ledger",
+            Self::Draws => "draws",
             Self::Counters => "counters",
             Self::Rollups => "rollups",
             Self::Events => "events",

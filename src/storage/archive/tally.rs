@@ -66,13 +66,18 @@ impl Tally {
         Table::ALL.into_iter().map(of).collect()
     }
 
-    /// Whether an archive's own words say the same.
+    /// Whether an archive's own words say the same: of each table once, where it does not leave out one that it has
+    /// nothing of, as older formats do.
     pub(super) fn agrees(&self, said: &[TableSum]) -> bool {
-        let own = self.tables();
-        let same = |(own, said): (&TableSum, &TableSum)| {
-            (own.table, own.rows, &own.digest) == (said.table, said.rows, &said.digest)
+        let is_said = |own: &TableSum| {
+            let mut same = said.iter().filter(|said| said.table == own.table);
+            match (same.next(), same.next()) {
+                (Some(said), None) => (own.rows, &own.digest) == (said.rows, &said.digest),
+                (None, None) => own.rows == 0,
+                (_, Some(_)) => false,
+            }
         };
-        own.len() == said.len() && own.iter().zip(said).all(same)
+        self.tables().iter().all(is_said)
     }
 
     /// Names the first table in which two tallies differ, with both sides.
@@ -121,4 +126,12 @@ pub struct CustomerTotals {
     pub open: i64,
     /// Its allocations.
     pub allocations: i64,
+    /// Of its grants, what is left or set aside, in micro-units of whatever unit.
+    pub credits: i128,
+    /// Of its wallets, what is owed.
+    pub owed: i128,
+    /// Its open holds.
+    pub holds: i64,
+    /// The transactions of its ledgers.
+    pub transactions: i64,
 }

@@ -5,10 +5,13 @@ use super::fixture::{
     Draft, START, create, customer_id, labels, minute, reservation, subaccount_id,
 };
 use super::lists::read;
+use crate::domain::catalog::Interval;
 use crate::domain::customer::Allocation;
 use crate::domain::id::{AllocationId, FeatureId, ReservationId};
 use crate::domain::reservation::{Reservation, ReservationState};
-use crate::domain::wallet::{About, Book, NewGrant};
+use crate::domain::time::Span;
+use crate::domain::wallet::{About, AutoTopUp, Book, NewGrant};
+use crate::domain::window::{Anchor, Window};
 use crate::storage::{AllocationQuery, Changes, ReservationQuery, Store};
 
 pub(super) fn reservations_of(customer: &str) -> ReservationQuery {
@@ -232,4 +235,25 @@ pub async fn overdue_credits_name_their_customers(store: &dyn Store) {
     assert_eq!(overdue(31, 10).await, ["grant"]);
     // What was set aside of a grant whose time is over ends with its hold.
     assert_eq!(overdue(90, 10).await, ["grant", "set-aside"]);
+    // So does a wallet that money is to be asked for, until it says otherwise.
+    for (due, named) in [(Some(25), true), (Some(32), false), (None, false)] {
+        let (_, book) = &mut books[2];
+        book.wallet_mut(&own()).terms_mut().top_up = due.map(low);
+        keep(store, "never", book, minute(24)).await;
+        let found = overdue(31, 10).await;
+        assert_eq!(found.contains(&"never".to_owned()), named, "{found:?}");
+    }
+}
+
+/// Returns a top-up that waits until a minute, for a wallet that is below every threshold.
+fn low(until: i64) -> AutoTopUp {
+    let anchor = Anchor {
+        start: START,
+        interval: Interval::Month,
+    };
+    let cool_down = Span::from_hours(1);
+    let cap = (100, Window::Month);
+    let mut low = AutoTopUp::new((1_000, 10), cap, cool_down, anchor, START);
+    low.state.wait_until = minute(until);
+    low
 }

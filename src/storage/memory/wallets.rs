@@ -94,6 +94,10 @@ impl Wallets {
         let mut grants = self.grants.values();
         holds.any(|hold| hold.is_open() && hold.expire_time <= now)
             || grants.any(|(_, grant)| grant.available() > 0 && grant.is_expired(now))
+            || self
+                .heads
+                .values()
+                .any(|head| head.terms.due_time.is_some_and(|due| due <= now))
     }
 
     /// Checks that changes may be written.

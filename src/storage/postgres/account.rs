@@ -33,7 +33,7 @@ const REST: &str = "
     FROM wallets WHERE customer_id = ANY($1)
     UNION ALL SELECT 5, customer_id, body, id, subaccount, unit,
         ARRAY[amount, used, held, lapsed, change_time, expire_time]
-    FROM grants WHERE customer_id = ANY($1) AND (is_open OR change_time > $3)
+    FROM grants WHERE customer_id = ANY($1) AND spent_time > $3
     UNION ALL SELECT 6, customer_id, body, id, subaccount, unit, ARRAY[state, expire_time, end_time]
     FROM holds WHERE customer_id = ANY($1) AND state = 0
     UNION ALL SELECT 7, customer_id, body, NULL, NULL, NULL, NULL

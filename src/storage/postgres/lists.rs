@@ -184,6 +184,7 @@ pub(super) async fn overdue(
         "SELECT customer_id FROM (
              SELECT customer_id, expire_time FROM reservations WHERE state = 0 AND expire_time <= $1
              UNION ALL SELECT customer_id, expire_time FROM holds WHERE state = 0 AND expire_time <= $1
+             UNION ALL SELECT customer_id, due_time FROM wallets WHERE due_time <= $1
              UNION ALL SELECT customer_id, expire_time FROM grants
              WHERE is_open AND expire_time <= $1 AND used + held + lapsed < amount
          ) due

@@ -116,7 +116,7 @@ pub(super) async fn link(
     Ok(())
 }
 
-/// Returns the hash of a batch over the one before it, its mark and time, each stored event's key and amount, and all
+/// Returns the hash of a batch over the one before it, its mark and time, each stored event's key and amounts, and all
 /// that was appended to ledgers.
 fn chain(
     previous: &[u8],
@@ -138,6 +138,9 @@ fn chain(
         tail[1..9].copy_from_slice(&row.weighted.0.to_be_bytes());
         tail[9] = u8::from(Key::of(row).kind_column() != 0);
         hash.update(tail);
+        if let Some(charge) = &row.charge {
+            hash.update(charge.amount.to_be_bytes());
+        }
     }
     for row in moved {
         row.hash(&mut hash);

@@ -6,6 +6,8 @@ mod wallets;
 
 use std::sync::Arc;
 
+use sqlx::Connection as _;
+
 use super::cluster::Database;
 use super::migrate::{self, MIGRATIONS, Migration};
 use super::{Options, PostgresStore};
@@ -121,6 +123,37 @@ async fn a_migration_that_was_changed_is_refused() {
         matches!(&refused, Err(StoreError::Corrupt { detail, .. }) if detail.contains("changed after it ran")),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_database_of_the_version_before_is_brought_up_to_date() {
+    let database = Database::empty().await;
+    let mut conn = database.connect().await;
+    migrate::run(&mut conn, &MIGRATIONS[..1]).await.unwrap();
+    conn.close().await.unwrap();
+    let mut conn = database.connect().await;
+    let at = START.as_micros();
+    super::days::make(&mut conn, super::columns::day_at(START))
+        .await
+        .unwrap();
+    let rows = format!(
+        r#"INSERT INTO customers (customer_id, version, body, tracked, deleted) VALUES ('acme', 1, '{}', '[]', false);
+         INSERT INTO event_keys VALUES ('old', 'acme', 0, {at} / 86400000000, {at});
+         INSERT INTO events VALUES ({at} / 86400000000, 'acme', 'old', 0, 'tokens', 1, 1000, {at}, NULL, NULL, 4)"#,
+        crate::storage::columns::json(&conformance::fixture::customer("acme")),
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(rows))
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    let store = open(&database).await;
+    let old = event((1, "acme"), "old", 1, START);
+    let mut new = event((1, "acme"), "new", 1, START);
+    new.charge = Some(conformance::fixture::purse::charge(7));
+    Draft::new().plain(vec![new.clone()]).run(&store).await;
+    let events = events_of(&store, "acme").await;
+    let events: Vec<_> = events.into_iter().map(|stored| stored.row).collect();
+    assert_eq!(events, [new, old]);
 }
 
 #[tokio::test]

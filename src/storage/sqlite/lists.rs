@@ -216,6 +216,9 @@ pub(super) fn overdue(
              SELECT customer_no, expire_time FROM holds INDEXED BY holds_due
              WHERE state = 0 AND expire_time <= ?1
              UNION ALL
+             SELECT customer_no, due_time FROM wallets INDEXED BY wallets_due
+             WHERE due_time IS NOT NULL AND due_time <= ?1
+             UNION ALL
              SELECT customer_no, expire_time FROM grants INDEXED BY grants_due
              WHERE is_open = 1 AND expire_time IS NOT NULL AND expire_time <= ?1
                AND used + held + lapsed < amount

@@ -1,6 +1,7 @@
 //! Administration from outside: customers, plans, catalogs, overrides, allocations, and what is refused of them.
 
 mod calls;
+mod costs;
 mod faults;
 mod prices;
 
@@ -11,6 +12,7 @@ use pb::catalog_service_client::CatalogServiceClient;
 use pb::customer_service_client::CustomerServiceClient;
 use pb::entitlement_service_client::EntitlementServiceClient;
 use pb::entitlement_value::Value;
+use pb::metering_service_client::MeteringServiceClient;
 use pb::subscription_service_client::SubscriptionServiceClient;
 use prost_types::Timestamp;
 use tonic::Status;
@@ -36,6 +38,7 @@ struct Clients {
     subscriptions: SubscriptionServiceClient<Channel>,
     catalogs: CatalogServiceClient<Channel>,
     entitlements: EntitlementServiceClient<Channel>,
+    metering: MeteringServiceClient<Channel>,
 }
 
 impl Clients {
@@ -45,7 +48,8 @@ impl Clients {
             customers: CustomerServiceClient::new(channel.clone()),
             subscriptions: SubscriptionServiceClient::new(channel.clone()),
             catalogs: CatalogServiceClient::new(channel.clone()),
-            entitlements: EntitlementServiceClient::new(channel),
+            entitlements: EntitlementServiceClient::new(channel.clone()),
+            metering: MeteringServiceClient::new(channel),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bursar::grpc::pb;
 use pb::set_price_request::{NewPrice, Subject};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::with_acme;
 use crate::harness::{Kind, seen};
@@ -34,8 +34,8 @@ fn a_discount_belongs_to_the_customer_and_outlives_its_data() {
         let reused = to.catalogs.set_discount(discount("d", "13")).await;
         assert_eq!(&*seen(&reused.unwrap_err()).1, "REQUEST_ID_REUSED");
         for bad in ["", "-1", "100.5", "1.2345", "ten"] {
-            let refused = to.catalogs.set_discount(discount("e", bad)).await;
-            let (code, reason, field) = seen(&refused.unwrap_err());
+            let answer = to.catalogs.set_discount(discount("e", bad)).await;
+            let (code, reason, field) = seen(&answer.unwrap_err());
             assert_eq!(Code::from_i32(code), Code::InvalidArgument, "{bad}");
             assert_eq!((&*reason, &*field), ("FIELD_INVALID", "percent"), "{bad}");
         }
@@ -164,85 +164,90 @@ fn products_and_prices_come_as_new_versions_of_the_catalog() {
     });
 }
 
+type Refusal = (&'static str, &'static str);
+
+fn is_refused<T: std::fmt::Debug>(answer: Result<T, Status>, expected: Refusal) {
+    let (_, reason, field) = seen(&answer.unwrap_err());
+    assert_eq!((&*reason, &*field), expected);
+}
+
 #[test]
 fn bad_products_and_prices_are_refused_with_their_place() {
     with_acme(Kind::Memory, async |mut to| {
-        to.catalogs
-            .register_product(register("r", "calls"))
-            .await
-            .unwrap();
-        let mut bare = register("a", "calls");
-        bare.product.as_mut().unwrap().kind = None;
-        let mut other = register("b", "calls");
-        other.product.as_mut().unwrap().display_name.clear();
-        let mut second = register("c", "calls");
-        second.product.as_mut().unwrap().product_id = "second".to_owned();
-        let mut unknown = register("d", "call");
-        unknown.product.as_mut().unwrap().product_id = "unknown".to_owned();
-        let conflict = pb::RegisterProductRequest {
-            expected_version: Some(1),
-            ..register("e", "calls")
-        };
-        for (request, reason, field) in [
-            (bare, "FIELD_INVALID", "product.kind"),
-            (other, "RESOURCE_EXISTS", ""),
-            (second, "CATALOG_INVALID", "products.second.usage.meter"),
-            (unknown, "CATALOG_INVALID", "products.unknown.usage.meter"),
-            (conflict, "CATALOG_VERSION_CONFLICT", ""),
-        ] {
-            let refused = to.catalogs.register_product(request).await.unwrap_err();
-            let (_, seen_reason, seen_field) = seen(&refused);
-            assert_eq!((&*seen_reason, &*seen_field), (reason, field));
+        let first = to.catalogs.register_product(register("r", "calls"));
+        first.await.unwrap();
+        for (request, expected) in bad_products() {
+            is_refused(to.catalogs.register_product(request).await, expected);
         }
-        let plan = |plan: &str, micros| {
-            let (subject, price) = month(plan, Some(micros));
-            set_price(subject, price)
-        };
-        let mut yen = plan("basic", 1);
-        if let Some(NewPrice::PlanPrice(price)) = &mut yen.new_price {
-            price.currency = "JPY".to_owned();
-        }
-        let (basic, by_amount) = (
-            Subject::PlanId("basic".to_owned()),
-            NewPrice::AmountMicros(1),
-        );
-        let least = pb::SetPriceRequest {
-            minimum_micros: Some(-1),
-            ..set_price(product("call"), NewPrice::Price(per_unit(1, 1)))
-        };
-        for (request, reason, field) in [
-            (
-                pb::SetPriceRequest::default(),
-                "FIELD_INVALID",
-                "request_id",
-            ),
-            (
-                set_price(product("nothing"), by_amount.clone()),
-                "PRODUCT_NOT_FOUND",
-                "",
-            ),
-            (
-                set_price(product("call"), by_amount.clone()),
-                "FIELD_INVALID",
-                "amount_micros",
-            ),
-            (
-                set_price(basic, by_amount),
-                "FIELD_INVALID",
-                "amount_micros",
-            ),
-            (plan("nothing", 1), "PLAN_NOT_FOUND", ""),
-            (
-                plan("basic", -1),
-                "CATALOG_INVALID",
-                "plans.basic.prices.month",
-            ),
-            (yen, "FIELD_INVALID", "plan_price.currency"),
-            (least, "CATALOG_INVALID", "products.call.usage.minimum"),
-        ] {
-            let refused = to.catalogs.set_price(request).await.unwrap_err();
-            let (_, seen_reason, seen_field) = seen(&refused);
-            assert_eq!((&*seen_reason, &*seen_field), (reason, field));
+        for (request, expected) in bad_prices() {
+            is_refused(to.catalogs.set_price(request).await, expected);
         }
     });
+}
+
+fn bad_products() -> Vec<(pb::RegisterProductRequest, Refusal)> {
+    let changed = |request: &str, meter: &str, change: fn(&mut pb::Product)| {
+        let mut register = register(request, meter);
+        change(register.product.as_mut().unwrap());
+        register
+    };
+    let bare = changed("a", "calls", |product| product.kind = None);
+    let other = changed("b", "calls", |product| product.display_name.clear());
+    let second = changed("c", "calls", |product| {
+        product.product_id = "second".to_owned();
+    });
+    let unknown = changed("d", "call", |product| {
+        product.product_id = "unknown".to_owned();
+    });
+    let conflict = pb::RegisterProductRequest {
+        expected_version: Some(1),
+        ..register("e", "calls")
+    };
+    vec![
+        (bare, ("FIELD_INVALID", "product.kind")),
+        (other, ("RESOURCE_EXISTS", "")),
+        (second, ("CATALOG_INVALID", "products.second.usage.meter")),
+        (unknown, ("CATALOG_INVALID", "products.unknown.usage.meter")),
+        (conflict, ("CATALOG_VERSION_CONFLICT", "")),
+    ]
+}
+
+fn bad_prices() -> Vec<(pb::SetPriceRequest, Refusal)> {
+    let plan = |plan: &str, micros| {
+        let (subject, price) = month(plan, Some(micros));
+        set_price(subject, price)
+    };
+    let mut yen = plan("basic", 1);
+    if let Some(NewPrice::PlanPrice(price)) = &mut yen.new_price {
+        price.currency = "JPY".to_owned();
+    }
+    let basic = Subject::PlanId("basic".to_owned());
+    let amount = || NewPrice::AmountMicros(1);
+    let least = pb::SetPriceRequest {
+        minimum_micros: Some(-1),
+        ..set_price(product("call"), NewPrice::Price(per_unit(1, 1)))
+    };
+    let nothing = pb::SetPriceRequest::default();
+    vec![
+        (nothing, ("FIELD_INVALID", "request_id")),
+        (
+            set_price(product("nothing"), amount()),
+            ("PRODUCT_NOT_FOUND", ""),
+        ),
+        (
+            set_price(product("call"), amount()),
+            ("FIELD_INVALID", "amount_micros"),
+        ),
+        (
+            set_price(basic, amount()),
+            ("FIELD_INVALID", "amount_micros"),
+        ),
+        (plan("nothing", 1), ("PLAN_NOT_FOUND", "")),
+        (
+            plan("basic", -1),
+            ("CATALOG_INVALID", "plans.basic.prices.month"),
+        ),
+        (yen, ("FIELD_INVALID", "plan_price.currency")),
+        (least, ("CATALOG_INVALID", "products.call.usage.minimum")),
+    ]
 }

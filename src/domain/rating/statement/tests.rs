@@ -318,13 +318,13 @@ fn parts_that_do_not_fit_are_refused() {
         month.overage.insert(feature("large"), units(3));
     };
     assert_eq!(fault(&over), StatementFault::MoreThanUsed(meter("mixed")));
-    let unused = |month: &mut Period<'_>| drop(month.overage.insert(feature("large"), units(1)));
+    let unused = |month: &mut Period<'_>| month.overage.extend([(feature("large"), units(1))]);
     assert_eq!(fault(&unused), StatementFault::MoreThanUsed(meter("mixed")));
     for other in ["small", "sso", "nothing"] {
-        let priced = |month: &mut Period<'_>| drop(month.overage.insert(feature(other), units(1)));
+        let priced = |month: &mut Period<'_>| month.overage.extend([(feature(other), units(1))]);
         assert_eq!(fault(&priced), StatementFault::Unpriced(feature(other)));
     }
-    let piece = |month: &mut Period<'_>| drop(month.outcomes.insert(product("use"), 1));
+    let piece = |month: &mut Period<'_>| month.outcomes.extend([(product("use"), 1)]);
     assert_eq!(fault(&piece), StatementFault::NoOutcome(product("use")));
 }
 

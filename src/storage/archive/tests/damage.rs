@@ -1,7 +1,10 @@
 //! A damaged archive is refused, whatever is wrong with it.
 
+use sha2::{Digest as _, Sha256};
+
 use super::super::{ArchiveError, Scope, Source as _, Tally};
 use super::{Kind, Place, archive, reader, restore, rich};
+use crate::storage::conformance::fixture::create;
 
 /// Reads all of an archive, as a restore does.
 async fn read(bytes: &[u8]) -> Result<Tally, ArchiveError> {
@@ -86,9 +89,60 @@ async fn what_is_no_archive_is_named_so() {
         assert!(matches!(refused, ArchiveError::Foreign(_)), "{refused}");
     }
     let newer = String::from_utf8(sample().await).unwrap();
-    let newer = newer.replacen("\"bursar_archive\":1", "\"bursar_archive\":2,\"more\":1", 1);
+    let newer = newer.replacen("\"bursar_archive\":2", "\"bursar_archive\":3,\"more\":1", 1);
     let refused = reader(newer.as_bytes()).err().unwrap().to_string();
     assert!(refused.contains("newer"), "{refused}");
+}
+
+/// Returns an archive as it is with another last line, which says the right checksum.
+fn resealed(text: &str, tables: &str) -> String {
+    let (body, _) = text.trim_end().rsplit_once('\n').unwrap();
+    let body = format!("{body}\n");
+    let mut checksum = String::new();
+    for byte in Sha256::digest(&body) {
+        checksum.push_str(&format!("{byte:02x}"));
+    }
+    format!("{body}{{\"end\":{{\"tables\":[{tables}],\"checksum\":\"{checksum}\"}}}}\n")
+}
+
+#[tokio::test]
+async fn an_archive_of_the_first_format_is_read() {
+    let place = Place::empty(Kind::Sqlite).await;
+    create(&*place.open().await.unwrap(), "acme").await;
+    let newest = String::from_utf8(archive(&place).await).unwrap();
+    let first = newest.replacen("\"bursar_archive\":2", "\"bursar_archive\":1", 1);
+    let end = first.lines().last().unwrap();
+    let tables = &end[end.find('[').unwrap() + 1..end.find(']').unwrap()];
+    let tables: Vec<String> = tables.split("},").map(|sum| sum.replace('}', "")).collect();
+    let known = |sum: &&String| {
+        let new = ["wallets", "grants", "holds", "ledger", "draws"];
+        new.iter()
+            .all(|table| !sum.contains(&format!("\"{table}\"")))
+    };
+    let list = |tables: Vec<&String>| {
+        let tables: Vec<String> = tables.iter().map(|sum| format!("{sum}}}")).collect();
+        tables.join(",")
+    };
+    let old: Vec<&String> = tables.iter().filter(known).collect();
+    assert_eq!((tables.len(), old.len()), (17, 12));
+    let to = Place::empty(Kind::Sqlite).await;
+    restore(resealed(&first, &list(old.clone())).as_bytes(), &to)
+        .await
+        .unwrap();
+    assert_eq!(to.tally().await, place.tally().await);
+    // Nothing that it has rows of may be left out, nor said twice.
+    let has_rows = |sum: &&String| sum.contains("\"customers\"");
+    let fewer: Vec<&String> = old.iter().copied().filter(|sum| !has_rows(sum)).collect();
+    let mut twice = old.clone();
+    twice.extend(old.iter().copied().filter(has_rows));
+    for tables in [fewer, twice] {
+        let text = resealed(&first, &list(tables));
+        let refused = read(text.as_bytes()).await;
+        assert!(
+            matches!(refused, Err(ArchiveError::Damaged(_))),
+            "{refused:?}"
+        );
+    }
 }
 
 #[tokio::test]

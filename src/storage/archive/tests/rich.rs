@@ -11,8 +11,10 @@ use crate::domain::quantity::Milli;
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::Labels;
+use crate::domain::wallet::{BookChanges, Source};
 use crate::domain::window::TimeRange;
 use crate::storage::archive::{Scope, Table};
+use crate::storage::conformance::fixture::purse::{charge, hold_id, posted, rich};
 use crate::storage::conformance::fixture::{
     self, Draft, START, answer, between, counter, customer_id, customer_write, day, event, held,
     labels, meter, minute, reservation, rollups_of, set, spec, spec_where, subaccount_id,
@@ -104,8 +106,23 @@ fn usage(acme: i64) -> Vec<EventRow> {
     ];
     rows.push(rows[1].voided(day(10)));
     rows.push(event(of, "fresh", 1, day(11)).with(&[("model", ODD), ("user", &"z".repeat(1_500))]));
+    rows.last_mut().unwrap().charge = Some(charge(9));
     rows.push(event(of, "fresher", 1, day(11)).of_meter("calls"));
     rows
+}
+
+/// Wallets with texts that are hard to copy.
+fn credits() -> BookChanges {
+    let mut changes = rich(day(41));
+    for posted in &mut changes.posted {
+        posted.about.note = Box::from(ODD);
+    }
+    for (_, grant) in &mut changes.grants {
+        if grant.source == Source::Stripe {
+            grant.reference = ODD.repeat(20).into();
+        }
+    }
+    changes
 }
 
 /// Fills an empty store.
@@ -149,6 +166,7 @@ pub(super) async fn fill(store: &dyn Store) {
     while store.trim(day(42), Span::from_days(36)).await.unwrap() {}
     let kept = Changes {
         answers: vec![answer("r-1", ODD)],
+        books: vec![(customer_id("acme"), credits())],
         ..Changes::default()
     };
     Draft::new().at(day(41)).changes(kept).run(store).await;
@@ -175,6 +193,18 @@ async fn shown(store: &dyn Store) -> String {
     account
         .counters
         .sort_by_key(|row| (row.spec.clone(), row.start));
+    account
+        .wallets
+        .sort_by(|one, other| one.key().cmp(other.key()));
+    let mut credits = Vec::new();
+    for wallet in &account.wallets {
+        credits.push(posted(store, "acme", wallet.key().clone()).await);
+    }
+    let mut held = Vec::new();
+    for id in ["open", "part", "back", "chat"] {
+        let customer = customer_id("acme");
+        held.push(store.hold(&customer, &hold_id(id)).await.unwrap().unwrap());
+    }
     let mut events = crate::storage::conformance::fixture::events_of(store, "acme").await;
     for one in &mut events {
         one.row.customer = 0;
@@ -196,7 +226,7 @@ async fn shown(store: &dyn Store) -> String {
         filter: Labels::new(),
     };
     let usage = store.usage(query).await.unwrap();
-    format!("{account:#?}\n{events:#?}\n{catalogs:#?}\n{usage:#?}")
+    format!("{account:#?}\n{events:#?}\n{catalogs:#?}\n{usage:#?}\n{credits:#?}\n{held:#?}")
 }
 
 #[tokio::test]
@@ -216,7 +246,7 @@ async fn a_copy_has_something_of_everything() {
             assert_eq!(is_empty, table == Table::Adjustments, "{}", table.name());
         }
         let bytes = archive(from).await;
-        for part in ["\"dropped\":", "\"ring\":[[", "\"kind\":1"] {
+        for part in ["\"dropped\":", "\"ring\":[[", "\"kind\":1", "\"charge\":{"] {
             let found = bytes
                 .windows(part.len())
                 .any(|window| window == part.as_bytes());

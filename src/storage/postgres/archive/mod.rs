@@ -1,6 +1,8 @@
 //! Copying a database of PostgreSQL out, and into an empty one.
 
+mod credits;
 mod read;
+mod rows;
 mod write;
 
 use async_trait::async_trait;

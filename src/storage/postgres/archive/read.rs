@@ -4,6 +4,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use tokio_stream::StreamExt as _;
 
+use super::credits;
 use crate::domain::id::CustomerId;
 use crate::storage::StoreError;
 use crate::storage::archive::{
@@ -59,6 +60,17 @@ const fn statement(table: Table) -> &'static str {
             "SELECT customer_id, id, subaccount, holder, metadata, items, reserve_time, expire_time, state, end_time
              FROM reservations"
         }
+        Table::Wallets => "SELECT customer_id, subaccount, unit, number, receivable, terms FROM wallets",
+        // What is generated follows from the rest, and what names the payment from its body.
+        Table::Grants => {
+            "SELECT customer_id, id, subaccount, unit, amount, used, held, lapsed, change_time, expire_time, body
+             FROM grants"
+        }
+        Table::Holds => "SELECT customer_id, id, subaccount, unit, state, expire_time, end_time, body FROM holds",
+        Table::Ledger => {
+            "SELECT customer_id, subaccount, unit, number, time, cause, body, available, held, receivable FROM ledger"
+        }
+        Table::Draws => "SELECT customer_id, feature, period_start, period_end, body FROM draws",
         Table::Counters => {
             "SELECT customer_id, subaccount, coalesce(long_spec, spec), start_time, end_time, used, reserved, ring,
                  dropped
@@ -73,7 +85,7 @@ const fn statement(table: Table) -> &'static str {
         // By partition, so by day.
         Table::Events => {
             "SELECT customer_id, event_id, kind, meter, quantity, weighted, count_time, event_time, record_time, flags,
-                 subaccount, dimensions, metadata, reservation
+                 subaccount, dimensions, metadata, reservation, charge
              FROM events WHERE count_time >= $1 AND count_time < $2 AND ($3::text IS NULL OR customer_id = $3)"
         }
         Table::Denials => "SELECT customer_id, minute, feature, reason, count, sample FROM denials",
@@ -122,6 +134,11 @@ fn record(table: Table, row: &PgRow) -> Result<Record, StoreError> {
             body: body(3)?,
         }),
         Table::Reservations => reservation(row)?,
+        Table::Wallets => credits::read_wallet(row)?,
+        Table::Grants => credits::read_grant(row)?,
+        Table::Holds => credits::read_hold(row)?,
+        Table::Ledger => credits::read_posted(row)?,
+        Table::Draws => credits::read_draw(row)?,
         Table::Counters => counter(row)?,
         Table::Rollups => rollup(row)?,
         Table::Events => event(row)?,
@@ -207,6 +224,7 @@ fn event(row: &PgRow) -> Result<Record, StoreError> {
         dimensions: archive::json_or_none("events", row.try_get(11)?)?,
         metadata: archive::json_or_none("events", row.try_get(12)?)?,
         reservation: row.try_get(13)?,
+        charge: archive::json_or_none("events", row.try_get(14)?)?,
     }))
 }
 
@@ -223,12 +241,16 @@ pub(super) async fn totals(
     let sql = format!(
         "SELECT c.customer_id, {}, {}, {}, {},
              (SELECT count(*) FROM reservations t WHERE t.customer_id = c.customer_id AND t.state = 0),
-             (SELECT count(*) FROM allocations t WHERE t.customer_id = c.customer_id)
+             (SELECT count(*) FROM allocations t WHERE t.customer_id = c.customer_id), {}, {},
+             (SELECT count(*) FROM holds t WHERE t.customer_id = c.customer_id AND t.state = 0),
+             (SELECT count(*) FROM ledger t WHERE t.customer_id = c.customer_id)
          FROM customers c WHERE c.customer_id > $1 ORDER BY c.customer_id LIMIT $2",
         sum("used", "counters"),
         sum("reserved", "counters"),
         sum("count", "rollups"),
         sum("sum", "rollups"),
+        sum("amount - t.used - t.lapsed", "grants"),
+        sum("receivable", "wallets"),
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(after)
@@ -248,6 +270,10 @@ pub(super) async fn totals(
             weighted: number(&row, 4)?,
             open: row.try_get(5)?,
             allocations: row.try_get(6)?,
+            credits: number(&row, 7)?,
+            owed: number(&row, 8)?,
+            holds: row.try_get(9)?,
+            transactions: row.try_get(10)?,
         })
     };
     rows.into_iter().map(read).collect()

@@ -227,7 +227,8 @@ async fn bounds(conn: &mut PgConnection, query: &LedgerQuery) -> Result<(i64, i6
                  (SELECT coalesce(max(number), 0) + 1 AS next FROM ledger
                   WHERE customer_id = $1 AND subaccount = $2 AND unit = $3) n
              UNION ALL
-             SELECT bound, CASE WHEN is_before THEN middle + 1 ELSE low END, CASE WHEN is_before THEN high ELSE middle END
+             SELECT bound, CASE WHEN is_before THEN middle + 1 ELSE low END,
+                 CASE WHEN is_before THEN high ELSE middle END
              FROM (SELECT bound, low, high, (low + high) / 2 AS middle,
                      coalesce((SELECT l.time < bound FROM ledger l
                          WHERE l.customer_id = $1 AND l.subaccount = $2 AND l.unit = $3 AND l.number >= (low + high) / 2

@@ -7,10 +7,11 @@ use crate::domain::id::{CustomerId, EventId, MeterId};
 use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::storage::archive::{
-    CounterRecord, CustomerRecord, EventRecord, Json, ReservationRecord, RollupRecord,
-    SubaccountRecord,
+    CounterRecord, CustomerRecord, DrawRecord, EventRecord, GrantRecord, HoldRecord, Json,
+    PostedRecord, ReservationRecord, RollupRecord, SubaccountRecord, WalletRecord,
 };
 use crate::storage::columns::corrupt;
+use crate::storage::wallets::payment_of_body;
 use crate::storage::{CustomerNo, EventKind, StoreError};
 
 /// Writes rows that may belong to a customer.
@@ -82,6 +83,93 @@ impl Inserts<'_> {
         )
     }
 
+    pub(super) fn wallet(&mut self, row: &WalletRecord) -> Result<(), StoreError> {
+        let no = self.customer(&row.customer)?;
+        self.insert(
+            "INSERT INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                no,
+                &row.subaccount,
+                &row.unit,
+                row.number,
+                row.receivable,
+                row.terms.get(),
+            ),
+        )
+    }
+
+    pub(super) fn grant(&mut self, row: &GrantRecord) -> Result<(), StoreError> {
+        let no = self.customer(&row.customer)?;
+        let payment = payment_of_body(row.body.get())?;
+        self.insert(
+            "INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?6 + ?8 < ?5, ?12)",
+            (
+                no,
+                &row.id,
+                &row.subaccount,
+                &row.unit,
+                row.amount,
+                row.used,
+                row.held,
+                row.lapsed,
+                payment,
+                row.change_time,
+                row.expire_time,
+                row.body.get(),
+            ),
+        )
+    }
+
+    pub(super) fn hold(&mut self, row: &HoldRecord) -> Result<(), StoreError> {
+        let no = self.customer(&row.customer)?;
+        self.insert(
+            "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (
+                no,
+                &row.id,
+                &row.subaccount,
+                &row.unit,
+                row.state,
+                row.expire_time,
+                row.end_time,
+                row.body.get(),
+            ),
+        )
+    }
+
+    pub(super) fn posted(&mut self, row: &PostedRecord) -> Result<(), StoreError> {
+        let no = self.customer(&row.customer)?;
+        self.insert(
+            "INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            (
+                no,
+                &row.subaccount,
+                &row.unit,
+                row.number,
+                row.time,
+                &row.cause,
+                row.body.get(),
+                row.available,
+                row.held,
+                row.receivable,
+            ),
+        )
+    }
+
+    pub(super) fn draw(&mut self, row: &DrawRecord) -> Result<(), StoreError> {
+        let no = self.customer(&row.customer)?;
+        self.insert(
+            "INSERT INTO draws VALUES (?1, ?2, ?3, ?4, ?5)",
+            (
+                no,
+                &row.feature,
+                row.period_start,
+                row.period_end,
+                row.body.get(),
+            ),
+        )
+    }
+
     pub(super) fn counter(&mut self, row: &CounterRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         let spec = read_json("counters", row.spec.get())?;
@@ -142,7 +230,7 @@ impl Inserts<'_> {
         let no = self.customer(&row.customer)?;
         let meter = self.meter(&row.meter)?;
         self.insert(
-            "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+            "INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             (
                 IdColumn::of(&id),
                 no,
@@ -158,6 +246,7 @@ impl Inserts<'_> {
                 row.dimensions.as_ref().map(|json| json.get()),
                 row.metadata.as_ref().map(|json| json.get()),
                 &row.reservation,
+                row.charge.as_ref().map(|json| json.get()),
             ),
         )?;
         let count_time = read_time("events", row.count_time)?;

@@ -15,7 +15,7 @@ use crate::storage::{CustomerNo, EventKind, StoreError};
 
 /// Reads an event by its key.
 const EVENT: &str = "SELECT meter_no, quantity, weighted, count_time, event_time, record_time, flags, subaccount,
-    dimensions, metadata, reservation FROM events WHERE event_id = ?1 AND customer_no = ?2 AND kind = ?3";
+    dimensions, metadata, reservation, charge FROM events WHERE event_id = ?1 AND customer_no = ?2 AND kind = ?3";
 
 /// Gathers records and passes them on.
 struct Pieces<'a> {
@@ -195,6 +195,7 @@ fn event(
         dimensions: archive::json_or_none("events", row.get(8)?)?,
         metadata: archive::json_or_none("events", row.get(9)?)?,
         reservation: row.get(10)?,
+        charge: archive::json_or_none("events", row.get(11)?)?,
     })
 }
 
@@ -220,6 +221,10 @@ pub(super) fn totals(conn: &Connection, after: &str) -> Result<Vec<CustomerTotal
                 "state = 0",
             )?,
             allocations: count(conn, no, "allocations", "1")?,
+            credits: sum(conn, no, "(amount - used - lapsed)", "grants")?,
+            owed: sum(conn, no, "receivable", "wallets")?,
+            holds: count(conn, no, "holds INDEXED BY holds_open", "state = 0")?,
+            transactions: count(conn, no, "ledger", "1")?,
         });
     }
     Ok(totals)

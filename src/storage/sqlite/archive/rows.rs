@@ -9,8 +9,8 @@ use super::super::names::Reading;
 use crate::storage::StoreError;
 use crate::storage::archive::{
     self, AdjustmentRecord, AllocationRecord, AnswerRecord, CatalogRecord, CounterRecord,
-    CustomerRecord, DenialRecord, Json, OverrideRecord, Record, ReservationRecord, RollupRecord,
-    SubaccountRecord, Table,
+    CustomerRecord, DenialRecord, DrawRecord, GrantRecord, HoldRecord, Json, OverrideRecord,
+    PostedRecord, Record, ReservationRecord, RollupRecord, SubaccountRecord, Table, WalletRecord,
 };
 
 /// Lists of counters that are kept as text, so that what many customers share is written once.
@@ -59,6 +59,28 @@ impl<'a> Rows<'a> {
                 "SELECT c.id, r.id, r.subaccount, r.holder, r.metadata, r.items, r.reserve_time, r.expire_time,
                      r.state, r.end_time
                  FROM reservations r JOIN customers c ON c.no = r.customer_no"
+            }
+            Table::Wallets => {
+                "SELECT c.id, w.subaccount, w.unit, w.number, w.receivable, w.terms
+                 FROM wallets w JOIN customers c ON c.no = w.customer_no"
+            }
+            Table::Grants => {
+                "SELECT c.id, g.id, g.subaccount, g.unit, g.amount, g.used, g.held, g.lapsed, g.change_time,
+                     g.expire_time, g.body
+                 FROM grants g JOIN customers c ON c.no = g.customer_no"
+            }
+            Table::Holds => {
+                "SELECT c.id, h.id, h.subaccount, h.unit, h.state, h.expire_time, h.end_time, h.body
+                 FROM holds h JOIN customers c ON c.no = h.customer_no"
+            }
+            Table::Ledger => {
+                "SELECT c.id, l.subaccount, l.unit, l.number, l.time, l.cause, l.body, l.available, l.held,
+                     l.receivable
+                 FROM ledger l JOIN customers c ON c.no = l.customer_no"
+            }
+            Table::Draws => {
+                "SELECT c.id, d.feature, d.period_start, d.period_end, d.body
+                 FROM draws d JOIN customers c ON c.no = d.customer_no"
             }
             Table::Counters => {
                 "SELECT c.id, k.subaccount, k.spec_no, k.start, k.end, k.used, k.reserved, k.ring,
@@ -117,6 +139,17 @@ impl<'a> Rows<'a> {
                 body: body(3)?,
             }),
             Table::Reservations => reservation(row)?,
+            Table::Wallets => wallet(row)?,
+            Table::Grants => grant(row)?,
+            Table::Holds => hold(row)?,
+            Table::Ledger => posted(row)?,
+            Table::Draws => Record::Draw(DrawRecord {
+                customer: text(0)?,
+                feature: text(1)?,
+                period_start: row.get(2)?,
+                period_end: row.get(3)?,
+                body: body(4)?,
+            }),
             Table::Counters => self.counter(row)?,
             Table::Rollups => self.rollup(row)?,
             Table::Denials => Record::Denial(DenialRecord {
@@ -206,5 +239,60 @@ fn reservation(row: &Row<'_>) -> Result<Record, StoreError> {
         expire_time: row.get(7)?,
         state: row.get(8)?,
         end_time: row.get(9)?,
+    }))
+}
+
+fn wallet(row: &Row<'_>) -> Result<Record, StoreError> {
+    Ok(Record::Wallet(WalletRecord {
+        customer: row.get(0)?,
+        subaccount: row.get(1)?,
+        unit: row.get(2)?,
+        number: row.get(3)?,
+        receivable: row.get(4)?,
+        terms: archive::json("wallets", row.get::<_, String>(5)?)?,
+    }))
+}
+
+fn grant(row: &Row<'_>) -> Result<Record, StoreError> {
+    Ok(Record::Grant(GrantRecord {
+        customer: row.get(0)?,
+        id: row.get(1)?,
+        subaccount: row.get(2)?,
+        unit: row.get(3)?,
+        amount: row.get(4)?,
+        used: row.get(5)?,
+        held: row.get(6)?,
+        lapsed: row.get(7)?,
+        change_time: row.get(8)?,
+        expire_time: row.get(9)?,
+        body: archive::json("grants", row.get::<_, String>(10)?)?,
+    }))
+}
+
+fn hold(row: &Row<'_>) -> Result<Record, StoreError> {
+    Ok(Record::Hold(HoldRecord {
+        customer: row.get(0)?,
+        id: row.get(1)?,
+        subaccount: row.get(2)?,
+        unit: row.get(3)?,
+        state: row.get(4)?,
+        expire_time: row.get(5)?,
+        end_time: row.get(6)?,
+        body: archive::json("holds", row.get::<_, String>(7)?)?,
+    }))
+}
+
+fn posted(row: &Row<'_>) -> Result<Record, StoreError> {
+    Ok(Record::Posted(PostedRecord {
+        customer: row.get(0)?,
+        subaccount: row.get(1)?,
+        unit: row.get(2)?,
+        number: row.get(3)?,
+        time: row.get(4)?,
+        cause: row.get(5)?,
+        body: archive::json("ledger", row.get::<_, String>(6)?)?,
+        available: row.get(7)?,
+        held: row.get(8)?,
+        receivable: row.get(9)?,
     }))
 }

@@ -128,6 +128,11 @@ impl SqliteTarget {
                 )
             }
             Record::Reservation(row) => rows.reservation(row),
+            Record::Wallet(row) => rows.wallet(row),
+            Record::Grant(row) => rows.grant(row),
+            Record::Hold(row) => rows.hold(row),
+            Record::Posted(row) => rows.posted(row),
+            Record::Draw(row) => rows.draw(row),
             Record::Counter(row) => rows.counter(row),
             Record::Rollup(row) => rows.rollup(row),
             Record::Event(row) => rows.event(row).map(|noted| unnoted.push(noted)),
