@@ -17,8 +17,8 @@ use crate::world::Meter;
 
 /// Calls of one group, all on their way at once.
 const GROUP: usize = 16;
-/// Things that it does with wallets beside, at most.
-const WALLETS: i64 = 6;
+/// Things that it does with wallets beside, at least and at most.
+const WALLETS: (i64, i64) = (2, 12);
 /// Events in a batch.
 const BATCH: usize = 100;
 /// Pause before calls without an answer are made again.
@@ -190,7 +190,7 @@ fn draw(client: &mut Client, holdings: &mut Holdings) -> Vec<Job> {
         jobs.push(job);
     }
     let crowd = client.draw.chance(50).then(|| client.draw.funded());
-    for _ in 0..client.draw.between(0, WALLETS) {
+    for _ in 0..client.draw.between(WALLETS.0, WALLETS.1) {
         let customer = crowd.unwrap_or_else(|| client.draw.funded());
         jobs.extend(wallets::draw(client, holdings, customer));
     }

@@ -101,12 +101,12 @@ pub fn draw(client: &mut Client, holdings: &mut Holdings, customer: u32) -> Vec<
     let funds = &mut holdings.funds;
     let part = client.draw.part();
     let credits = match client.draw.between(0, 99) {
-        0..12 => return grant(client, customer, part),
-        12..18 => match funds.broke.pop_front() {
+        0..10 => return grant(client, customer, part),
+        10..20 => match funds.broke.pop_front() {
             Some((customer, part)) => return pay(client, customer, part),
             None => return grant(client, customer, part),
         },
-        18..32 => Credits::Debit {
+        20..32 => Credits::Debit {
             part,
             amount: client.draw.between(1, 120_000),
             may_owe: client.draw.chance(15),
@@ -175,7 +175,7 @@ fn other_part(client: &mut Client, part: usize) -> usize {
 /// Adds credits, given or paid for; some do not live long. A payment may be told twice, under two request ids, and of two
 /// wallets.
 fn grant(client: &mut Client, customer: u32, part: usize) -> Vec<Job> {
-    let amount = client.draw.between(1_000, 200_000);
+    let amount = client.draw.between(1_000, 400_000);
     let lives = match client.draw.between(0, 9) {
         0..2 => Some(SHORT),
         2..4 => Some(LONG),
@@ -205,7 +205,7 @@ fn grant(client: &mut Client, customer: u32, part: usize) -> Vec<Job> {
 fn pay(client: &mut Client, customer: u32, part: usize) -> Vec<Job> {
     let credits = Credits::Grant {
         part: if client.draw.chance(50) { part } else { 0 },
-        amount: client.draw.between(100_000, 1_000_000),
+        amount: client.draw.between(200_000, 2_000_000),
         payment: Some(format!("pay-{}", client.draw.id())),
         expire_time: None,
     };
