@@ -22,6 +22,8 @@ pub const FAULTS: &[&str] = &[
     "unknown_commit_is_failure",
     "limit_from_memory",
     "feed_skips_late_commit",
+    "debit_apart",
+    "ledger_without_grants",
 ];
 
 /// Stops here for ever when `BURSAR_FAILPOINT` is `NAME:N` and this is the `N`th hit of `NAME`; it says so on

@@ -1,11 +1,16 @@
 //! The rows of an account that a batch changed; each once, as it stands in the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::domain::account::{Account, Effects};
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::id::{CustomerId, SubaccountId};
 use crate::domain::time::Timestamp;
+use crate::domain::wallet::BookChanges;
+use crate::failpoint;
 use crate::storage::{Changes, CounterRow, CounterSet, CounterShift, CustomerWrite, Use};
 
 /// Gathers the counters that changed.
@@ -64,7 +69,8 @@ pub(super) fn collect_book(
     now: Timestamp,
     changes: &mut Changes,
 ) {
-    let book = account.book.take_changes(now);
+    let mut book = account.book.take_changes(now);
+    spoil(customer, &mut book);
     if !book.is_empty() {
         changes.books.push((customer.clone(), book));
     }
@@ -159,5 +165,20 @@ pub(super) fn customer_row(account: &Account) -> CustomerWrite {
         customer: account.customer.clone(),
         subscription: account.subscription.as_deref().cloned(),
         tracked: account.rights.tracked.to_vec(),
+    }
+}
+
+/// What an injected defect has wait for the customer's next batch.
+static APART: Mutex<BTreeMap<CustomerId, BookChanges>> = Mutex::new(BTreeMap::new());
+
+/// Has wallets written otherwise than they should be, where an injected defect wants that.
+fn spoil(customer: &CustomerId, book: &mut BookChanges) {
+    if failpoint::fault("debit_apart") {
+        let mut apart = APART.lock();
+        std::mem::swap(book, apart.entry(customer.clone()).or_default());
+    }
+    if failpoint::fault("ledger_without_grants") {
+        // They come as they should, and what is used of them is not noted.
+        book.grants.retain(|(_, grant)| grant.used == 0);
     }
 }

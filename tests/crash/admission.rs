@@ -109,7 +109,10 @@ fn unit_holds(history: &History, counter: Counter, times: Times) -> BTreeMap<u32
         };
         holds.entry(*customer).or_default().push(hold);
     }
-    for held in granted.values().filter(|held| !held.is_job) {
+    for held in granted.values() {
+        if held.meter != Some(Meter::Units) {
+            continue;
+        }
         let mut hold = hold_of(held);
         if let Window::Steps(_) = counter.window {
             let end = counts_until(counter, held.asked_at, held.known_at, times);
@@ -131,7 +134,11 @@ fn hold_of(held: &Granted) -> Hold {
 
 fn job_holds(history: &History) -> BTreeMap<u32, Vec<Hold>> {
     let mut holds: BTreeMap<u32, Vec<Hold>> = BTreeMap::new();
-    for held in history.granted().values().filter(|held| held.is_job) {
+    for held in history
+        .granted()
+        .values()
+        .filter(|held| held.meter.is_none())
+    {
         holds.entry(held.customer).or_default().push(hold_of(held));
     }
     holds
@@ -202,6 +209,9 @@ pub fn tally(history: &History) -> (usize, usize) {
         }
     }
     for call in history.calls.values() {
+        if matches!(call.ask, Ask::Reserve { meter, .. } if meter != Meter::Units) {
+            continue;
+        }
         if let Ask::Reserve { .. } | Ask::Start { .. } | Ask::Allocate { .. } = call.ask {
             let any =
                 |wanted: fn(&Answer) -> bool| call.answers.iter().any(|(_, answer)| wanted(answer));

@@ -6,7 +6,9 @@ use crate::admission;
 use crate::fold::{check_counters, compare_totals, totals_of};
 use crate::history::{History, Key, Sent};
 use crate::journal::{Answer, Content, EventAnswer};
+use crate::wallets::rows::{Books, Charge};
 use crate::world::{Meter, SECOND};
+use crate::{voids, wallets};
 
 /// What kind of promise is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +23,12 @@ pub enum Kind {
     Counter,
     /// More was granted than a limit allows.
     OverAdmitted,
+    /// Credits came from nowhere, or were used and not paid for.
+    CreditsMade,
+    /// Credits went nowhere, or were taken for nothing.
+    CreditsLost,
+    /// A ledger contradicts itself, or what wallets hold, or what was told.
+    Ledger,
     /// An answer that contradicts another, or that nobody should get.
     Answer,
     /// Something was never answered, though the server was up.
@@ -56,6 +64,17 @@ pub struct StoredEvent {
     pub content: Content,
     pub weighted: i64,
     pub count_time: i64,
+    /// What it drew on a wallet.
+    pub charge: Option<Charge>,
+}
+
+/// What takes an event back, as its row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVoid {
+    pub quantity: i64,
+    pub weighted: i64,
+    pub count_time: i64,
+    pub charge: Option<Charge>,
 }
 
 /// A counter as its row says.
@@ -83,6 +102,9 @@ pub struct Stored {
     pub events: BTreeMap<Key, Vec<StoredEvent>>,
     /// How often an event is noted in the index by time.
     pub noted: BTreeMap<Key, usize>,
+    /// What takes events back, by their keys, and how often it is noted.
+    pub voids: BTreeMap<Key, Vec<StoredVoid>>,
+    pub noted_voids: BTreeMap<Key, usize>,
     /// By customer, place in [`COUNTERS`] and window start.
     pub counters: BTreeMap<(u32, usize, i64), StoredCounter>,
     /// Events and thousandths of the hourly totals.
@@ -90,6 +112,7 @@ pub struct Stored {
     /// By reservation id: customer and state.
     pub reservations: BTreeMap<String, (u32, State)>,
     pub seats: BTreeSet<(u32, String)>,
+    pub books: Books,
     /// Rows of customers, meters, counters or kinds that nobody asked for.
     pub strange: Vec<String>,
 }
@@ -115,6 +138,7 @@ pub fn check(history: &History, stored: &Stored, times: Times) -> Findings {
         found.add(Kind::Unexpected, text.clone());
     }
     check_events(history, stored, times, &mut found);
+    voids::check(history, stored, &mut found);
     compare_totals(
         "stored",
         &totals_of(history, stored),
@@ -126,6 +150,7 @@ pub fn check(history: &History, stored: &Stored, times: Times) -> Findings {
     check_reservations(history, stored, &mut found);
     check_seats(history, stored, &mut found);
     admission::check(history, stored, times, &mut found);
+    wallets::check(history, stored, &mut found);
     found
 }
 
@@ -290,7 +315,12 @@ fn check_answers(history: &History, found: &mut Findings) {
                 // Whatever was answered before stands.
                 Answer::Nothing => continue,
                 // A denial is not kept: the repeat decides anew, and may deny only what was not granted.
-                Answer::Denied | Answer::Done | Answer::Reserved { .. } => {
+                Answer::Denied
+                | Answer::Refused(_)
+                | Answer::Done
+                | Answer::Voided(_)
+                | Answer::Moved(_)
+                | Answer::Reserved { .. } => {
                     if kept.is_some_and(|before| before != answer) {
                         found.add(
                             Kind::Answer,
@@ -299,7 +329,7 @@ fn check_answers(history: &History, found: &mut Findings) {
                     }
                 }
             }
-            if *answer != Answer::Denied {
+            if !matches!(answer, Answer::Denied | Answer::Refused(_)) {
                 kept = Some(answer);
             }
         }

@@ -7,14 +7,17 @@ use crate::history::History;
 use crate::journal::Content;
 use crate::world::{COUNTERS, Meter, Window};
 
-/// Returns what the clients know to be stored: customer, content and count time.
+/// Returns what the clients know to be stored and to count: customer, content and count time.
 fn known<'a>(
     history: &'a History,
     stored: &'a Stored,
 ) -> impl Iterator<Item = (u32, &'a Content, i64)> {
-    let granted = history.granted();
+    let (granted, voided) = (history.granted(), history.voided());
     history.events.iter().filter_map(move |(key, sent)| {
         let content = sent.acked_content()?;
+        if voided.contains_key(key) {
+            return None;
+        }
         let row = stored.events.get(key).and_then(|rows| rows.first());
         let reserved = content.reservation.as_ref().and_then(|id| granted.get(id));
         // Only where the sender leaves the time to the server it is taken from the row.
@@ -118,11 +121,11 @@ fn fold_reserved(
 ) {
     for (id, held) in history.granted() {
         let is_open = matches!(stored.reservations.get(&id), Some((_, State::Open)));
-        if held.is_job || held.is_ended || !is_open {
+        let Some(meter) = held.meter.filter(|_| !held.is_ended && is_open) else {
             continue;
-        }
+        };
         for (place, counter) in COUNTERS.iter().enumerate() {
-            if counter.meter == Meter::Units {
+            if counter.meter == meter {
                 let start = counter.window.start(times.anchor, held.reserve_time);
                 let row = due
                     .entry((held.customer, place, start.unwrap_or(0)))

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::credits::{Credits, Moved};
 use crate::journal::{Answer, Ask, Content, EventAnswer, Line};
+use crate::world::Meter;
 
 /// An event's key: customer and id.
 pub type Key = (u32, String);
@@ -54,6 +56,35 @@ pub struct Call {
     pub answers: Vec<(i64, Answer)>,
 }
 
+impl Call {
+    /// Returns what it asks of wallets, if anything.
+    pub fn credits(&self) -> Option<&Credits> {
+        match &self.ask {
+            Ask::Credits(credits) => Some(credits),
+            _ => None,
+        }
+    }
+
+    /// Returns what is said to have moved.
+    pub fn moved(&self) -> Option<&Moved> {
+        self.answers.iter().find_map(|(_, answer)| match answer {
+            Answer::Moved(moved) => Some(moved),
+            _ => None,
+        })
+    }
+
+    /// Returns why a wallet stood against it, unless it was done after all.
+    pub fn refused(&self) -> Option<&str> {
+        let mut answers = self.answers.iter().rev();
+        answers
+            .find_map(|(_, answer)| match answer {
+                Answer::Refused(reason) => Some(reason.as_str()),
+                _ => None,
+            })
+            .filter(|_| self.moved().is_none())
+    }
+}
+
 /// A reservation that a client was granted.
 #[derive(Debug, Clone)]
 pub struct Granted {
@@ -61,8 +92,8 @@ pub struct Granted {
     pub customer: u32,
     /// What was granted: units, or one job.
     pub amount: i64,
-    /// Whether it is a place among the jobs in flight.
-    pub is_job: bool,
+    /// What it is of; `None`: it is a place among the jobs in flight.
+    pub meter: Option<Meter>,
     /// When it was first asked for and when it was known to be granted.
     pub asked_at: i64,
     pub known_at: i64,
@@ -164,14 +195,16 @@ impl History {
     pub fn granted(&self) -> BTreeMap<String, Granted> {
         let mut all = BTreeMap::new();
         for call in self.calls.values() {
-            let (ttl, is_job) = match call.ask {
-                Ask::Reserve { ttl, .. } => (ttl, false),
-                Ask::Start { ttl } => (ttl, true),
+            let (ttl, meter) = match call.ask {
+                Ask::Reserve { ttl, meter, .. } => (ttl, Some(meter)),
+                Ask::Start { ttl } => (ttl, None),
                 Ask::Commit { .. }
                 | Ask::Release { .. }
                 | Ask::Extend { .. }
                 | Ask::Allocate { .. }
-                | Ask::Deallocate { .. } => continue,
+                | Ask::Deallocate { .. }
+                | Ask::Void { .. }
+                | Ask::Credits(_) => continue,
             };
             for (at, answer) in &call.answers {
                 if let Answer::Reserved {
@@ -183,7 +216,7 @@ impl History {
                     all.entry(reservation.clone()).or_insert(Granted {
                         customer: call.customer,
                         amount: *granted,
-                        is_job,
+                        meter,
                         asked_at: call.first_sent,
                         known_at: *at,
                         reserve_time: *reserve_time,
@@ -229,5 +262,25 @@ impl History {
             }
         }
         seats
+    }
+    /// Returns how many calls each event was taken back by, as they were told.
+    pub fn voided(&self) -> BTreeMap<Key, usize> {
+        let mut voided = BTreeMap::new();
+        for call in self.calls.values() {
+            let Ask::Void { event } = &call.ask else {
+                continue;
+            };
+            let mut answers = call.answers.iter();
+            if answers.any(|(_, answer)| *answer == Answer::Voided(true)) {
+                *voided.entry((call.customer, event.clone())).or_default() += 1;
+            }
+        }
+        voided
+    }
+
+    /// Returns the calls to wallets, by request.
+    pub fn wallet_calls(&self) -> impl Iterator<Item = (&str, &Call, &Credits)> {
+        let calls = self.calls.iter();
+        calls.filter_map(|(request, call)| Some((request.as_str(), call, call.credits()?)))
     }
 }

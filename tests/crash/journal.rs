@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::credits::{Credits, Moved};
 use crate::world::Meter;
 
 /// What an event says, beside its customer and id.
@@ -22,6 +23,8 @@ pub struct Content {
     pub event_time: Option<i64>,
     /// The reservation it names.
     pub reservation: Option<String>,
+    /// Whose it is: the customer's own, or that of an agent, by place in [`PARTS`](crate::world::PARTS).
+    pub part: usize,
 }
 
 /// What became of an event.
@@ -54,8 +57,13 @@ impl EventAnswer {
 /// What a call other than an event asks for. Its request id names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
-    /// Sets units aside.
-    Reserve { quantity: i64, least: i64, ttl: i64 },
+    /// Sets units of a meter aside.
+    Reserve {
+        meter: Meter,
+        quantity: i64,
+        least: i64,
+        ttl: i64,
+    },
     /// Takes a place among the jobs in flight.
     Start { ttl: i64 },
     /// Ends a reservation; its last event is logged as an event.
@@ -71,6 +79,10 @@ pub enum Ask {
     Allocate { seat: String },
     /// Removes a seat.
     Deallocate { seat: String },
+    /// Takes an event back.
+    Void { event: String },
+    /// Changes a wallet.
+    Credits(Credits),
 }
 
 /// What a call came to.
@@ -86,7 +98,13 @@ pub enum Answer {
     Denied,
     /// It is done.
     Done,
-    /// It was refused for this reason.
+    /// The event no longer counts; whether this call took it back, or another before.
+    Voided(bool),
+    /// Credits moved.
+    Moved(Moved),
+    /// A wallet stands against it, for this reason; nothing was changed.
+    Refused(String),
+    /// It was refused for this reason, which should not be.
     Failed(String),
     /// It was not done for a reason that passes, and whoever asked gave up.
     Nothing,

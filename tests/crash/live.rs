@@ -14,7 +14,7 @@ use crate::checker::{Findings, Kind};
 use crate::clients::wire::timestamp;
 use crate::fold::compare_totals;
 use crate::history::History;
-use crate::world::{COLD, HOT, Meter, SECOND, customer_id};
+use crate::world::{COLD, CUSTOMERS, Group, HOT, Meter, PARTS, SECOND, customer_id};
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -35,22 +35,35 @@ fn with_server<T>(addr: SocketAddr, run: impl AsyncFnOnce(Channel) -> Result<T>)
     })
 }
 
-/// Creates all customers; their windows step from `anchor`.
+/// Creates all customers, and the agents of those that have some; their windows step from `anchor`.
 pub fn create_customers(addr: SocketAddr, anchor: i64) -> Result<()> {
     with_server(addr, async |channel| {
         let mut service = CustomerServiceClient::new(channel);
-        for customer in 0..COLD + HOT {
-            let customer_id = customer_id(customer);
+        for number in 0..CUSTOMERS {
+            let customer_id = customer_id(number);
             let customer = pb::Customer {
                 customer_id: customer_id.clone(),
                 billing_anchor: Some(timestamp(anchor)),
                 ..pb::Customer::default()
             };
             let request = pb::CreateCustomerRequest {
-                request_id: customer_id,
+                request_id: customer_id.clone(),
                 customer: Some(customer),
             };
             service.create_customer(request).await?;
+            let has_agents = Group::of(number) == Group::Funded;
+            for part in PARTS.iter().skip(1).filter(|_| has_agents) {
+                let subaccount = pb::Subaccount {
+                    customer_id: customer_id.clone(),
+                    subaccount_id: (*part).to_owned(),
+                    ..pb::Subaccount::default()
+                };
+                let request = pb::CreateSubaccountRequest {
+                    request_id: format!("{customer_id}/{part}"),
+                    subaccount: Some(subaccount),
+                };
+                service.create_subaccount(request).await?;
+            }
         }
         Ok(())
     })
@@ -75,8 +88,11 @@ pub fn check(
             let listed = listed.map_err(|error| format!("ListUsageEvents: {error}"))?;
             compare_list(customer, &listed, history, found);
         }
-        let audited = audit(OperationsServiceClient::new(channel), found).await;
-        audited.map_err(|error| format!("AuditCounters: {error}").into())
+        let operations = OperationsServiceClient::new(channel);
+        let audited = audit(operations.clone(), found).await;
+        audited.map_err(|error| format!("AuditCounters: {error}"))?;
+        let audited = audit_ledgers(operations, history, found).await;
+        audited.map_err(|error| format!("AuditLedgers: {error}").into())
     })
 }
 
@@ -86,7 +102,7 @@ async fn usage(
 ) -> Result<BTreeMap<(u32, Meter), (i64, i64)>> {
     let hour = began / HOUR;
     let mut totals = BTreeMap::new();
-    for customer in 0..COLD + HOT {
+    for customer in 0..CUSTOMERS {
         for meter in Meter::ALL {
             let request = pb::GetUsageRequest {
                 customer_id: customer_id(customer),
@@ -182,6 +198,41 @@ async fn audit(
     }
     if checked == 0 {
         found.add(Kind::Counter, "AuditCounters checked nothing");
+    }
+    Ok(())
+}
+
+/// Has the server prove its ledgers: a second opinion.
+async fn audit_ledgers(
+    mut operations: OperationsServiceClient<Channel>,
+    history: &History,
+    found: &mut Findings,
+) -> Result<()> {
+    let mut request = pb::AuditLedgersRequest {
+        page_size: 1000,
+        ..pb::AuditLedgersRequest::default()
+    };
+    let mut checked = 0;
+    loop {
+        let page = operations
+            .audit_ledgers(request.clone())
+            .await?
+            .into_inner();
+        checked += page.transactions_checked;
+        for fault in &page.faults {
+            found.add(Kind::Ledger, format!("AuditLedgers: {fault:?}"));
+        }
+        if page.next_page_token.is_empty() {
+            break;
+        }
+        request.page_token = page.next_page_token;
+    }
+    if checked == 0
+        && history
+            .wallet_calls()
+            .any(|(_, call, _)| call.moved().is_some())
+    {
+        found.add(Kind::Ledger, "AuditLedgers looked at no transaction");
     }
     Ok(())
 }

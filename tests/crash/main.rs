@@ -1,6 +1,9 @@
 //! Kills the server, again and again, while clients use it, and then compares what they were promised with what is
 //! stored. With PostgreSQL there are several servers on one database, and more goes wrong than kills.
 //!
+//! Some customers pay from wallets. Their ledgers must balance, and whatever was granted must be there, spent, expired or
+//! taken back: no credit comes from nowhere, and none goes there.
+//!
 //! `cargo test` runs the tests of the checker; with the feature `faults` also short runs against the real server, good
 //! and with each deliberate defect, which must be found. `make crash` makes a long run.
 
@@ -8,6 +11,7 @@ mod admission;
 mod alone;
 mod checker;
 mod clients;
+mod credits;
 mod fold;
 mod history;
 mod journal;
@@ -21,6 +25,8 @@ mod run;
 mod several;
 mod stored;
 mod tests;
+mod voids;
+mod wallets;
 mod world;
 
 use std::panic::catch_unwind;

@@ -27,6 +27,9 @@ pub struct Outcome {
     pub cuts_wanted: usize,
     pub admitted: usize,
     pub denied: usize,
+    /// Calls that moved credits, and those that wallets refused.
+    pub moved: usize,
+    pub refused: usize,
     pub hit: Hit,
     /// Failpoints that the schedule was to reach.
     pub wanted: usize,
@@ -51,6 +54,8 @@ impl Outcome {
             },
             admitted: 0,
             denied: 0,
+            moved: 0,
+            refused: 0,
             hit: Hit::new(),
             wanted: match plan.schedule {
                 Schedule::Mixed => failpoint::ALL.len().min(plan.rounds),
@@ -89,6 +94,8 @@ impl Outcome {
         );
         need("admitted", self.admitted, 1);
         need("denied", self.denied, 1);
+        need("moves of credits", self.moved, 1);
+        need("refusals of wallets", self.refused, 1);
         need("failpoints", self.hit.len(), self.wanted);
         need("cuts at a COMMIT", self.commits_cut, self.cuts_wanted);
         idle
@@ -123,8 +130,9 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "crash: store={}{} rounds={} acked={} kills_in_flight={} admitted={} denied={} failpoints={}/{} \
-             lost={} duplicated={} unexpected={} over_admitted={}",
+            "crash: store={}{} rounds={} acked={} kills_in_flight={} admitted={} denied={} moved={} refused={} \
+             failpoints={}/{} lost={} duplicated={} unexpected={} over_admitted={} credits_made={} credits_lost={} \
+             ledger_faults={}",
             self.store.name(),
             match self.store.servers() {
                 1 => String::new(),
@@ -135,12 +143,17 @@ impl fmt::Display for Outcome {
             self.kills_in_flight,
             self.admitted,
             self.denied,
+            self.moved,
+            self.refused,
             self.hit.len(),
             failpoint::ALL.len(),
             self.findings.count(Kind::Lost),
             self.findings.count(Kind::Duplicated),
             self.findings.count(Kind::Unexpected),
             self.findings.count(Kind::OverAdmitted),
+            self.findings.count(Kind::CreditsMade),
+            self.findings.count(Kind::CreditsLost),
+            self.findings.count(Kind::Ledger),
         )
     }
 }

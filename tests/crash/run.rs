@@ -23,7 +23,7 @@ use crate::process::server::Server;
 use crate::report::Outcome;
 use crate::several::{Several, Trouble};
 use crate::world::SECOND;
-use crate::{admission, journal, live};
+use crate::{admission, journal, live, wallets};
 
 /// Mean time between the first answer of a round and its kill.
 const MEAN_ROUND: f64 = 0.3;
@@ -188,6 +188,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     }
     server.stop()?;
     (outcome.admitted, outcome.denied) = admission::tally(&history);
+    (outcome.moved, outcome.refused) = wallets::tally(&history);
     outcome.acked = history.acked();
     Ok(outcome)
 }

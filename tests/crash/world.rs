@@ -8,6 +8,17 @@ pub const CATALOG: &str = include_str!("catalog.toml");
 pub const COLD: u32 = 40;
 /// Customers, numbered after the cold ones, whose limits all clients fight for.
 pub const HOT: u32 = 6;
+/// Customers, numbered after the hot ones, that pay from wallets.
+pub const FUNDED: u32 = 8;
+/// How many there are in all.
+pub const CUSTOMERS: u32 = COLD + HOT + FUNDED;
+
+/// The unit of all credits.
+pub const UNIT: &str = "USD";
+/// Who spends credits: a funded customer itself, and its agents. Elsewhere a part is its place here.
+pub const PARTS: [&str; 3] = ["", "agent-1", "agent-2"];
+/// What one unit of work costs, in micro-units: a fraction, so that what is left of it must be carried.
+pub const WORK_PRICE: (i64, i64) = (1_000, 3);
 
 /// One microsecond is the unit of all times.
 pub const SECOND: i64 = 1_000_000;
@@ -15,18 +26,52 @@ const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
+/// What customers are there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Their usage is only recorded.
+    Cold,
+    /// Their limits bite.
+    Hot,
+    /// They pay from wallets.
+    Funded,
+}
+
+impl Group {
+    /// Returns the group of a customer.
+    pub const fn of(customer: u32) -> Self {
+        if customer < COLD {
+            Self::Cold
+        } else if customer < COLD + HOT {
+            Self::Hot
+        } else {
+            Self::Funded
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Hot => "hot",
+            Self::Funded => "funded",
+        }
+    }
+}
+
 /// Returns the id of a customer.
 pub fn customer_id(customer: u32) -> String {
-    format!(
-        "{}-{customer}",
-        if customer < COLD { "cold" } else { "hot" }
-    )
+    format!("{}-{customer}", Group::of(customer).name())
 }
 
 /// Returns the number of a customer of ours.
 pub fn customer_no(id: &str) -> Option<u32> {
     let number = id.rsplit_once('-')?.1.parse().ok()?;
-    (number < COLD + HOT && customer_id(number) == id).then_some(number)
+    (number < CUSTOMERS && customer_id(number) == id).then_some(number)
+}
+
+/// Returns the place of a part.
+pub fn part_no(id: &str) -> Option<usize> {
+    PARTS.iter().position(|part| *part == id)
 }
 
 /// The meters.
@@ -40,18 +85,21 @@ pub enum Meter {
     Calls,
     /// Admitted by limits.
     Units,
+    /// Draws on wallets.
+    Work,
 }
 
 impl Meter {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Tokens, Self::Calls, Self::Units];
+    pub const ALL: [Self; 4] = [Self::Tokens, Self::Calls, Self::Units, Self::Work];
 
-    /// Returns its id.
+    /// Returns its id; the feature of those that are asked for bears the same.
     pub const fn id(self) -> &'static str {
         match self {
             Self::Tokens => "tokens",
             Self::Calls => "calls",
             Self::Units => "units",
+            Self::Work => "work",
         }
     }
 
@@ -59,7 +107,7 @@ impl Meter {
     pub fn weigh(self, quantity: i64, is_large: bool) -> i64 {
         match self {
             Self::Tokens if is_large => quantity * 2500,
-            Self::Tokens | Self::Units => quantity * 1000,
+            Self::Tokens | Self::Units | Self::Work => quantity * 1000,
             Self::Calls => 1000,
         }
     }
@@ -130,7 +178,7 @@ const DAILY: (&str, Window) = ("day", Window::Steps(DAY));
 const ALWAYS: (&str, Window) = ("lifetime", Window::Lifetime);
 
 /// Every counter of a customer: those of the catalog above.
-pub const COUNTERS: [Counter; 8] = [
+pub const COUNTERS: [Counter; 9] = [
     counter(Meter::Tokens, false, HOURLY, None),
     counter(Meter::Tokens, false, DAILY, None),
     counter(Meter::Tokens, false, ALWAYS, None),
@@ -144,6 +192,7 @@ pub const COUNTERS: [Counter; 8] = [
         ("1m", Window::Rolling(MINUTE)),
         Some(1_500),
     ),
+    counter(Meter::Work, false, DAILY, None),
 ];
 
 /// How many things may be in flight.

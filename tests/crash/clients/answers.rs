@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::Client;
-use super::calls::{Holdings, Open};
+use super::calls::{Holdings, Open, Reserved};
 use super::draw::other;
 use super::job::{Job, LONG, Made, Outcome};
 use super::wire::Event;
 use crate::journal::{Answer, Ask, EventAnswer, Line};
+use crate::world::Meter;
 
 /// Logs what was answered and returns what must be sent again.
 pub fn settle(
@@ -41,7 +42,10 @@ pub fn settle(
                 let mut left = Vec::new();
                 for (event, answer) in events.into_iter().zip(answers) {
                     match answer {
-                        Some(answer) => take_event(client, event, &answer, at, &mut lines),
+                        Some(answer) => {
+                            note_drawn(holdings, &event, &answer);
+                            take_event(client, event, &answer, at, &mut lines);
+                        }
                         None => left.push(event),
                     }
                 }
@@ -53,6 +57,7 @@ pub fn settle(
                 }
             }
             (Job::Consume(event), Outcome::Event(answer)) => {
+                note_drawn(holdings, &event, &answer);
                 if answer.is_stored() && client.draw.chance(7) {
                     let event = event.clone();
                     let reused = if client.draw.chance(30) {
@@ -74,6 +79,13 @@ pub fn settle(
     client.acked(lines.len());
     client.decided(lines.iter().filter(|line| is_decision(line)).count());
     Ok(again)
+}
+
+/// Notes an event that drew on a wallet, so that it is taken back some time.
+fn note_drawn(holdings: &mut Holdings, event: &Event, answer: &EventAnswer) {
+    if answer.is_stored() && event.content.meter == Meter::Work {
+        holdings.funds.drew(event.customer, &event.id);
+    }
 }
 
 /// Logs what the first of two servers answered.
@@ -141,30 +153,41 @@ fn take_call(
     if *is_repeat {
         return;
     }
+    let reserved = |reservation: &String, granted: i64, meter| Reserved {
+        customer: *customer,
+        reservation: reservation.clone(),
+        granted,
+        meter,
+    };
     match (ask, answer) {
         (
-            Ask::Reserve { ttl: LONG, .. },
+            Ask::Reserve {
+                meter, ttl: LONG, ..
+            },
             Answer::Reserved {
                 reservation,
                 granted,
                 ..
             },
-        ) => {
-            keep(
-                &mut holdings.held,
-                (*customer, reservation.clone(), *granted),
-            );
-        }
+        ) => keep(
+            &mut holdings.held,
+            reserved(reservation, *granted, Some(*meter)),
+        ),
         (Ask::Start { .. }, Answer::Reserved { reservation, .. }) => {
-            keep(&mut holdings.held, (*customer, reservation.clone(), 0));
+            keep(&mut holdings.held, reserved(reservation, 0, None));
         }
         (Ask::Allocate { seat }, Answer::Done) => {
             keep(&mut holdings.seats, (*customer, seat.clone()));
         }
+        (Ask::Credits(credits), answer) => holdings.funds.take(*customer, credits, answer),
         _ => {}
     }
     *is_repeat = true;
-    if !matches!(answer, Answer::Denied | Answer::Nothing) && client.draw.chance(5) {
+    if !matches!(
+        answer,
+        Answer::Denied | Answer::Refused(_) | Answer::Nothing
+    ) && client.draw.chance(5)
+    {
         holdings.done.push_back(job);
     }
 }
@@ -174,7 +197,12 @@ fn last_event(event: Option<&Event>, answer: &Answer, at: i64) -> Option<Line> {
     let answer = match answer {
         Answer::Done => EventAnswer::Accepted,
         Answer::Nothing => EventAnswer::Nothing,
-        Answer::Reserved { .. } | Answer::Denied | Answer::Failed(_) => return None,
+        Answer::Reserved { .. }
+        | Answer::Denied
+        | Answer::Refused(_)
+        | Answer::Voided(_)
+        | Answer::Moved(_)
+        | Answer::Failed(_) => return None,
     };
     Some(event?.answered_at(at, answer))
 }

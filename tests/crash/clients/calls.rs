@@ -10,12 +10,15 @@ use tonic::transport::Channel;
 use super::Client;
 use super::answers::settle;
 use super::job::{Job, LONG, SHORT, make};
+use super::wallets::{self, Funds};
 use super::wire::Event;
 use crate::journal::{Ask, Content, Line};
 use crate::world::Meter;
 
 /// Calls of one group, all on their way at once.
 const GROUP: usize = 16;
+/// Things that it does with wallets beside, at least and at most.
+const WALLETS: (i64, i64) = (2, 12);
 /// Events in a batch.
 const BATCH: usize = 100;
 /// Pause before calls without an answer are made again.
@@ -30,13 +33,23 @@ const HELD_MAX: usize = 12;
 /// What this client has and must end some time.
 #[derive(Default)]
 pub struct Holdings {
-    /// Customer, reservation, units granted.
-    pub held: VecDeque<(u32, String, i64)>,
+    pub held: VecDeque<Reserved>,
+    pub funds: Funds,
     pub seats: VecDeque<(u32, String)>,
     /// Calls that were answered, to be made again.
     pub done: VecDeque<Job>,
     /// Calls that one server denied after another had not answered: that one may have done them later.
     pub doubtful: Vec<Job>,
+}
+
+/// A reservation that is to be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved {
+    pub customer: u32,
+    pub reservation: String,
+    pub granted: i64,
+    /// What it is of; `None`: it is a job in flight.
+    pub meter: Option<Meter>,
 }
 
 /// A job without a final answer.
@@ -133,11 +146,17 @@ fn draw(client: &mut Client, holdings: &mut Holdings) -> Vec<Job> {
         let quantity = client.draw.between(1, 40);
         let call = |ask| Job::call(customer, request.clone(), ask);
         let job = match client.draw.between(0, 99) {
-            0..35 => Job::Consume(units(request, customer, quantity, None)),
+            0..35 => Job::Consume(event(
+                request,
+                (customer, 0),
+                (Meter::Units, quantity),
+                None,
+            )),
             35..60 => {
                 let ttl = if client.draw.chance(10) { SHORT } else { LONG };
                 let least = if client.draw.chance(50) { 1 } else { quantity };
                 call(Ask::Reserve {
+                    meter: Meter::Units,
                     quantity,
                     least,
                     ttl,
@@ -152,8 +171,9 @@ fn draw(client: &mut Client, holdings: &mut Holdings) -> Vec<Job> {
                 None => continue,
             },
             80..84 => match holdings.held.back().cloned() {
-                Some((customer, reservation, _)) => {
-                    Job::call(customer, request, Ask::Extend { reservation })
+                Some(held) => {
+                    let reservation = held.reservation;
+                    Job::call(held.customer, request, Ask::Extend { reservation })
                 }
                 None => continue,
             },
@@ -169,28 +189,31 @@ fn draw(client: &mut Client, holdings: &mut Holdings) -> Vec<Job> {
         };
         jobs.push(job);
     }
+    let crowd = client.draw.chance(50).then(|| client.draw.funded());
+    for _ in 0..client.draw.between(WALLETS.0, WALLETS.1) {
+        let customer = crowd.unwrap_or_else(|| client.draw.funded());
+        jobs.extend(wallets::draw(client, holdings, customer));
+    }
     jobs
 }
 
 /// Ends a reservation in one of its ways.
-fn end(
-    client: &mut Client,
-    request: String,
-    (customer, reservation, granted): (u32, String, i64),
-) -> Job {
+fn end(client: &mut Client, request: String, held: Reserved) -> Job {
+    let (customer, reservation) = (held.customer, held.reservation.clone());
     if client.draw.chance(30) {
         return Job::call(customer, request, Ask::Release { reservation });
     }
-    // A job in flight is granted no units and uses none.
-    let event = (granted > 0).then(|| {
-        let quantity = client.draw.between(0, granted);
-        units(
-            client.draw.id(),
-            customer,
-            quantity,
-            Some(reservation.clone()),
-        )
-    });
+    // A job in flight uses nothing.
+    let event = match held.meter {
+        None => None,
+        Some(Meter::Work) => Some(wallets::work_of(client, &held)),
+        Some(meter) => {
+            let quantity = client.draw.between(0, held.granted);
+            let reservation = Some(reservation.clone());
+            let id = client.draw.id();
+            Some(event(id, (customer, 0), (meter, quantity), reservation))
+        }
+    };
     Job::Call {
         customer,
         request,
@@ -203,17 +226,24 @@ fn end(
     }
 }
 
-fn units(id: String, customer: u32, quantity: i64, reservation: Option<String>) -> Event {
+/// An event of a customer, or of a part of it, that happens now.
+pub fn event(
+    id: String,
+    (customer, part): (u32, usize),
+    (meter, quantity): (Meter, i64),
+    reservation: Option<String>,
+) -> Event {
     Event {
         customer,
         id,
         variant: 0,
         content: Content {
-            meter: Meter::Units,
+            meter,
             quantity,
             large: false,
             event_time: None,
             reservation,
+            part,
         },
     }
 }

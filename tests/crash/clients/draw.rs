@@ -7,7 +7,7 @@ use rand_pcg::Pcg64;
 
 use super::wire::Event;
 use crate::journal::Content;
-use crate::world::{COLD, HOT, Meter, SECOND};
+use crate::world::{COLD, FUNDED, HOT, Meter, PARTS, SECOND};
 
 /// Acknowledged events that a client remembers to send again.
 const REMEMBERED: usize = 4096;
@@ -15,6 +15,8 @@ const REMEMBERED: usize = 4096;
 const RESENT: u32 = 5;
 /// Of a hundred events, how many come under an id that is taken.
 const REUSED: u32 = 2;
+/// Of a hundred events, how many draw on wallets.
+const WORK: u32 = 6;
 const DAY: i64 = 86_400 * SECOND;
 
 /// Draws for one client.
@@ -78,6 +80,9 @@ impl Draw {
             }
             return event;
         }
+        if self.chance(WORK) {
+            return self.work();
+        }
         let meter = if self.chance(70) {
             Meter::Tokens
         } else {
@@ -100,6 +105,26 @@ impl Draw {
                 large: self.chance(30),
                 event_time: stated.then_some(event_time),
                 reservation: None,
+                part: 0,
+            },
+        }
+    }
+
+    /// Returns the next event that draws on a wallet, whether there is something in it or not.
+    fn work(&mut self) -> Event {
+        let stated = self.chance(50);
+        let event_time = self.began - self.rng.random_range(0..60 * SECOND);
+        Event {
+            customer: self.funded(),
+            id: self.id(),
+            variant: 0,
+            content: Content {
+                meter: Meter::Work,
+                quantity: self.rng.random_range(0..20),
+                large: false,
+                event_time: stated.then_some(event_time),
+                reservation: None,
+                part: self.part(),
             },
         }
     }
@@ -112,6 +137,20 @@ impl Draw {
     /// Returns a hot customer.
     pub fn hot(&mut self) -> u32 {
         COLD + self.rng.random_range(0..HOT)
+    }
+
+    /// Returns a customer that pays from wallets.
+    pub fn funded(&mut self) -> u32 {
+        COLD + HOT + self.rng.random_range(0..FUNDED)
+    }
+
+    /// Returns a part of a customer, mostly the customer itself.
+    pub fn part(&mut self) -> usize {
+        if self.chance(60) {
+            0
+        } else {
+            self.rng.random_range(1..PARTS.len())
+        }
     }
 
     /// Remembers an event that is acknowledged, to send it again some time.

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tonic::Status;
 use tonic::transport::Channel;
 
+use super::wallet_calls;
 use super::wire::{self, Event, Refusal};
 use crate::journal::{Answer, Ask, EventAnswer, Line};
 use crate::world::{SECOND, customer_id};
@@ -51,12 +52,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether a limit stood against it.
+    /// Whether a limit or a wallet stood against it.
     pub fn is_denial(&self) -> bool {
         match self {
             Self::Batch(_) => false,
             Self::Event(answer) => *answer == EventAnswer::Denied,
-            Self::Call(answer) => *answer == Answer::Denied,
+            Self::Call(answer) => matches!(answer, Answer::Denied | Answer::Refused(_)),
         }
     }
 }
@@ -136,7 +137,7 @@ async fn one(job: Job, channel: Channel) -> Option<Outcome> {
         Job::Consume(event) => {
             let request = pb::ConsumeRequest {
                 event: Some(wire::event(&event)),
-                feature_id: "units".to_owned(),
+                feature_id: event.content.meter.id().to_owned(),
                 verbose: false,
             };
             let answer = EntitlementServiceClient::new(channel)
@@ -158,31 +159,41 @@ async fn one(job: Job, channel: Channel) -> Option<Outcome> {
             event,
             ..
         } => {
-            let service = EntitlementServiceClient::new(channel);
-            match call(service, customer, request, ask, event).await {
-                Ok(answer) => Some(Outcome::Call(answer)),
-                Err(status) => Some(Outcome::Call(wire::failure(&status)?.into())),
-            }
+            let asked = ask.clone();
+            let answer = match call(channel, customer, request, ask, event).await {
+                Ok(answer) => answer,
+                Err(status) => wire::failure(&status)?.into(),
+            };
+            Some(Outcome::Call(match (asked, answer) {
+                (Ask::Credits(credits), Answer::Failed(why)) if credits.may_refuse(&why) => {
+                    Answer::Refused(why)
+                }
+                (_, answer) => answer,
+            }))
         }
     }
 }
 
 async fn call(
-    mut service: EntitlementServiceClient<Channel>,
+    channel: Channel,
     customer: u32,
     request_id: String,
     ask: Ask,
     event: Option<Event>,
 ) -> Result<Answer, Status> {
+    let mut service = EntitlementServiceClient::new(channel.clone());
     let customer_id = customer_id(customer);
     let done = Ok(Answer::Done);
     match ask {
+        Ask::Credits(credits) => wallet_calls::change(channel, customer, request_id, credits).await,
+        Ask::Void { event } => wallet_calls::void(channel, customer, request_id, event).await,
         Ask::Reserve {
+            meter,
             quantity,
             least,
             ttl,
         } => {
-            let item = item("units", quantity, least);
+            let item = item(meter.id(), quantity, least);
             reserve(service, request_id, customer_id, item, ttl).await
         }
         Ask::Start { ttl } => {
@@ -283,7 +294,7 @@ async fn reserve(
     })
 }
 
-fn seconds(micros: i64) -> prost_types::Duration {
+pub fn seconds(micros: i64) -> prost_types::Duration {
     prost_types::Duration {
         seconds: micros / SECOND,
         nanos: 0,

@@ -7,6 +7,8 @@ mod calls;
 mod draw;
 mod job;
 mod stream;
+mod wallet_calls;
+mod wallets;
 pub mod wire;
 
 use std::io;

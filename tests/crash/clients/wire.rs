@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::journal::{Answer, Content, EventAnswer};
-use crate::world::{SECOND, customer_id};
+use crate::world::{PARTS, SECOND, customer_id};
 
 /// An event with one of its contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub fn event(event: &Event) -> pb::UsageEvent {
         event_time: content.event_time.map(timestamp),
         dimensions: model.into_iter().collect(),
         reservation_id: content.reservation.clone().unwrap_or_default(),
+        subaccount_id: PARTS[content.part].to_owned(),
         ..pb::UsageEvent::default()
     }
 }

@@ -15,7 +15,7 @@ use crate::clients::wire::micros;
 use crate::run::Result;
 use crate::stored::postgres::{begin, chain};
 use crate::stored::{place_of, unpack};
-use crate::world::{COLD, COUNTERS, HOT, Window, customer_id, customer_no};
+use crate::world::{COUNTERS, CUSTOMERS, Group, Meter, Window, customer_id, customer_no};
 
 /// How long replicas may tell something else after the last change.
 const MAY_DIFFER: Duration = Duration::from_secs(2);
@@ -23,11 +23,12 @@ const MAY_DIFFER: Duration = Duration::from_secs(2);
 /// was on its way arrives.
 const MAY_CHANGE: Duration = Duration::from_mins(1);
 /// Features with counters, and whether they count only what the large model used.
-const METERED: [(&str, &str, bool); 4] = [
-    ("tokens", "tokens", false),
-    ("large_tokens", "tokens", true),
-    ("calls", "calls", false),
-    ("units", "units", false),
+const METERED: [(&str, Meter, bool); 5] = [
+    ("tokens", Meter::Tokens, false),
+    ("large_tokens", Meter::Tokens, true),
+    ("calls", Meter::Calls, false),
+    ("units", Meter::Units, false),
+    ("work", Meter::Work, false),
 ];
 
 /// A counter's row: from, to, used, reserved, buckets.
@@ -40,7 +41,10 @@ struct Numbers {
     counters: BTreeMap<(u32, usize), Vec<Row>>,
     jobs: BTreeMap<u32, i64>,
     seats: BTreeMap<u32, i64>,
-    /// Whether reservations are due to end.
+    /// What customers themselves have to spend, and what they owe.
+    available: BTreeMap<u32, i64>,
+    owed: BTreeMap<u32, i64>,
+    /// Whether reservations, holds or grants are due to end.
     changes_soon: bool,
 }
 
@@ -92,6 +96,17 @@ async fn numbers(url: &str) -> Result<Numbers> {
             "SELECT customer_id, count(*) FROM allocations WHERE feature = 'seats' GROUP BY 1",
         )
         .await?,
+        available: count(
+            &mut conn,
+            "SELECT customer_id, sum(amount - used - held - lapsed)::int8 FROM grants
+             WHERE subaccount = '' GROUP BY 1",
+        )
+        .await?,
+        owed: count(
+            &mut conn,
+            "SELECT customer_id, receivable FROM wallets WHERE subaccount = ''",
+        )
+        .await?,
         ..Numbers::default()
     };
     let rows = sqlx::query(
@@ -111,8 +126,11 @@ async fn numbers(url: &str) -> Result<Numbers> {
         rows.push((row.try_get(2)?, row.try_get(3)?, used, reserved, ring));
     }
     // Those of a short life end by themselves, at the latest a moment after their time.
-    let due = "SELECT EXISTS (SELECT FROM reservations WHERE state = 0
-        AND expire_time < (extract(epoch FROM clock_timestamp()) * 1000000)::int8 + 3000000)";
+    let due = "WITH soon AS (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8 + 3000000 AS time)
+        SELECT EXISTS (SELECT FROM reservations, soon WHERE state = 0 AND expire_time < time)
+            OR EXISTS (SELECT FROM holds, soon WHERE state = 0 AND expire_time < time)
+            OR EXISTS (SELECT FROM grants, soon
+                       WHERE amount > used + held + lapsed AND expire_time < time)";
     numbers.changes_soon = sqlx::query_scalar(due).fetch_one(&mut conn).await?;
     conn.close().await?;
     Ok(numbers)
@@ -134,7 +152,7 @@ async fn compare(
     let mut differences = Vec::new();
     for (replica, service) in services {
         let mut service = service.clone();
-        for customer in 0..COLD + HOT {
+        for customer in 0..CUSTOMERS {
             for text in compare_one(&mut service, customer, stored).await? {
                 differences.push(format!("replica {replica}, customer {customer}: {text}"));
             }
@@ -149,9 +167,9 @@ async fn compare_one(
     stored: &Numbers,
 ) -> Result<Vec<String>> {
     let mut differences = Vec::new();
-    let is_hot = customer >= COLD;
+    let group = Group::of(customer);
     let things = [("jobs", &stored.jobs), ("seats", &stored.seats)];
-    for (feature, things) in things.into_iter().filter(|_| is_hot) {
+    for (feature, things) in things.into_iter().filter(|_| group == Group::Hot) {
         let told = ask(service, customer, feature).await?;
         let due = things.get(&customer).copied().unwrap_or_default();
         if told.used + told.reserved != due {
@@ -161,20 +179,22 @@ async fn compare_one(
             ));
         }
     }
-    // What is recorded and what is admitted belong to different customers.
     for (feature, meter, large_only) in METERED {
-        if (meter == "units") != is_hot {
+        if used_by(meter) != group {
             continue;
         }
         let told = ask(service, customer, feature).await?;
         if told.degraded {
             differences.push(format!("{feature}: the answer is degraded"));
         }
+        if meter == Meter::Work {
+            differences.extend(compare_credits(&told, customer, stored));
+        }
         let at = micros(told.evaluate_time.as_ref());
         let places = COUNTERS
             .iter()
             .enumerate()
-            .filter(|(_, counter)| counter.meter.id() == meter && counter.large_only == large_only);
+            .filter(|(_, counter)| counter.meter == meter && counter.large_only == large_only);
         // Both in the order of the catalog.
         for (number, (place, counter)) in places.enumerate() {
             let Some(status) = told.limits.get(number) else {
@@ -193,6 +213,24 @@ async fn compare_one(
         }
     }
     Ok(differences)
+}
+
+/// What is recorded, what is admitted and what is paid for belong to different customers.
+fn used_by(meter: Meter) -> Group {
+    match meter {
+        Meter::Tokens | Meter::Calls => Group::Cold,
+        Meter::Units => Group::Hot,
+        Meter::Work => Group::Funded,
+    }
+}
+
+/// Compares what a customer itself has to spend.
+fn compare_credits(told: &pb::Decision, customer: u32, stored: &Numbers) -> Option<String> {
+    let of = |sums: &BTreeMap<u32, i64>| sums.get(&customer).copied().unwrap_or_default();
+    let due = (of(&stored.available), of(&stored.owed));
+    let credits = told.credits.clone().unwrap_or_default();
+    let is = (credits.available_micros, credits.receivable_micros);
+    (is != due).then(|| format!("credits: {due:?} are stored, it tells {is:?}"))
 }
 
 /// Returns what is used and reserved at an instant.

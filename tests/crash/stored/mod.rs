@@ -5,13 +5,84 @@ pub mod sqlite;
 
 use std::collections::BTreeMap;
 
-use crate::checker::State;
-use crate::world::{COUNTERS, Meter};
+use crate::checker::{State, Stored, StoredEvent, StoredVoid};
+use crate::journal::Content;
+use crate::wallets::rows::charge;
+use crate::world::{COUNTERS, Meter, customer_no, part_no};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn meter(id: &str) -> Option<Meter> {
     Meter::ALL.into_iter().find(|meter| meter.id() == id)
+}
+
+/// A row of an event, whatever database it is in.
+struct EventColumns {
+    id: String,
+    customer: String,
+    meter: String,
+    /// 0: usage, 1: what takes usage back.
+    kind: i64,
+    quantity: i64,
+    weighted: i64,
+    count_time: i64,
+    /// `None`: its count time.
+    event_time: Option<i64>,
+    is_stated: bool,
+    dimensions: Option<String>,
+    reservation: Option<String>,
+    part: Option<String>,
+    charge: Option<String>,
+}
+
+impl EventColumns {
+    /// Takes the row; what is in it that nobody asked for is noted as strange.
+    fn take(self, stored: &mut Stored) {
+        let known = customer_no(&self.customer).zip(meter(&self.meter));
+        let part = part_no(self.part.as_deref().unwrap_or_default());
+        let charge = charge(self.charge.as_deref());
+        let (Some((customer, meter)), Some(part), Ok(charge), 0..=1) =
+            (known, part, &charge, self.kind)
+        else {
+            let Self {
+                id,
+                customer,
+                meter,
+                kind,
+                part,
+                ..
+            } = self;
+            stored.strange.push(format!(
+                "event {id} of {customer}, part {part:?}, meter {meter}, kind {kind}, charge {charge:?}"
+            ));
+            return;
+        };
+        let (key, charge) = ((customer, self.id), charge.clone());
+        if self.kind == 1 {
+            stored.voids.entry(key).or_default().push(StoredVoid {
+                quantity: self.quantity,
+                weighted: self.weighted,
+                count_time: self.count_time,
+                charge,
+            });
+            return;
+        }
+        let is_large = |text: String| text == r#"{"model":"large"}"#;
+        let event_time = self.event_time.unwrap_or(self.count_time);
+        stored.events.entry(key).or_default().push(StoredEvent {
+            content: Content {
+                meter,
+                quantity: self.quantity,
+                large: self.dimensions.is_some_and(is_large),
+                event_time: self.is_stated.then_some(event_time),
+                reservation: self.reservation,
+                part,
+            },
+            weighted: self.weighted,
+            count_time: self.count_time,
+            charge,
+        });
+    }
 }
 
 fn state(number: i64) -> Option<State> {

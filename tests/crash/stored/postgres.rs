@@ -1,11 +1,12 @@
 //! Reads the database itself, past all replicas, as of one instant.
 
+mod books;
+
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use super::{Result, meter, place_of, unpack};
-use crate::checker::{Stored, StoredCounter, StoredEvent};
-use crate::journal::Content;
+use super::{EventColumns, Result, meter, place_of, unpack};
+use crate::checker::{Stored, StoredCounter};
 use crate::world::customer_no;
 
 /// Set in `flags` of an event whose sender stated when it happened.
@@ -25,6 +26,7 @@ pub fn read(url: &str) -> Result<Stored> {
         totals(&mut conn, &mut stored).await?;
         reservations(&mut conn, &mut stored).await?;
         seats(&mut conn, &mut stored).await?;
+        books::read(&mut conn, &mut stored).await?;
         stored.strange.extend(chain(&mut conn).await?);
         conn.close().await?;
         Ok(stored)
@@ -47,34 +49,28 @@ async fn all(conn: &mut PgConnection, sql: &'static str) -> Result<Vec<PgRow>> {
 async fn events(conn: &mut PgConnection, stored: &mut Stored) -> Result<()> {
     let rows = all(
         conn,
-        "SELECT event_id, customer_id, meter, kind::int8, quantity, weighted, count_time,
-                coalesce(event_time, count_time), flags, dimensions, reservation FROM events",
+        "SELECT event_id, customer_id, meter, kind::int8, quantity, weighted, count_time, event_time, flags,
+                dimensions, reservation, subaccount, charge FROM events",
     )
     .await?;
     for row in rows {
-        let (id, customer): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let meter_id: String = row.try_get(2)?;
-        let kind: i64 = row.try_get(3)?;
-        let (Some(customer), Some(meter), 0) = (customer_no(&customer), meter(&meter_id), kind)
-        else {
-            let text = format!("event {id} of {customer}, meter {meter_id}, kind {kind}");
-            stored.strange.push(text);
-            continue;
-        };
-        let (event_time, flags): (i64, i16) = (row.try_get(7)?, row.try_get(8)?);
-        let dimensions: Option<String> = row.try_get(9)?;
-        let event = StoredEvent {
-            content: Content {
-                meter,
-                quantity: row.try_get(4)?,
-                large: dimensions.is_some_and(|text| text == r#"{"model":"large"}"#),
-                event_time: (flags & STATED != 0).then_some(event_time),
-                reservation: row.try_get(10)?,
-            },
+        let flags: i16 = row.try_get(8)?;
+        let columns = EventColumns {
+            id: row.try_get(0)?,
+            customer: row.try_get(1)?,
+            meter: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            quantity: row.try_get(4)?,
             weighted: row.try_get(5)?,
             count_time: row.try_get(6)?,
+            event_time: row.try_get(7)?,
+            is_stated: flags & STATED != 0,
+            dimensions: row.try_get(9)?,
+            reservation: row.try_get(10)?,
+            part: row.try_get(11)?,
+            charge: row.try_get(12)?,
         };
-        stored.events.entry((customer, id)).or_default().push(event);
+        columns.take(stored);
     }
     Ok(())
 }
@@ -94,6 +90,9 @@ async fn noted(conn: &mut PgConnection, stored: &mut Stored) -> Result<()> {
         match (customer_no(&customer), kind, is_astray) {
             (Some(customer), 0, false) => {
                 *stored.noted.entry((customer, id)).or_default() += 1;
+            }
+            (Some(customer), 1, false) => {
+                *stored.noted_voids.entry((customer, id)).or_default() += 1;
             }
             _ => stored.strange.push(format!(
                 "the key of event {id} of {customer}, kind {kind}, leads nowhere: {is_astray}"

@@ -1,13 +1,14 @@
 //! Reads the database file itself, while no server runs.
 
+mod books;
+
 use std::path::Path;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{Result, meter, place_of, unpack};
-use crate::checker::{Stored, StoredCounter, StoredEvent};
-use crate::journal::Content;
+use super::{EventColumns, Result, meter, place_of, unpack};
+use crate::checker::{Stored, StoredCounter};
 use crate::world::customer_no;
 
 /// Set in `flags` of an event whose sender stated when it happened.
@@ -24,6 +25,7 @@ pub fn read(path: &Path) -> Result<Stored> {
     totals(&conn, &mut stored)?;
     reservations(&conn, &mut stored)?;
     seats(&conn, &mut stored)?;
+    books::read(&conn, &mut stored)?;
     Ok(stored)
 }
 
@@ -46,36 +48,30 @@ fn event_id(column: ValueRef<'_>) -> Result<String> {
 
 fn events(conn: &Connection, stored: &mut Stored) -> Result<()> {
     let mut statement = conn.prepare(
-        "SELECT event_id, customers.id, meters.id, kind, quantity, weighted, count_time,
-                ifnull(event_time, count_time), flags, dimensions, reservation
+        "SELECT event_id, customers.id, meters.id, kind, quantity, weighted, count_time, event_time, flags,
+                dimensions, reservation, subaccount, charge
          FROM events LEFT JOIN customers ON customers.no = customer_no LEFT JOIN meters ON meters.no = meter_no",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let id = event_id(row.get_ref(0)?)?;
-        let (customer, meter_id): (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
-        let kind: i64 = row.get(3)?;
-        let known = customer.as_deref().and_then(customer_no);
-        let (Some(customer), Some(meter), 0) = (known, meter_id.as_deref().and_then(meter), kind)
-        else {
-            let text = format!("event {id} of {customer:?}, meter {meter_id:?}, kind {kind}");
-            stored.strange.push(text);
-            continue;
-        };
-        let (flags, event_time): (i64, i64) = (row.get(8)?, row.get(7)?);
-        let dimensions: Option<String> = row.get(9)?;
-        let event = StoredEvent {
-            content: Content {
-                meter,
-                quantity: row.get(4)?,
-                large: dimensions.is_some_and(|text| text == r#"{"model":"large"}"#),
-                event_time: (flags & STATED != 0).then_some(event_time),
-                reservation: row.get(10)?,
-            },
+        let (customer, meter): (Option<String>, Option<String>) = (row.get(1)?, row.get(2)?);
+        let flags: i64 = row.get(8)?;
+        let columns = EventColumns {
+            id: event_id(row.get_ref(0)?)?,
+            customer: customer.unwrap_or_default(),
+            meter: meter.unwrap_or_default(),
+            kind: row.get(3)?,
+            quantity: row.get(4)?,
             weighted: row.get(5)?,
             count_time: row.get(6)?,
+            event_time: row.get(7)?,
+            is_stated: flags & STATED != 0,
+            dimensions: row.get(9)?,
+            reservation: row.get(10)?,
+            part: row.get(11)?,
+            charge: row.get(12)?,
         };
-        stored.events.entry((customer, id)).or_default().push(event);
+        columns.take(stored);
     }
     Ok(())
 }
@@ -92,7 +88,11 @@ fn noted(conn: &Connection, stored: &mut Stored) -> Result<()> {
             continue;
         };
         let mut rest = keys.as_slice();
-        while let [_, length, after @ ..] = rest {
+        while let [kind, length, after @ ..] = rest {
+            let noted = match kind {
+                0 => &mut stored.noted,
+                _ => &mut stored.noted_voids,
+            };
             let length = if *length == 0 {
                 16
             } else {
@@ -106,10 +106,7 @@ fn noted(conn: &Connection, stored: &mut Stored) -> Result<()> {
             } else {
                 ValueRef::Text(id)
             };
-            *stored
-                .noted
-                .entry((customer, event_id(column)?))
-                .or_default() += 1;
+            *noted.entry((customer, event_id(column)?)).or_default() += 1;
             rest = after;
         }
     }

@@ -1,8 +1,10 @@
 //! Tests of the checker on histories made by hand, each with one fault planted, and short runs against the server.
 
 mod planted;
+mod planted_wallets;
 mod runs;
 mod scene;
+mod wallet_scene;
 
 /// A test and its name, for `cargo test NAME`.
 pub struct Test {
@@ -56,6 +58,54 @@ pub const ALL: &[Test] = &[
     ),
     test("a_missing_answer_is_found", planted::unanswered),
     test("what_was_said_to_be_nothing_is_found", planted::nothing),
+    test(
+        "wallets_that_are_right_are_found_right",
+        planted_wallets::nothing_planted,
+    ),
+    test("a_lost_grant_is_found", planted_wallets::lost_grant),
+    test("a_lost_debit_is_found", planted_wallets::lost_debit),
+    test("a_debit_done_twice_is_found", planted_wallets::twice),
+    test(
+        "a_debit_nobody_asked_for_is_found",
+        planted_wallets::nobody_asked,
+    ),
+    test(
+        "a_refused_debit_that_is_done_is_found",
+        planted_wallets::refused_and_done,
+    ),
+    test(
+        "a_transaction_otherwise_than_told_is_found",
+        planted_wallets::otherwise_than_told,
+    ),
+    test(
+        "a_payment_granted_twice_is_found",
+        planted_wallets::paid_twice,
+    ),
+    test(
+        "an_unbalanced_transaction_is_found",
+        planted_wallets::unbalanced,
+    ),
+    test("a_gap_in_a_ledger_is_found", planted_wallets::gap),
+    test("a_misstated_balance_is_found", planted_wallets::misstated),
+    test("an_overdrawn_grant_is_found", planted_wallets::overdrawn),
+    test("a_stale_grant_is_found", planted_wallets::stale_grant),
+    test(
+        "a_charge_apart_from_its_debit_is_found",
+        planted_wallets::debit_apart,
+    ),
+    test("a_wrong_charge_is_found", planted_wallets::wrong_price),
+    test(
+        "a_void_that_gives_nothing_back_is_found",
+        planted_wallets::void_without_refund,
+    ),
+    test(
+        "a_hold_resolved_twice_is_found",
+        planted_wallets::hold_resolved_twice,
+    ),
+    test(
+        "credits_lost_on_the_way_are_found",
+        planted_wallets::lost_on_the_way,
+    ),
     short_run("short_run", runs::good_run),
     short_run("several_short_run", runs::good_run_of_several),
     short_run("ack_before_commit_is_found", runs::ack_before_commit),
@@ -87,4 +137,10 @@ pub const ALL: &[Test] = &[
         "several_feed_skips_late_commit_is_found",
         runs::feed_skips_late_commit,
     ),
+    short_run("debit_apart_is_found", runs::debit_apart),
+    short_run(
+        "ledger_without_grants_is_found",
+        runs::ledger_without_grants,
+    ),
+    short_run("several_debit_apart_is_found", runs::debit_apart_of_several),
 ];

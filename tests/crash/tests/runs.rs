@@ -153,3 +153,20 @@ pub fn decision_outside_lock() {
         Kind::OverAdmitted,
     );
 }
+
+pub fn debit_apart() {
+    reveals(
+        "debit_apart",
+        3,
+        Schedule::At("engine.answered"),
+        Kind::CreditsMade,
+    );
+}
+
+pub fn debit_apart_of_several() {
+    reveals_of_several("debit_apart", 2, &[Trouble::Cut], &[Kind::CreditsMade]);
+}
+
+pub fn ledger_without_grants() {
+    reveals("ledger_without_grants", 2, Schedule::Random, Kind::Ledger);
+}

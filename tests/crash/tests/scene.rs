@@ -29,6 +29,7 @@ pub fn content(meter: Meter, quantity: i64) -> Content {
         large: false,
         event_time: None,
         reservation: None,
+        part: 0,
     }
 }
 
@@ -106,6 +107,7 @@ impl Scene {
             content,
             weighted,
             count_time,
+            charge: None,
         };
         self.stored.events.insert(key, vec![event]);
     }
@@ -148,6 +150,7 @@ impl Scene {
     /// A reservation that is granted and open.
     pub fn reserve(&mut self, request: &str, units: i64, sent: i64, known: i64) {
         let ask = Ask::Reserve {
+            meter: Meter::Units,
             quantity: units,
             least: units,
             ttl: 600 * SECOND,
