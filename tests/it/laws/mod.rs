@@ -1,13 +1,15 @@
 //! The laws as properties: a random history on the engine and on a naive model, step by step, on each store.
 //!
 //! L1 stored once, repeats recognised; L2 counters equal the fold of events; L3 no reservation beyond a limit;
-//! L5 mutations once per request; L6 memory may be dropped at any moment. L10 is in `overload`.
+//! L5 mutations once per request; L6 memory may be dropped at any moment. L10 is in `overload`;
+//! L4, L5 and L11, for credits, in `wallets`.
 
 mod backends;
 mod model;
 mod overload;
 mod race;
 pub mod system;
+mod wallets;
 
 use proptest::test_runner::Config;
 use proptest_state_machine::prop_state_machine;

@@ -1,0 +1,300 @@
+//! The naive customer: usage that draws on wallets, and what reservations pledge of them.
+//!
+//! Three features: calls, from the first unit; tokens, beyond what is included; pages, graduated. A price is a whole
+//! number of micro-units.
+
+use std::collections::BTreeMap;
+
+use super::caps::DAY;
+use super::market::{INCLUDED, period, price};
+use super::purse::Vault;
+
+/// One use of a feature, as it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Use {
+    pub id: usize,
+    pub by: usize,
+    pub feature: usize,
+    pub quantity: i64,
+    pub time: Option<i64>,
+    pub reservation: Option<usize>,
+}
+
+/// An event that is stored.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    pub sent: Use,
+    pub count_time: i64,
+    pub is_void: bool,
+    pub charge: Option<Charge>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    pub wallet: usize,
+    pub quantity: i64,
+    pub amount: i64,
+    pub owed: i64,
+    pub period: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Item {
+    pub feature: usize,
+    pub left: i64,
+    pub wallet: usize,
+    /// What of it counts under caps and was not spent yet.
+    pub counted: i64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Reserved {
+    pub by: usize,
+    pub items: Vec<Item>,
+    pub made: i64,
+    pub end: i64,
+    pub state: Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Open,
+    Expired,
+    Committed,
+    Released,
+}
+
+/// What usage of a feature drew in a period.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Draw {
+    pub period: usize,
+    pub base: i64,
+    pub quantity: i64,
+    pub amount: i64,
+    /// What was priced and could not be charged.
+    pub rest: i64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Recorded,
+    Duplicate,
+    Reused,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voided {
+    Now,
+    Before,
+    Never,
+    TooOld,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Customer {
+    pub vault: Vault,
+    pub events: BTreeMap<usize, Stored>,
+    pub reservations: Vec<Reserved>,
+    pub draws: [Option<Draw>; 3],
+}
+
+impl Customer {
+    pub fn draw(&self, feature: usize, now: i64) -> Draw {
+        let period = period(now);
+        let fresh = Draw {
+            period,
+            ..Draw::default()
+        };
+        self.draws[feature]
+            .filter(|draw| draw.period == period)
+            .unwrap_or(fresh)
+    }
+
+    /// How much of more use would be charged.
+    fn charged(&self, feature: usize, more: i64, now: i64) -> i64 {
+        if feature != 1 {
+            return more;
+        }
+        let events = self.events.values();
+        let counts = |event: &&Stored| {
+            event.sent.feature == 1 && !event.is_void && period(event.count_time) == period(now)
+        };
+        let used: i64 = events.filter(counts).map(|event| event.sent.quantity).sum();
+        (used + more - INCLUDED).max(0) - (used - INCLUDED).max(0)
+    }
+
+    pub fn cost(&self, feature: usize, units: i64, now: i64) -> i64 {
+        let base = self.draw(feature, now).base;
+        price(feature, base + self.charged(feature, units, now)) - price(feature, base)
+    }
+
+    /// What open reservations may still use.
+    pub fn pledged(&self, feature: usize, wallet: usize) -> i64 {
+        let open = self.reservations.iter();
+        let items = open.flat_map(|held| &held.items);
+        items
+            .filter(|item| item.feature == feature && item.wallet == wallet)
+            .map(|item| item.left)
+            .sum()
+    }
+
+    fn open(&self, reservation: Option<usize>, now: i64) -> Option<usize> {
+        reservation.filter(|id| {
+            let held = &self.reservations[*id];
+            held.state == Standing::Open && now < held.end
+        })
+    }
+
+    /// Records a use; with `at`, it counts then.
+    pub fn record(&mut self, sent: &Use, at: Option<i64>, now: i64) -> Fate {
+        if let Some(stored) = self.events.get(&sent.id) {
+            return if stored.sent == *sent {
+                Fate::Duplicate
+            } else {
+                Fate::Reused
+            };
+        }
+        let open = self.open(sent.reservation, now);
+        let made = open.map(|id| self.reservations[id].made);
+        let quantity = self.charged(sent.feature, sent.quantity, now);
+        let stored = Stored {
+            sent: sent.clone(),
+            count_time: at.or(made).or(sent.time).unwrap_or(now),
+            is_void: false,
+            charge: None,
+        };
+        self.events.insert(sent.id, stored);
+        let charge = (quantity > 0).then(|| self.charge(sent, quantity, open, now));
+        self.events.get_mut(&sent.id).expect("it is stored").charge = charge;
+        if let Some(id) = open {
+            let mut left = sent.quantity;
+            let items = self.reservations[id].items.iter_mut();
+            for item in items.filter(|item| item.feature == sent.feature) {
+                let moved = left.min(item.left);
+                item.left -= moved;
+                left -= moved;
+            }
+        }
+        self.fill_pools(sent.feature, now);
+        Fate::Recorded
+    }
+
+    /// Takes what is due: of what is pledged, then of what can be spent; the rest is owed.
+    fn charge(&mut self, sent: &Use, quantity: i64, open: Option<usize>, now: i64) -> Charge {
+        let feature = sent.feature;
+        let mut draw = self.draw(feature, now);
+        let exact = price(feature, draw.base + quantity) - price(feature, draw.base);
+        let item = open.and_then(|id| {
+            let mut items = self.reservations[id].items.iter();
+            items
+                .find(|item| item.feature == feature)
+                .map(|item| item.wallet)
+        });
+        let wallet = item.unwrap_or_else(|| self.vault.payer(sent.by));
+        let mut amount = draw.rest + exact;
+        draw.base += quantity;
+        draw.quantity += quantity;
+        self.draws[feature] = Some(draw);
+        let spendable = self.vault.available(wallet, now);
+        let pool = self.vault.purses[wallet].pool(feature);
+        let pooled = if item.is_some() {
+            pool.min(amount)
+        } else {
+            // What others pledged costs less now: what that frees pays before anything is owed.
+            let needed = self.cost(feature, self.pledged(feature, wallet), now);
+            (amount - spendable).min(pool - needed).max(0)
+        };
+        let short = amount - pooled - spendable;
+        // A micro-unit that only rounding lacks, or what was put off so before.
+        if short > 0 && short <= draw.rest.max(0) + 1 && amount > short {
+            amount -= short;
+        }
+        draw.rest += exact - amount;
+        draw.amount += amount;
+        self.draws[feature] = Some(draw);
+        self.vault.use_pool(wallet, feature, pooled);
+        let owed = self.vault.spend(wallet, amount - pooled, now);
+        let counted = open.map_or(0, |id| self.use_counted(id, feature, amount));
+        self.vault
+            .count_caps(sent.by, wallet, amount - counted, now);
+        Charge {
+            wallet,
+            quantity,
+            amount,
+            owed,
+            period: draw.period,
+        }
+    }
+
+    fn use_counted(&mut self, id: usize, feature: usize, amount: i64) -> i64 {
+        let mut left = amount;
+        let items = self.reservations[id].items.iter_mut();
+        for item in items.filter(|item| item.feature == feature) {
+            let part = item.counted.min(left);
+            item.counted -= part;
+            left -= part;
+        }
+        amount - left
+    }
+
+    /// Raises pools as far as wallets cover what they lack.
+    fn fill_pools(&mut self, feature: usize, now: i64) {
+        for wallet in 0..self.vault.purses.len() {
+            let pledged = self.pledged(feature, wallet);
+            if pledged == 0 || self.vault.purses[wallet].owed > 0 {
+                continue;
+            }
+            let lacks = self.cost(feature, pledged, now) - self.vault.purses[wallet].pool(feature);
+            let more = lacks.min(self.vault.available(wallet, now));
+            if more > 0 {
+                self.vault.raise_pool(wallet, feature, more, now);
+            }
+        }
+    }
+
+    /// Whether a reservation in a wallet has less in its pool than its use would cost.
+    pub fn lacks(&self, feature: usize, wallet: usize, now: i64) -> bool {
+        let pledged = self.pledged(feature, wallet);
+        self.cost(feature, pledged, now) > self.vault.purses[wallet].pool(feature)
+    }
+
+    pub fn void(&mut self, id: usize, now: i64) -> Voided {
+        let Some(stored) = self.events.get_mut(&id) else {
+            return Voided::Never;
+        };
+        if stored.is_void {
+            return Voided::Before;
+        }
+        if stored.count_time < now - 35 * DAY {
+            return Voided::TooOld;
+        }
+        stored.is_void = true;
+        let (by, feature, at) = (stored.sent.by, stored.sent.feature, stored.count_time);
+        if let Some(charge) = stored.charge {
+            self.vault.refund(charge.wallet, charge.amount, now);
+            self.vault
+                .give_back_caps(by, charge.wallet, charge.amount, at);
+            let mut draw = self.draw(feature, now);
+            if draw.period == charge.period {
+                draw.base = (draw.base - charge.quantity).max(0);
+            }
+            draw.quantity -= charge.quantity;
+            draw.amount -= charge.amount;
+            self.draws[feature] = Some(draw);
+            self.fill_pools(feature, now);
+        }
+        Voided::Now
+    }
+
+    /// Ends what is over; true when there was any.
+    pub fn sweep(&mut self, now: i64) -> bool {
+        let over = |held: &Reserved| held.state == Standing::Open && held.end <= now;
+        let ids: Vec<usize> = (0..self.reservations.len())
+            .filter(|id| over(&self.reservations[*id]))
+            .collect();
+        for id in &ids {
+            self.close(*id, Standing::Expired, now);
+        }
+        self.vault.sweep(now) || !ids.is_empty()
+    }
+}
