@@ -77,9 +77,8 @@ fn grant() -> impl Strategy<Value = Op> {
 }
 
 /// A use, of a reservation or not; until it is sent, its time is how far back it lies.
-fn usage(reserved: f64) -> impl Strategy<Value = Use> {
+fn usage(reservation: impl Strategy<Value = Option<usize>>) -> impl Strategy<Value = Use> {
     let back = prop_oneof![3 => Just(None), 1 => (0..2 * DAY).prop_map(Some)];
-    let reservation = prop::option::weighted(reserved, 0..64_usize);
     (0..3_usize, 0..3_usize, 1..40_i64, back, reservation).prop_map(
         |(by, feature, quantity, time, reservation)| Use {
             id: 0,
@@ -98,6 +97,7 @@ fn op() -> impl Strategy<Value = Op> {
     let items = prop::collection::vec(item, 1..4);
     let some = || prop::option::weighted(0.7, 0..120_i64);
     let part = || prop::option::weighted(0.6, 1..300_i64);
+    let named = || 0..64_usize;
     prop_oneof![
         6 => grant(),
         2 => (0..3_usize, 1..150_i64, prop::bool::weighted(0.15)).prop_map(|(by, amount, owes)| Op::Debit(by, amount, owes)),
@@ -108,10 +108,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0..64_usize).prop_map(Op::Expire),
         1 => (0..64_usize, part()).prop_map(|(grant, amount)| Op::ClawBack(grant, amount)),
         1 => (0..3_usize, part(), any::<bool>()).prop_map(|(of, amount, lifetime)| Op::Cap(of, amount, lifetime)),
-        3 => prop::collection::vec(usage(0.7), 1..4).prop_map(Op::Record),
-        3 => usage(0.0).prop_map(Op::Consume),
+        3 => prop::collection::vec(usage(prop::option::weighted(0.7, named())), 1..4).prop_map(Op::Record),
+        3 => usage(Just(None)).prop_map(Op::Consume),
         4 => (0..3_usize, items, 1..400_i64).prop_map(|(by, items, ttl)| Op::Reserve(by, items, ttl)),
-        2 => (0..64_usize, prop::collection::vec(usage(1.0), 0..3)).prop_map(|(id, uses)| Op::Commit(id, uses)),
+        2 => (0..64_usize, prop::collection::vec(usage(named().prop_map(Some)), 0..3)).prop_map(|(id, uses)| Op::Commit(id, uses)),
         1 => (0..64_usize).prop_map(Op::Return),
         1 => prop::collection::btree_set(0..200_usize, 1..4).prop_map(|ids| Op::Void(ids.into_iter().collect())),
     ]
