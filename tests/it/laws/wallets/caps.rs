@@ -2,9 +2,12 @@
 
 use super::purse::{Vault, Why};
 
-/// Seconds from the midnight before the start to the start.
-const SINCE_MIDNIGHT: i64 = 9_600;
 pub const DAY: i64 = 86_400;
+
+/// The first end of a day after an instant; days step from when the customer began.
+pub fn day_end(at: i64) -> i64 {
+    (at.div_euclid(DAY) + 1) * DAY
+}
 
 #[derive(Debug, Clone)]
 pub struct Cap {
@@ -20,7 +23,7 @@ impl Cap {
         if self.is_lifetime {
             0
         } else {
-            (at + SINCE_MIDNIGHT).div_euclid(DAY)
+            at.div_euclid(DAY)
         }
     }
 

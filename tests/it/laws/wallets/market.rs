@@ -43,16 +43,26 @@ pub fn price(feature: usize, units: i64) -> i64 {
     }
 }
 
-/// The billing period of an instant: months from the second of February on.
-pub fn period(at: i64) -> usize {
-    let mut end = 0;
+/// When the billing periods end: months from the second of February on.
+fn period_ends() -> impl Iterator<Item = i64> {
     let months = [28, 31, 30, 31, 30, 31, 31, 30, 31, 30];
-    let mut ends = months.iter().map(|days| {
-        end += days * DAY;
-        end
-    });
+    months.into_iter().scan(0, |end, days| {
+        *end += days * DAY;
+        Some(*end)
+    })
+}
+
+/// The billing period of an instant.
+pub fn period(at: i64) -> usize {
     if at < 0 {
         return usize::MAX;
     }
+    let mut ends = period_ends();
     ends.position(|end| at < end).expect("a time of the test")
+}
+
+/// The first end of a billing period after an instant.
+pub fn period_end(at: i64) -> i64 {
+    let mut ends = period_ends();
+    ends.find(|end| at < *end).expect("a time of the test")
 }

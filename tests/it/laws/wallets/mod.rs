@@ -24,22 +24,22 @@ use proptest_state_machine::prop_state_machine;
 use self::system::{OnMemory, OnPostgres, OnSqlite};
 
 prop_state_machine! {
-    #![proptest_config(Config { cases: 96, max_shrink_iters: 400, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 192, max_shrink_iters: 400, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn wallets_keep_the_laws_on_memory(sequential 1..70 => OnMemory);
+    fn wallets_keep_the_laws_on_memory(sequential 1..120 => OnMemory);
 }
 
 prop_state_machine! {
-    #![proptest_config(Config { cases: 16, max_shrink_iters: 100, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 48, max_shrink_iters: 100, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn wallets_keep_the_laws_on_sqlite(sequential 1..70 => OnSqlite);
+    fn wallets_keep_the_laws_on_sqlite(sequential 1..120 => OnSqlite);
 }
 
 prop_state_machine! {
-    #![proptest_config(Config { cases: 8, max_shrink_iters: 50, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 12, max_shrink_iters: 50, failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn wallets_keep_the_laws_on_postgres_with_three_engines(sequential 1..70 => OnPostgres);
+    fn wallets_keep_the_laws_on_postgres_with_three_engines(sequential 1..120 => OnPostgres);
 }

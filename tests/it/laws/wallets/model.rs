@@ -103,9 +103,11 @@ impl ReferenceStateMachine for Model {
                 }
                 None => Sent::Nothing,
             },
-            Step::Again(which) if !state.past.is_empty() => state.perform(which % state.past.len()),
+            Step::Again(which) if !state.past.is_empty() => {
+                state.perform(state.past.len() - 1 - which % state.past.len())
+            }
             Step::Other(which) if !state.past.is_empty() => {
-                state.perform_other(which % state.past.len())
+                state.perform_other(state.past.len() - 1 - which % state.past.len())
             }
             Step::Again(_) | Step::Other(_) => Sent::Nothing,
             Step::Wait(seconds) => {
@@ -124,7 +126,7 @@ impl Model {
     fn resolve(&mut self, who: usize, op: &Op) -> Option<Op> {
         let (owners, now) = (OWNERS[who], self.now);
         let customer = &self.customers[who];
-        let within = |number: usize, count: usize| (count > 0).then(|| number % count);
+        let within = |number: usize, count: usize| (count > 0).then(|| count - 1 - number % count);
         let (holds, grants) = (customer.vault.holds.len(), customer.vault.piles.len());
         let reservations = customer.reservations.len();
         let mut next = self.next_event;
@@ -169,7 +171,9 @@ impl Model {
             }
             Op::Return(id) => Op::Return(within(id, reservations)?),
             Op::Void(ids) => {
-                let ids: BTreeSet<usize> = ids.iter().map(|id| id % (next + 2)).collect();
+                // Ids begin at 1; the latest is not known yet.
+                let ids = ids.iter().map(|id| next + 1 - id % (next + 2));
+                let ids: BTreeSet<usize> = ids.collect();
                 Op::Void(ids.into_iter().collect())
             }
         };
