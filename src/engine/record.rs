@@ -230,8 +230,10 @@ fn plain(
             if charge.is_some() || is_repeat {
                 // What a repeat repeats is taken out again.
                 let charge = charge.map(Box::new);
+                let record_time = step.now();
                 step.store(EventRow {
                     charge,
+                    record_time,
                     ..row.clone()
                 });
             }
@@ -310,6 +312,8 @@ pub(super) fn store_one(
         return repeated(&stored, &row).map(RecordOutcome::Duplicate);
     }
     let now = step.now();
+    // What it draws is judged now, and counts under caps now.
+    row.record_time = now;
     let mut opened = None;
     if let Some(id) = &row.event.reservation_id {
         let open = step.with(cell, |account, _| {

@@ -311,7 +311,7 @@ pub(super) fn take_back(
         weighted: void.weighted,
         at: void.count_time,
     };
-    let drawn = original.charge.as_deref();
+    let drawn = (original.charge.as_deref(), original.record_time);
     void.charge = step.with(cell, |account, effects| {
         account.take_back(&usage, drawn, now, effects)
     })??;

@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::limits::Look;
 use super::{Account, Ask, Overdue};
 use crate::domain::catalog::{Charge, CreditUnit, EntitlementSpec, MeteredSpec, Pricing};
 use crate::domain::decision::{CreditStatus, Decision, Reason};
 use crate::domain::id::{FeatureId, SubaccountId};
-use crate::domain::quantity::{Milli, Overflow};
-use crate::domain::rating::{Amount, price};
+use crate::domain::quantity::Milli;
 use crate::domain::reservation::Reservation;
 use crate::domain::rights::Right;
 use crate::domain::time::Timestamp;
@@ -22,10 +20,10 @@ use crate::domain::window::{TimeRange, Window};
 #[derive(Clone, Copy)]
 pub(super) struct Drawing<'a> {
     pub(super) right: &'a Right,
-    metered: &'a MeteredSpec,
+    pub(super) metered: &'a MeteredSpec,
     pub(super) unit: &'a str,
-    from_first_unit: bool,
-    pricing: &'a Pricing,
+    pub(super) from_first_unit: bool,
+    pub(super) pricing: &'a Pricing,
 }
 
 /// What open reservations may come to draw: weighted quantities, by feature and wallet.
@@ -107,56 +105,6 @@ impl Account {
         Window::BillingPeriod.range(self.anchor, now)
     }
 
-    /// Returns how much of `more` would be charged if it were used now.
-    pub(super) fn charged_part(&self, terms: &Drawing<'_>, more: Milli, now: Timestamp) -> Milli {
-        if terms.from_first_unit {
-            return more;
-        }
-        let overdue = Overdue::default();
-        let look = Look {
-            rights: &self.rights,
-            counters: &self.counters,
-            adjustments: &self.adjustments,
-            subaccount: None,
-            overdue: &overdue,
-            now,
-        };
-        look.beyond(terms.right, terms.metered, more)
-    }
-
-    /// Returns the exact price of a quantity that is charged next in the billing period of `now`, in micro-units of
-    /// the credit unit. Discounts are for what is billed after use.
-    ///
-    /// # Errors
-    /// When an amount leaves its range.
-    pub(super) fn exact_price(
-        &self,
-        terms: &Drawing<'_>,
-        quantity: Milli,
-        now: Timestamp,
-    ) -> Result<Amount, Overflow> {
-        let draw = self.book.draw(&terms.right.feature.id);
-        let base = draw.filter(|draw| draw.period.contains(now));
-        let base = base.map_or(Milli::ZERO, |draw| draw.base);
-        let (from, to) = (
-            price(terms.pricing, base)?,
-            price(terms.pricing, base.plus(quantity)?)?,
-        );
-        let dollars = to.minus(from)?;
-        let rate = terms.right.unit.as_ref().map_or(1, |unit| unit.per_dollar);
-        dollars.times(i128::from(rate), 1)
-    }
-
-    /// Returns what a quantity would draw at most if it were used now, in micro-units; what cannot be said is more than
-    /// any wallet has.
-    pub(super) fn cost(&self, terms: &Drawing<'_>, quantity: Milli, now: Timestamp) -> i64 {
-        let charged = self.charged_part(terms, quantity, now);
-        let exact = self.exact_price(terms, charged, now);
-        exact
-            .and_then(Amount::ceil)
-            .map_or(i64::MAX, |cost| cost.max(0))
-    }
-
     /// Returns how far the price of each feature that draws on a wallet has come in the billing period of `now`: what was
     /// charged, and what open reservations have pledged.
     #[must_use]
@@ -176,6 +124,15 @@ impl Account {
     pub(super) fn pledged(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
         let key = (feature.clone(), wallet.clone());
         self.pledges.get(&key).copied().unwrap_or_default()
+    }
+
+    /// Returns what open reservations have pledged of a feature in other wallets.
+    pub(super) fn pledged_by_others(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
+        let of = |key: &&(FeatureId, WalletKey)| key.0 == *feature && key.1 != *wallet;
+        let others = self.pledges.iter().filter(|(key, _)| of(key));
+        others.fold(Milli::ZERO, |sum, (_, quantity)| {
+            sum.plus_saturating(*quantity)
+        })
     }
 
     /// Returns what lies in the pool of a feature.
@@ -280,9 +237,12 @@ impl Account {
             .minus_saturating(overdue.pledged(feature, &wallet))
             .plus_saturating(pending.quantity(feature, &wallet));
         let more = super::limits::weigh(terms.right, ask);
+        let others = self
+            .pledged_by_others(feature, &wallet)
+            .minus_saturating(overdue.pledged_by_others(feature, &wallet));
         let (old, new) = (
-            self.cost(terms, before, now),
-            self.cost(terms, before.plus_saturating(more), now),
+            self.cost(terms, (others, before), now),
+            self.cost(terms, (others, before.plus_saturating(more)), now),
         );
         let pool = self.pool(feature, &wallet);
         let lacks = |cost: i64| cost.saturating_sub(pool).max(0);

@@ -1,11 +1,10 @@
 //! Usage that draws on a wallet: charged when it is recorded, given back when it is taken back, and pledged before.
 
-use super::credit::{Drawing, Pledged, pool_id};
+use super::credit::{Drawing, pool_id};
 use super::{Account, Counted, Effects};
 use crate::domain::id::{FeatureId, ReservationId};
 use crate::domain::quantity::{Milli, Overflow};
 use crate::domain::rating::Amount;
-use crate::domain::reservation::{Pledge, Reservation};
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{
     About, Cause, Cover, Draw, Refusal, Transaction, UsageCharge, WalletKey,
@@ -34,6 +33,7 @@ impl Account {
     ) -> Result<(Option<UsageCharge>, bool), Overflow> {
         let due = self.due(usage, now)?;
         self.count(usage, now, effects)?;
+        self.note_late(usage, now, now)?;
         let drawing = due.as_ref().map(|due| due.feature.clone());
         let charge = match due {
             Some(due) => self.charge(usage, due, reservation, now)?,
@@ -45,7 +45,7 @@ impl Account {
         };
         // What is included counts as well: it brings what is pledged closer to its price.
         if let Some(feature) = &drawing {
-            self.fill_pools(feature, now);
+            self.fill_pools(feature, None, now);
         }
         Ok((charge, is_beyond))
     }
@@ -58,12 +58,12 @@ impl Account {
         let Some(terms) = Drawing::of(right) else {
             return Ok(None);
         };
-        let quantity = self.charged_part(&terms, usage.weighted, now);
+        let quantity = self.charged_part_at(&terms, (usage.weighted, usage.at), now);
         Ok(Some(Due {
             feature: right.feature.id.clone(),
             unit: terms.unit.into(),
             quantity,
-            exact: self.exact_price(&terms, quantity, now)?,
+            exact: self.exact_price(&terms, (Milli::ZERO, quantity), now)?,
         }))
     }
 
@@ -105,11 +105,11 @@ impl Account {
         let owed = self
             .take(&due.feature, &wallet, (amount, pool), usage, now)
             .map_err(|_| Overflow)?;
-        let counted = reservation.map_or(0, |id| self.use_counted(id, &due.feature, amount));
-        if amount > counted {
-            let caps = (usage.subaccount, &wallet);
-            self.book.count_caps(caps, amount - counted, now);
+        if let Some(id) = reservation {
+            self.use_counted(id, &due.feature, amount);
         }
+        self.book
+            .count_caps((usage.subaccount, &wallet), amount.max(0), now);
         let charge = UsageCharge {
             feature: due.feature.clone(),
             wallet,
@@ -129,18 +129,18 @@ impl Account {
         let Some(terms) = right.and_then(Drawing::of).filter(|_| pool > 0) else {
             return Ok(0);
         };
-        let pledged = self.charged_part(&terms, self.pledged(&due.feature, key), now);
-        let both = self.exact_price(&terms, due.quantity.plus(pledged)?, now)?;
-        let needed = both.minus(due.exact)?.ceil()?;
-        Ok(pool.saturating_sub(needed.max(0)))
+        let pledged = self.pledged(&due.feature, key);
+        let others = self.pledged_by_others(&due.feature, key);
+        let needed = self.cost_after(&terms, (due.quantity, others, pledged), now)?;
+        Ok(pool.saturating_sub(needed))
     }
 
     /// Returns what usage of a feature drew in the billing period of `now`.
-    fn running_draw(&self, feature: &FeatureId, unit: &str, now: Timestamp) -> Draw {
+    pub(super) fn running_draw(&self, feature: &FeatureId, unit: &str, now: Timestamp) -> Draw {
         let period = self.billing_period(now);
         match self.book.draw(feature) {
             Some(draw) if draw.period == period && *draw.unit == *unit => draw.clone(),
-            Some(_) | None => Draw::new(feature.clone(), period, unit.into()),
+            before => Draw::new(feature.clone(), period, unit.into()).after(before),
         }
     }
 
@@ -177,30 +177,30 @@ impl Account {
         Ok(owed)
     }
 
-    /// Counts usage off that is taken back, and gives back what it had drawn. Returns the charge of the void.
+    /// Counts usage off that was recorded at `recorded` and is taken back, and gives back what it had drawn. Returns the
+    /// charge of the void.
     ///
     /// # Errors
     /// When a counter would leave the range of 64 bits, or an amount its own.
     pub fn take_back(
         &mut self,
         usage: &Counted<'_>,
-        drawn: Option<&UsageCharge>,
+        (drawn, recorded): (Option<&UsageCharge>, Timestamp),
         now: Timestamp,
         effects: &mut Effects,
     ) -> Result<Option<Box<UsageCharge>>, Overflow> {
         self.count(usage, now, effects)?;
-        let refund = |charge| self.refund(charge, usage, now).map(Box::new);
+        self.note_late(usage, recorded, now)?;
+        let refund = |charge| self.refund(charge, usage, recorded, now).map(Box::new);
         drawn.map(refund).transpose()
     }
 
     /// Gives back what an event had drawn that is taken back. Returns the charge of the void.
-    ///
-    /// # Errors
-    /// When an amount leaves its range.
-    pub fn refund(
+    fn refund(
         &mut self,
         charge: &UsageCharge,
         usage: &Counted<'_>,
+        recorded: Timestamp,
         now: Timestamp,
     ) -> Result<UsageCharge, Overflow> {
         let wallet = &charge.wallet;
@@ -216,12 +216,12 @@ impl Account {
         self.book
             .post(wallet, done.map_err(|_| Overflow)?, about, now);
         let caps = (usage.subaccount, wallet);
-        self.book.give_back_caps(caps, charge.amount, usage.at);
+        self.book.give_back_caps(caps, charge.amount, recorded);
         let mut draw = self.running_draw(&charge.feature, &wallet.unit, now);
         let is_own = draw.period.start == charge.period_start;
         draw.take_back(charge.quantity, charge.amount, is_own)?;
         self.book.draws_mut().insert(charge.feature.clone(), draw);
-        self.fill_pools(&charge.feature, now);
+        self.fill_pools(&charge.feature, None, now);
         Ok(UsageCharge {
             quantity: Milli::ZERO.minus(charge.quantity)?,
             amount: charge.amount.checked_neg().ok_or(Overflow)?,
@@ -237,11 +237,12 @@ impl Account {
         item.pledge.as_ref().map(|pledge| pledge.wallet.clone())
     }
 
-    /// Takes from what a reservation counted under caps what is spent now; returns how much that covers.
-    fn use_counted(&mut self, id: &ReservationId, feature: &FeatureId, amount: i64) -> i64 {
+    /// Gives back what a reservation counted under caps of what is spent now: it counts when it is spent.
+    fn use_counted(&mut self, id: &ReservationId, feature: &FeatureId, amount: i64) {
         let Some(reservation) = self.reservations.get_mut(id) else {
-            return 0;
+            return;
         };
+        let spender = reservation.subaccount.as_ref();
         let items = reservation.items.iter_mut();
         let mut left = amount.max(0);
         for item in items.filter(|item| item.feature == *feature) {
@@ -249,130 +250,10 @@ impl Account {
                 let part = pledge.counted.min(left);
                 pledge.counted -= part;
                 left -= part;
+                let caps = (spender, &pledge.wallet);
+                self.book
+                    .give_back_caps(caps, part, reservation.reserve_time);
             }
-        }
-        amount.max(0) - left
-    }
-
-    /// Puts what items pledge into their pools, and notes it with them.
-    ///
-    /// # Errors
-    /// When a wallet does not cover it after all; the caller looked before.
-    pub(super) fn pledge(
-        &mut self,
-        reservation: &mut Reservation,
-        pledged: &[Option<Pledged>],
-        now: Timestamp,
-    ) -> Result<(), Overflow> {
-        let spender = reservation.subaccount.clone();
-        for (item, pledged) in reservation.items.iter_mut().zip(pledged) {
-            let Some(pledged) = pledged else {
-                continue;
-            };
-            self.shift_pledge(&pledged.feature, &pledged.wallet, pledged.quantity);
-            item.pledge = Some(Pledge {
-                wallet: pledged.wallet.clone(),
-                counted: pledged.cost,
-            });
-            let caps = (spender.as_ref(), &pledged.wallet);
-            self.book.count_caps(caps, pledged.cost, now);
-            let about = About {
-                reservation: Some(reservation.id.clone()),
-                ..About::default()
-            };
-            if !self.raise_pool(pledged, about, now) {
-                return Err(Overflow);
-            }
-        }
-        Ok(())
-    }
-
-    /// Raises a pool by what it lacks for one item; false when the wallet does not cover that. What it lacks for earlier
-    /// ones, whose use came to be charged for since, is not this item's to bring.
-    fn raise_pool(&mut self, pledged: &Pledged, about: About, now: Timestamp) -> bool {
-        if pledged.extra == 0 {
-            return true;
-        }
-        let right = self.rights.get(pledged.feature.as_str());
-        let owed_max = right
-            .and_then(Drawing::of)
-            .map_or(0, |terms| terms.owed_max());
-        let Some(id) = pool_id(&pledged.feature) else {
-            return false;
-        };
-        let wallet = self.book.wallet_mut(&pledged.wallet);
-        let Ok(done) = wallet.raise_pool(&id, pledged.extra, owed_max, now) else {
-            return false;
-        };
-        self.book.post(&pledged.wallet, done, about, now);
-        true
-    }
-
-    /// Returns what a pool lacks for what is pledged, below zero what it has too much; and how much may be owed.
-    fn lacks(&self, feature: &FeatureId, key: &WalletKey, now: Timestamp) -> (i64, i64) {
-        let right = self.rights.get(feature.as_str());
-        let terms = right.and_then(Drawing::of);
-        let pledged = self.pledged(feature, key);
-        let target = terms.map_or(0, |terms| self.cost(&terms, pledged, now));
-        let owed_max = terms.map_or(0, |terms| terms.owed_max());
-        (target.saturating_sub(self.pool(feature, key)), owed_max)
-    }
-
-    /// Raises the pools of a feature: its use has moved where the price of what is pledged begins, whoever pays.
-    fn fill_pools(&mut self, feature: &FeatureId, now: Timestamp) {
-        let of = |key: &&(FeatureId, WalletKey)| key.0 == *feature;
-        let pledged = self.pledges.keys().filter(of);
-        let wallets: Vec<WalletKey> = pledged.map(|key| key.1.clone()).collect();
-        for wallet in &wallets {
-            self.fill_pool(feature, wallet, now);
-        }
-    }
-
-    /// Raises a pool as far as the wallet covers what it lacks: other use has brought pledged use beyond what is
-    /// included.
-    fn fill_pool(&mut self, feature: &FeatureId, key: &WalletKey, now: Timestamp) {
-        if self.pledged(feature, key) == Milli::ZERO {
-            return;
-        }
-        let (lacks, owed_max) = self.lacks(feature, key, now);
-        let wallet = self.book.wallet(key);
-        let spendable = wallet.map_or(0, |wallet| wallet.available(now));
-        let more = lacks.min(spendable);
-        if more > 0
-            && let Some(id) = pool_id(feature)
-            && let Ok(done) = self
-                .book
-                .wallet_mut(key)
-                .raise_pool(&id, more, owed_max, now)
-        {
-            self.book.post(key, done, About::default(), now);
-        }
-    }
-
-    /// Gives back what a reservation pledged that has ended, save what others need.
-    pub(super) fn unpledge(&mut self, reservation: &mut Reservation, now: Timestamp) {
-        for item in &mut reservation.items {
-            let left = item.hold.reserved();
-            let Some(pledge) = &mut item.pledge else {
-                continue;
-            };
-            let (feature, key) = (item.feature.clone(), pledge.wallet.clone());
-            let counted = std::mem::take(&mut pledge.counted);
-            self.shift_pledge(&feature, &key, Milli(left.0.saturating_neg()));
-            let caps = (reservation.subaccount.as_ref(), &key);
-            self.book
-                .give_back_caps(caps, counted, reservation.reserve_time);
-            let (lacks, _) = self.lacks(&feature, &key, now);
-            let Some(id) = pool_id(&feature).filter(|_| lacks < 0) else {
-                continue;
-            };
-            let target = self.pool(&feature, &key).saturating_add(lacks);
-            let done = self.book.wallet_mut(&key).lower_pool(&id, target, now);
-            let about = About {
-                reservation: Some(reservation.id.clone()),
-                ..About::default()
-            };
-            self.book.post(&key, done, about, now);
         }
     }
 }

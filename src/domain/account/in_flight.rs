@@ -111,11 +111,18 @@ impl Overdue {
 
     /// Returns what to take off what is pledged.
     pub(super) fn pledged(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
-        let mut same = self.pledged.iter();
-        let sum = |sum: Milli, entry: &(_, _, Milli)| sum.plus_saturating(entry.2);
-        same.by_ref()
-            .filter(|entry| entry.0 == *feature && entry.1 == *wallet)
-            .fold(Milli::ZERO, sum)
+        self.pledged_where(feature, |of| of == wallet)
+    }
+
+    /// Returns what to take off what is pledged in other wallets.
+    pub(super) fn pledged_by_others(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
+        self.pledged_where(feature, |of| of != wallet)
+    }
+
+    fn pledged_where(&self, feature: &FeatureId, is_meant: impl Fn(&WalletKey) -> bool) -> Milli {
+        let of = self.pledged.iter().filter(|entry| entry.0 == *feature);
+        of.filter(|entry| is_meant(&entry.1))
+            .fold(Milli::ZERO, |sum, entry| sum.plus_saturating(entry.2))
     }
 
     /// Returns what to take off what is in flight.

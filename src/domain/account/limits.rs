@@ -32,10 +32,10 @@ pub(super) struct Look<'a> {
 }
 
 /// One limit as it stands.
-struct Standing {
+pub(super) struct Standing {
     /// `None`: unlimited.
-    amount: Option<Milli>,
-    used: Milli,
+    pub(super) amount: Option<Milli>,
+    pub(super) used: Milli,
     reserved: Milli,
 }
 
@@ -87,28 +87,8 @@ impl Look<'_> {
         verdict
     }
 
-    /// Returns how much of `more` lies beyond what is included if it is used now: beyond any limit's amount.
-    pub(super) fn beyond(&self, right: &Right, metered: &MeteredSpec, more: Milli) -> Milli {
-        let mut beyond = Milli::ZERO;
-        for (limit, slot) in metered.limits.iter().zip(&right.slots) {
-            let standing = self.standing(right, limit, *slot);
-            let Some(amount) = standing.amount else {
-                continue;
-            };
-            let over = |used: Milli| used.minus_saturating(amount).max(Milli::ZERO);
-            let after = over(standing.used.plus_saturating(more));
-            let change = after.minus_saturating(over(standing.used));
-            beyond = if more < Milli::ZERO {
-                beyond.min(change)
-            } else {
-                beyond.max(change)
-            };
-        }
-        beyond
-    }
-
     /// Returns a limit's amount and use, as a change of plan in this window may have altered them.
-    fn standing(&self, right: &Right, limit: &Limit, slot: usize) -> Standing {
+    pub(super) fn standing(&self, right: &Right, limit: &Limit, slot: usize) -> Standing {
         let counter = &self.counters[slot];
         let overdue = self.overdue.reserved(self.subaccount, slot);
         let mut standing = Standing {
@@ -116,18 +96,23 @@ impl Look<'_> {
             used: counter.used(self.now),
             reserved: counter.reserved.minus_saturating(overdue),
         };
-        let changed = self.adjustments.iter().find(|change| {
-            change.feature == right.feature.id
-                && *change.spec == *self.rights.tracked[slot]
-                && change.start == counter.start()
-        });
-        if let Some(change) = changed {
+        if let Some(change) = self.adjustment(right, slot) {
             // What is voided of the use before the change gives no room after it.
             let since = standing.used.minus_saturating(change.baseline);
             standing.used = since.max(Milli::ZERO);
             standing.amount = change.amount.or(standing.amount);
         }
         standing
+    }
+
+    /// Returns how the running window of a limit counts differently since a change of plan.
+    pub(super) fn adjustment(&self, right: &Right, slot: usize) -> Option<&Adjustment> {
+        let start = self.counters[slot].start();
+        self.adjustments.iter().find(|change| {
+            change.feature == right.feature.id
+                && *change.spec == *self.rights.tracked[slot]
+                && change.start == start
+        })
     }
 
     /// Takes one finite limit into the verdict.

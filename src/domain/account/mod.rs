@@ -5,6 +5,7 @@
 
 mod allocate;
 mod check;
+mod cost;
 mod count;
 mod credit;
 mod draw;
@@ -12,8 +13,10 @@ mod effects;
 mod erase;
 mod hold;
 mod in_flight;
+mod included;
 mod limits;
 mod plan_change;
+mod pool;
 mod renew;
 mod reserve;
 mod settle;

@@ -286,9 +286,16 @@ impl Book {
         about: About,
         now: Timestamp,
     ) -> Result<WalletKey, Refusal> {
-        self.settle(id, about, now, |wallet| {
+        let key = self.settle(id, about, now, |wallet| {
             wallet.capture(id, amount, is_last, now)
-        })
+        })?;
+        let hold = self.wallets.get(&key).and_then(|wallet| wallet.hold_of(id));
+        if let Some((spender, since)) = hold.map(|hold| (hold.spender.clone(), hold.create_time)) {
+            // It was counted when it was set aside, and counts when it is spent.
+            self.give_back_caps((spender.as_ref(), &key), amount, since);
+            self.count_caps((spender.as_ref(), &key), amount, now);
+        }
+        Ok(key)
     }
 
     /// Gives back what is set aside.

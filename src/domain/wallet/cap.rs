@@ -6,7 +6,8 @@ use super::Refusal;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{Anchor, TimeRange, Window};
 
-/// Bounds what is spent and set aside in each window. Only what is asked for before it is spent can be refused; use that
+/// Bounds what is spent and set aside in each window. What is set aside counts when it is set aside, and once it is spent
+/// when it was spent. Only what is asked for before it is spent can be refused; use that
 /// has happened counts, and is never refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpendCap {

@@ -4,11 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::WalletKey;
+use crate::domain::counter::Ring;
 use crate::domain::id::FeatureId;
 use crate::domain::quantity::{Milli, Overflow};
 use crate::domain::rating::Amount;
 use crate::domain::time::Timestamp;
-use crate::domain::window::TimeRange;
+use crate::domain::window::{TimeRange, Window};
 
 /// What one event drew on a wallet. It is fixed when the event is recorded; the rest of the event is included in the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +46,32 @@ pub struct Draw {
     pub amount: i64,
     /// What was priced and not charged: a fraction, below zero where rounding took more.
     rest: Amount,
+    /// What was recorded after its window had ended, by the kind of window: it takes up what the running one includes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    late: Vec<(Window, Ring)>,
     /// Whether it is to be written.
     #[serde(skip)]
     pub dirty: bool,
+}
+
+/// Where late use is kept: by the window in which it was recorded, or by that window's bucket if it is a rolling one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateKey {
+    /// The window's start, or the bucket.
+    pub at: i64,
+    /// The oldest that still counts.
+    pub oldest: i64,
+}
+
+impl LateKey {
+    /// Returns the key of a window that is not a rolling one.
+    #[must_use]
+    pub const fn of_window(start: Timestamp) -> Self {
+        Self {
+            at: start.as_micros(),
+            oldest: start.as_micros(),
+        }
+    }
 }
 
 impl Draw {
@@ -62,8 +86,45 @@ impl Draw {
             quantity: Milli::ZERO,
             amount: 0,
             rest: Amount::ZERO,
+            late: Vec::new(),
             dirty: false,
         }
+    }
+
+    /// Takes over what outlives a period: late use, in windows that do.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Self>) -> Self {
+        self.late = before.map_or_else(Vec::new, |before| before.late.clone());
+        self
+    }
+
+    /// Returns what was recorded in a window after its own had ended.
+    #[must_use]
+    pub fn late(&self, window: Window, key: LateKey) -> Milli {
+        let kept = self.late.iter().find(|kept| kept.0 == window);
+        kept.map_or(Milli::ZERO, |(_, ring)| ring.used(key.oldest))
+    }
+
+    /// Adds use that was recorded in a window after its own had ended; below zero when it is taken back.
+    ///
+    /// # Errors
+    /// When it leaves the range of 64 bits; nothing is added then.
+    pub fn add_late(
+        &mut self,
+        window: Window,
+        key: LateKey,
+        quantity: Milli,
+    ) -> Result<(), Overflow> {
+        if !self.late.iter().any(|kept| kept.0 == window) {
+            self.late.push((window, Ring::default()));
+        }
+        let kept = self.late.iter_mut().filter(|kept| kept.0 == window);
+        for (_, ring) in kept {
+            ring.0.retain(|entry| entry.0 >= key.oldest);
+            ring.add(key.at, quantity, key.oldest)?;
+        }
+        self.dirty = true;
+        Ok(())
     }
 
     /// Returns what is to be charged for a price, in whole micro-units: together with all that was charged before it is

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use self::audit::{Audit, LedgerFault, audit};
 pub use self::book::{Book, BookChanges};
 pub use self::cap::SpendCap;
-pub use self::draw::{Draw, UsageCharge};
+pub use self::draw::{Draw, LateKey, UsageCharge};
 pub use self::fund::{NewGrant, transfer};
 pub use self::grant::{Category, Grant, Source};
 pub use self::included::{INCLUDED_PRIORITY, Included};

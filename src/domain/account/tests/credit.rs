@@ -1,6 +1,7 @@
 //! Features that draw on a wallet: totals, cover and pools, over random histories of one account.
 
 mod cover;
+mod late;
 
 use std::collections::BTreeMap;
 
@@ -107,6 +108,10 @@ impl History {
     }
 
     fn grant(&mut self, amount: i64) {
+        self.grant_to(&key(), amount);
+    }
+
+    fn grant_to(&mut self, key: &WalletKey, amount: i64) {
         self.made += 1;
         let new = NewGrant {
             id: GrantId::new(format!("g{}", self.made)).unwrap(),
@@ -118,10 +123,18 @@ impl History {
             expire_time: None,
         };
         let book = &mut self.account.book;
-        book.grant(&key(), new, About::default(), self.now).unwrap();
+        book.grant(key, new, About::default(), self.now).unwrap();
     }
 
     fn reserve(&mut self, items: &[(usize, i64, i64)]) -> Option<ReservationId> {
+        self.reserve_for(None, items)
+    }
+
+    fn reserve_for(
+        &mut self,
+        agent: Option<&SubaccountId>,
+        items: &[(usize, i64, i64)],
+    ) -> Option<ReservationId> {
         self.made += 1;
         let item = |(of, quantity, min_quantity): &(usize, i64, i64)| ReserveItem {
             feature: feature(FEATURES[*of]),
@@ -131,7 +144,7 @@ impl History {
         };
         let ask = ReserveAsk {
             id: ReservationId::new(format!("r{}", self.made)).unwrap(),
-            subaccount: None,
+            subaccount: agent.cloned(),
             holder: "".into(),
             metadata: Labels::new(),
             expire_time: self.now.plus(Span::from_secs(60)),
@@ -144,13 +157,24 @@ impl History {
 
     /// Records usage, under a reservation if one is named.
     fn record(&mut self, of: usize, units: i64, reservation: Option<&ReservationId>) -> i64 {
+        self.record_at((of, units), self.now, None, reservation)
+    }
+
+    /// Records usage of another time, or of an agent; returns what is owed for it.
+    fn record_at(
+        &mut self,
+        (of, units): (usize, i64),
+        at: Timestamp,
+        agent: Option<&SubaccountId>,
+        reservation: Option<&ReservationId>,
+    ) -> i64 {
         let (meter, dimensions) = (MeterId::new(FEATURES[of]).unwrap(), Labels::new());
         let usage = Counted {
-            subaccount: None,
+            subaccount: agent,
             meter: &meter,
             dimensions: &dimensions,
             weighted: Milli::from_units(units).unwrap(),
-            at: self.now,
+            at,
         };
         let effects = &mut Effects::default();
         let (charge, _) = self
@@ -179,9 +203,9 @@ impl History {
             at: self.now,
         };
         let effects = &mut Effects::default();
-        self.account.count(&usage, self.now, effects).unwrap();
-        let void = self.account.refund(&charge, &usage, self.now).unwrap();
-        assert_eq!(void.amount, -charge.amount);
+        let drawn = (Some(&charge), self.now);
+        let void = self.account.take_back(&usage, drawn, self.now, effects);
+        assert_eq!(void.unwrap().unwrap().amount, -charge.amount);
         self.used[of] -= units;
     }
 

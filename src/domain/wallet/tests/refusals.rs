@@ -199,6 +199,38 @@ fn a_cap_bounds_each_window_of_an_agent_whoever_pays() {
 }
 
 #[test]
+fn what_is_set_aside_counts_under_a_cap_and_once_spent_when_it_was_spent() {
+    let [customer, _] = keys();
+    let mut book = Book::default();
+    let new = super::Scene::new().new_grant(1_000, 0, true, None);
+    book.grant(&customer, new, About::default(), at(0)).unwrap();
+    let anchor = Anchor {
+        start: at(0),
+        interval: Interval::Month,
+    };
+    book.wallet_mut(&customer).terms_mut().cap = SpendCap::new(100, Window::Hour, anchor, at(0));
+    let spent = |book: &Book, now| {
+        let cap = book.wallet(&customer).and_then(Wallet::cap);
+        cap.unwrap().spent(at(now))
+    };
+    let new = NewHold {
+        spender: None,
+        ..new_hold(1, 90, 7_000)
+    };
+    book.hold("LUC", new, 0, About::default(), at(3_500))
+        .unwrap();
+    assert_eq!((spent(&book, 3_500), spent(&book, 3_600)), (90, 0));
+    let part = |book: &mut Book, amount, is_last, now| {
+        book.capture(&hold_id(1), (amount, is_last), About::default(), at(now))
+            .unwrap();
+    };
+    part(&mut book, 20, false, 3_550);
+    assert_eq!(spent(&book, 3_550), 90);
+    part(&mut book, 30, true, 3_600);
+    assert_eq!(spent(&book, 3_600), 30);
+}
+
+#[test]
 fn what_an_agent_gives_back_is_not_spent_from_the_customers_wallet() {
     let [customer, agent] = keys();
     let mut book = Book::default();

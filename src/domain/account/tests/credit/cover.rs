@@ -42,3 +42,75 @@ fn what_a_void_makes_dearer_is_covered_by_what_comes_back() {
     assert_eq!(wallet.held(), 40_000, "at 1,000 each");
     history.compare().unwrap();
 }
+
+/// Gives the customer an agent, which has no limits of its own, and names its wallet.
+fn agent_of(history: &mut History) -> (SubaccountId, WalletKey) {
+    let id = SubaccountId::new("bot").unwrap();
+    let subaccount = Subaccount {
+        id: id.clone(),
+        display_name: "".into(),
+        metadata: Labels::new(),
+        create_time: start(),
+        update_time: start(),
+        delete_time: None,
+    };
+    let warnings = history.account.rights.warnings;
+    let state = SubaccountState {
+        subaccount,
+        rights: Arc::new(Rights::bare(Vec::new().into(), warnings)),
+        counters: Vec::new(),
+    };
+    history.account.subaccounts.insert(id.clone(), state);
+    let key = WalletKey::of(Some(&id), "LUC");
+    (id, key)
+}
+
+#[test]
+fn what_is_included_is_pledged_once_whoever_pays() {
+    let mut history = History::new();
+    let (bot, wallet) = agent_of(&mut history);
+    history.grant_to(&wallet, 24_000);
+    // 100 tokens are included. The customer pledges 80 of them, so that 60 of the agent may come to be charged.
+    let own = history.reserve(&[(1, 80, 80)]).expect("they are included");
+    let refused = history.reserve_for(Some(&bot), &[(1, 101, 101)]);
+    assert_eq!(refused, None, "81 of 101 would cost 24,300");
+    let theirs = history.reserve_for(Some(&bot), &[(1, 80, 80)]).unwrap();
+    let held = |history: &History| history.account.book.wallet(&wallet).unwrap().held();
+    assert_eq!(held(&history), 18_000);
+    assert_eq!(history.record(1, 80, Some(&own)), 0);
+    let now = history.now;
+    let owed = history.record_at((1, 80), now, Some(&bot), Some(&theirs));
+    assert_eq!((owed, held(&history)), (0, 0));
+    assert_eq!(history.charges[0].1.amount, 18_000);
+}
+
+#[test]
+fn who_reserved_first_is_covered_when_another_uses_first() {
+    let mut history = History::new();
+    let (bot, wallet) = agent_of(&mut history);
+    history.grant(6_000);
+    history.grant_to(&wallet, 18_000);
+    let own = history.reserve(&[(1, 80, 80)]).expect("they are included");
+    let theirs = history.reserve_for(Some(&bot), &[(1, 80, 80)]).unwrap();
+    let held =
+        |history: &History, key: &WalletKey| history.account.book.wallet(key).unwrap().held();
+    assert_eq!(held(&history, &key()), 6_000, "as far as the wallet goes");
+    history.grant(12_000);
+    let now = history.now;
+    assert_eq!(
+        history.record_at((1, 80), now, Some(&bot), Some(&theirs)),
+        0
+    );
+    assert!(history.charges.is_empty(), "they were included");
+    assert_eq!(history.record(1, 80, Some(&own)), 0);
+    assert_eq!(history.charges[0].1.amount, 18_000);
+    // What ends gives back what others no longer need.
+    let one = history.reserve(&[(1, 1, 1)]);
+    assert_eq!(one, None, "nothing is left");
+    let made = history.reserve_for(Some(&bot), &[(1, 60, 60)]).unwrap();
+    assert_eq!(held(&history, &wallet), 18_000);
+    let effects = &mut Effects::default();
+    let ended = history.account.end(&made, Ended::Released, now, effects);
+    ended.unwrap().unwrap();
+    assert_eq!(held(&history, &wallet), 0);
+}

@@ -1,0 +1,66 @@
+//! What use of a feature costs that draws on a wallet.
+
+use super::Account;
+use super::credit::Drawing;
+use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::rating::{Amount, price};
+use crate::domain::time::Timestamp;
+
+impl Account {
+    /// Returns the exact price of a quantity that is charged next in the billing period of `now`, once `before` more was
+    /// charged, in micro-units of the credit unit. Discounts are for what is billed after use.
+    ///
+    /// # Errors
+    /// When an amount leaves its range.
+    pub(super) fn exact_price(
+        &self,
+        terms: &Drawing<'_>,
+        (before, quantity): (Milli, Milli),
+        now: Timestamp,
+    ) -> Result<Amount, Overflow> {
+        let draw = self.book.draw(&terms.right.feature.id);
+        let base = draw.filter(|draw| draw.period.contains(now));
+        let base = base.map_or(Milli::ZERO, |draw| draw.base).plus(before)?;
+        let (from, to) = (
+            price(terms.pricing, base)?,
+            price(terms.pricing, base.plus(quantity)?)?,
+        );
+        let dollars = to.minus(from)?;
+        let rate = terms.right.unit.as_ref().map_or(1, |unit| unit.per_dollar);
+        dollars.times(i128::from(rate), 1)
+    }
+
+    /// Returns what a quantity draws at most that is used once `before` more was charged, in micro-units: what others
+    /// pledged may be used first, which takes what is included and moves where the price begins.
+    ///
+    /// # Errors
+    /// When an amount leaves its range.
+    pub(super) fn cost_after(
+        &self,
+        terms: &Drawing<'_>,
+        (before, others, quantity): (Milli, Milli, Milli),
+        now: Timestamp,
+    ) -> Result<i64, Overflow> {
+        let of_others = self.charged_part(terms, others, now);
+        let charged = self.charged_part(terms, others.plus(quantity)?, now);
+        let charged = charged.minus(of_others)?;
+        let mut most = self.exact_price(terms, (before, charged), now)?;
+        if of_others != Milli::ZERO {
+            let last = self.exact_price(terms, (before.plus(of_others)?, charged), now)?;
+            most = most.max(last);
+        }
+        Ok(most.ceil()?.max(0))
+    }
+
+    /// Returns what use draws at most that a wallet pays beside what others pledged; what cannot be said is more than any
+    /// wallet has.
+    pub(super) fn cost(
+        &self,
+        terms: &Drawing<'_>,
+        (others, quantity): (Milli, Milli),
+        now: Timestamp,
+    ) -> i64 {
+        self.cost_after(terms, (Milli::ZERO, others, quantity), now)
+            .unwrap_or(i64::MAX)
+    }
+}
