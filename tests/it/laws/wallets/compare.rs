@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use bursar::domain::quantity::Milli;
 use bursar::domain::usage::Labels;
-use bursar::domain::wallet::{Account, Cause, Posted};
-use bursar::domain::window::TimeRange;
+use bursar::domain::wallet::{Account, Cause, LateKey, Posted};
+use bursar::domain::window::{TimeRange, Window};
 use bursar::engine::WalletView;
 use bursar::storage::{AuditQuery, EventKind, EventQuery, LedgerQuery, StoredEvent};
 
 use super::super::backends::Backend;
-use super::market::FEATURES;
+use super::market::{FEATURES, INCLUDED, period_start};
 use super::model::Model;
 use super::purse::Totals;
 use super::system::{System, at, customer, key, owner};
@@ -95,7 +95,7 @@ impl<B: Backend> System<B> {
         self.compare_wallets(who, held, model.now);
         let events = self.events(who);
         compare_charges(&events, held);
-        self.compare_draws(who, held);
+        self.compare_draws(who, held, model.now);
         for owner in 0..held.vault.purses.len() {
             compare_ledger(&self.ledger(who, owner), owner, held);
         }
@@ -137,7 +137,7 @@ impl<B: Backend> System<B> {
     }
 
     /// Where prices stand is the fold of charges.
-    fn compare_draws(&self, who: usize, held: &Customer) {
+    fn compare_draws(&self, who: usize, held: &Customer, model_now: i64) {
         let engine = self.engine();
         let now = engine.now();
         let rows = self
@@ -146,13 +146,21 @@ impl<B: Backend> System<B> {
         let draws = rows.unwrap().expect("a known customer").draws;
         for (feature, name) in FEATURES.iter().enumerate() {
             let of = draws.iter().filter(|draw| draw.feature.as_str() == *name);
-            let Some(stored) = of.filter(|draw| draw.period.contains(now)).next_back() else {
-                continue;
-            };
-            let stored = (stored.base, stored.quantity, stored.amount);
-            let draw = held.draws[feature].expect("the model has it too");
+            let stored = of.filter(|draw| draw.period.contains(now)).next_back();
+            let key = LateKey::of_window(at(period_start(model_now)));
+            let stored = stored.map_or((Milli::ZERO, Milli::ZERO, 0, Milli::ZERO), |draw| {
+                let late = draw.late(Window::BillingPeriod, key);
+                (draw.base, draw.quantity, draw.amount, late)
+            });
+            let draw = held.draw(feature, model_now);
+            let late = held.late(feature, model_now);
             let units = |units: i64| Milli(1000 * units);
-            let expected = (units(draw.base), units(draw.quantity), draw.amount);
+            let expected = (
+                units(draw.base),
+                units(draw.quantity),
+                draw.amount,
+                units(late),
+            );
             assert_eq!(stored, expected, "where the price of {name} stands");
         }
     }
@@ -185,16 +193,14 @@ impl<B: Backend> System<B> {
     }
 }
 
-/// L11: what was included and what wallets paid add up to all that was used, event by event.
+/// L1 and L11: what is stored is what was sent, and each of its units is included or was charged, never both.
 fn compare_charges(events: &[StoredEvent], held: &Customer) {
     let name = |id: usize| format!("e{id}");
     let mut expected = BTreeMap::new();
     for (id, stored) in &held.events {
-        let weighted = Milli(1000 * stored.sent.quantity);
-        let is_usage = true;
         expected.insert(
-            (name(*id), is_usage),
-            (weighted, at(stored.count_time), stored.charge),
+            (name(*id), true),
+            (stored.sent.quantity, stored, stored.charge),
         );
         if stored.is_void {
             let back = stored.charge.map(|charge| Charge {
@@ -203,55 +209,45 @@ fn compare_charges(events: &[StoredEvent], held: &Customer) {
                 owed: 0,
                 ..charge
             });
-            let weighted = Milli(-weighted.0);
-            expected.insert(
-                (name(*id), !is_usage),
-                (weighted, at(stored.count_time), back),
-            );
+            expected.insert((name(*id), false), (-stored.sent.quantity, stored, back));
         }
     }
-    let mut sums: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    let units = |units: i64| Milli(1000 * units);
+    // Units of tokens that came free, by the period that includes them.
+    let mut included: BTreeMap<i64, i64> = BTreeMap::new();
     for stored in events {
         let row = &stored.row;
+        let is_usage = row.kind == EventKind::Usage;
+        let place = (row.event.event_id.to_string(), is_usage);
+        let (quantity, known, drawn) = expected.remove(&place).expect("an event that was sent");
+        let told = (row.weighted, row.count_time);
+        assert_eq!(told, (units(quantity), at(known.count_time)), "{place:?}");
+        if is_usage {
+            assert_eq!(row.record_time, at(known.record_time), "{place:?}");
+        }
         let charge = row.charge.as_deref();
-        let place = (row.event.event_id.to_string(), row.kind == EventKind::Usage);
-        let known = expected.remove(&place).expect("an event that was sent");
-        let (weighted, count_time, drawn) = known;
-        assert_eq!(
-            (row.weighted, row.count_time),
-            (weighted, count_time),
-            "{place:?}"
-        );
         let told = charge.map(|charge| {
-            let paid = (
-                owner(&charge.wallet),
-                charge.quantity,
-                charge.amount,
-                charge.owed,
-            );
             assert_eq!(charge.feature.as_str(), row.event.meter_id.as_str());
-            paid
+            let paid = (charge.quantity, charge.amount, charge.owed);
+            (owner(&charge.wallet), paid)
         });
         let drawn = drawn.map(|charge| {
-            let quantity = Milli(1000 * charge.quantity);
-            (charge.wallet, quantity, charge.amount, charge.owed)
+            let paid = (units(charge.quantity), charge.amount, charge.owed);
+            (charge.wallet, paid)
         });
         assert_eq!(told, drawn, "{place:?}");
         let charged = charge.map_or(0, |charge| charge.quantity.0);
-        let included = row.weighted.0 - charged;
-        assert!(
-            included.signum() * row.weighted.0.signum() >= 0,
-            "L11: {place:?}"
-        );
-        assert!(
-            charged.signum() * row.weighted.0.signum() >= 0,
-            "L11: {place:?}"
-        );
-        let sum = sums.entry(row.event.meter_id.as_str()).or_default();
-        *sum = (sum.0 + included + charged, sum.1 + row.weighted.0);
+        let free = (row.weighted.0 - charged) * quantity.signum();
+        assert!((0..=row.weighted.0.abs()).contains(&free), "L11: {place:?}");
+        match known.takes_included() {
+            Some(period) => *included.entry(period).or_default() += free * quantity.signum(),
+            None => assert_eq!(free, 0, "L11: nothing of it is included: {place:?}"),
+        }
     }
     assert_eq!(expected.len(), 0, "L1: every event is stored");
-    assert!(sums.values().all(|sum| sum.0 == sum.1), "L11: {sums:?}");
+    let most = units(INCLUDED).0;
+    let is_kept = included.values().all(|free| (0..=most).contains(free));
+    assert!(is_kept, "L11: no unit is included twice: {included:?}");
 }
 
 /// L4: every transaction sums to zero, a hold resolves once, and no credit is lost or made.

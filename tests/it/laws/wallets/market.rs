@@ -52,17 +52,27 @@ fn period_ends() -> impl Iterator<Item = i64> {
     })
 }
 
-/// The billing period of an instant.
-pub fn period(at: i64) -> usize {
+/// The billing period of an instant; all that were before the start are -1.
+pub fn period(at: i64) -> i64 {
+    let over = period_ends().take_while(|end| *end <= at).count();
     if at < 0 {
-        return usize::MAX;
+        -1
+    } else {
+        i64::try_from(over).unwrap()
     }
-    let mut ends = period_ends();
-    ends.position(|end| at < end).expect("a time of the test")
 }
 
 /// The first end of a billing period after an instant.
 pub fn period_end(at: i64) -> i64 {
-    let mut ends = period_ends();
-    ends.find(|end| at < *end).expect("a time of the test")
+    period_ends()
+        .find(|end| at < *end)
+        .expect("a time of the test")
+}
+
+/// When the billing period of an instant began.
+pub fn period_start(at: i64) -> i64 {
+    period_ends()
+        .take_while(|end| *end <= at)
+        .last()
+        .unwrap_or(0)
 }

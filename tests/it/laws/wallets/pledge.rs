@@ -30,8 +30,8 @@ impl Customer {
         let pool = self.vault.purses[wallet].pool(feature);
         let lacks = |cost: i64| (cost - pool).max(0);
         let (old, new) = (
-            self.cost(feature, before, now),
-            self.cost(feature, before + units, now),
+            self.cost((feature, wallet), before, now),
+            self.cost((feature, wallet), before + units, now),
         );
         Pledged {
             feature,
@@ -125,28 +125,29 @@ impl Customer {
         if granted.iter().any(Result::is_err) {
             return granted;
         }
-        let mut items = Vec::new();
+        let id = self.reservations.len();
+        self.reservations.push(Reserved {
+            by,
+            items: Vec::new(),
+            made: now,
+            end,
+            state: Standing::Open,
+        });
         for pledged in pending {
             let (feature, wallet) = (pledged.feature, pledged.wallet);
             self.vault.count_caps(by, wallet, pledged.cost, now);
             if pledged.extra > 0 {
                 self.vault.raise_pool(wallet, feature, pledged.extra, now);
             }
-            items.push(Item {
+            self.reservations[id].items.push(Item {
                 feature,
                 left: pledged.quantity,
                 wallet,
                 counted: pledged.cost,
             });
+            // What others pledged may come after this.
+            self.fill_pools(feature, Some(wallet), now);
         }
-        let state = Standing::Open;
-        self.reservations.push(Reserved {
-            by,
-            items,
-            made: now,
-            end,
-            state,
-        });
         granted
     }
 
@@ -159,8 +160,13 @@ impl Customer {
             let (feature, wallet) = (item.feature, item.wallet);
             item.left = 0;
             self.vault.give_back_caps(by, wallet, counted, made);
-            let target = self.cost(feature, self.pledged(feature, wallet), now);
-            self.vault.lower_pool(wallet, feature, target, now);
+            for other in 0..self.vault.purses.len() {
+                let pledged = self.pledged(feature, other);
+                if other == wallet || pledged > 0 {
+                    let target = self.cost((feature, other), pledged, now);
+                    self.vault.lower_pool(other, feature, target, now);
+                }
+            }
         }
         self.reservations[id].state = state;
     }

@@ -261,6 +261,8 @@ impl Vault {
         self.use_legs(&mut legs, amount);
         self.holds[hold].captured += amount;
         self.holds[hold].legs = legs;
+        let held = &self.holds[hold];
+        let (spender, payer, made) = (held.spender, held.payer, held.made);
         if is_last || self.holds[hold].legs.is_empty() {
             let captured = self.holds[hold].captured;
             let how = if captured > 0 {
@@ -270,6 +272,9 @@ impl Vault {
             };
             self.end_hold(hold, how, now);
         }
+        // What was set aside counts when it is spent.
+        self.give_back_caps(spender, payer, amount, made);
+        self.count_caps(spender, payer, amount, now);
     }
 
     pub fn end_hold(&mut self, hold: usize, how: Ended, now: i64) {

@@ -78,13 +78,14 @@ fn grant() -> impl Strategy<Value = Op> {
     })
 }
 
-/// A use, of a reservation or not; until it is sent, its time is how far back it lies.
+/// A use, of a reservation or not; until it is sent, its time is how far back it lies, below zero how far ahead.
 fn usage(reservation: impl Strategy<Value = Option<usize>>) -> impl Strategy<Value = Use> {
     let back = prop_oneof![
         6 => Just(None),
         1 => (0..600_i64).prop_map(Some),
         1 => (0..2 * DAY).prop_map(Some),
         1 => (0..34 * DAY).prop_map(Some),
+        1 => (-290..0_i64).prop_map(Some),
     ];
     (0..3_usize, 0..3_usize, 1..40_i64, back, reservation).prop_map(
         |(by, feature, quantity, time, reservation)| Use {

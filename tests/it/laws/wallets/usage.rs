@@ -25,8 +25,17 @@ pub struct Use {
 pub struct Stored {
     pub sent: Use,
     pub count_time: i64,
+    pub record_time: i64,
     pub is_void: bool,
     pub charge: Option<Charge>,
+}
+
+impl Stored {
+    /// The period whose included units it takes up: that in which it counts, or was recorded if that was later.
+    pub fn takes_included(&self) -> Option<i64> {
+        let period = period(self.count_time).max(period(self.record_time));
+        (self.sent.feature == 1).then_some(period)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +44,7 @@ pub struct Charge {
     pub quantity: i64,
     pub amount: i64,
     pub owed: i64,
-    pub period: usize,
+    pub period: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -67,7 +76,7 @@ pub enum Standing {
 /// What usage of a feature drew in a period.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Draw {
-    pub period: usize,
+    pub period: i64,
     pub base: i64,
     pub quantity: i64,
     pub amount: i64,
@@ -110,22 +119,37 @@ impl Customer {
             .unwrap_or(fresh)
     }
 
-    /// How much of more use would be charged.
-    fn charged(&self, feature: usize, more: i64, now: i64) -> i64 {
+    /// How much of more use would be charged that is recorded now and counts at an instant.
+    fn charged(&self, feature: usize, more: i64, at: i64, now: i64) -> i64 {
         if feature != 1 {
             return more;
         }
+        let window = period(at).max(period(now));
         let events = self.events.values();
-        let counts = |event: &&Stored| {
-            event.sent.feature == 1 && !event.is_void && period(event.count_time) == period(now)
-        };
+        let counts = |event: &&Stored| !event.is_void && event.takes_included() == Some(window);
         let used: i64 = events.filter(counts).map(|event| event.sent.quantity).sum();
         (used + more - INCLUDED).max(0) - (used - INCLUDED).max(0)
     }
 
-    pub fn cost(&self, feature: usize, units: i64, now: i64) -> i64 {
+    /// What was recorded in the running period after that had ended in which it counts.
+    pub fn late(&self, feature: usize, now: i64) -> i64 {
+        let late = self.events.values().filter(|event| {
+            let is_late = period(event.count_time) < period(event.record_time);
+            !event.is_void && is_late && event.takes_included() == Some(period(now))
+        });
+        let of = late.filter(|event| event.sent.feature == feature);
+        of.map(|event| event.sent.quantity).sum()
+    }
+
+    /// What use would cost at most in a wallet: before what others pledged of it, or after that.
+    pub fn cost(&self, (feature, wallet): (usize, usize), units: i64, now: i64) -> i64 {
+        let wallets = (0..self.vault.purses.len()).filter(|other| *other != wallet);
+        let others = wallets.map(|other| self.pledged(feature, other)).sum();
         let base = self.draw(feature, now).base;
-        price(feature, base + self.charged(feature, units, now)) - price(feature, base)
+        let charged = |more: i64| self.charged(feature, more, now, now);
+        let (before, mine) = (charged(others), charged(others + units) - charged(others));
+        let from = |base: i64| price(feature, base + mine) - price(feature, base);
+        from(base).max(from(base + before))
     }
 
     /// What open reservations may still use.
@@ -156,10 +180,12 @@ impl Customer {
         }
         let open = self.open(sent.reservation, now);
         let made = open.map(|id| self.reservations[id].made);
-        let quantity = self.charged(sent.feature, sent.quantity, now);
+        let count_time = at.or(made).or(sent.time).unwrap_or(now);
+        let quantity = self.charged(sent.feature, sent.quantity, count_time, now);
         let stored = Stored {
             sent: sent.clone(),
-            count_time: at.or(made).or(sent.time).unwrap_or(now),
+            count_time,
+            record_time: now,
             is_void: false,
             charge: None,
         };
@@ -175,7 +201,7 @@ impl Customer {
                 left -= moved;
             }
         }
-        self.fill_pools(sent.feature, now);
+        self.fill_pools(sent.feature, None, now);
         Fate::Recorded
     }
 
@@ -201,7 +227,7 @@ impl Customer {
             pool.min(amount)
         } else {
             // What others pledged costs less now: what that frees pays before anything is owed.
-            let needed = self.cost(feature, self.pledged(feature, wallet), now);
+            let needed = self.cost((feature, wallet), self.pledged(feature, wallet), now);
             (amount - spendable).min(pool - needed).max(0)
         };
         let short = amount - pooled - spendable;
@@ -214,9 +240,10 @@ impl Customer {
         self.draws[feature] = Some(draw);
         self.vault.use_pool(wallet, feature, pooled);
         let owed = self.vault.spend(wallet, amount - pooled, now);
-        let counted = open.map_or(0, |id| self.use_counted(id, feature, amount));
-        self.vault
-            .count_caps(sent.by, wallet, amount - counted, now);
+        if let Some(id) = open {
+            self.use_counted(id, feature, amount);
+        }
+        self.vault.count_caps(sent.by, wallet, amount, now);
         Charge {
             wallet,
             quantity,
@@ -226,25 +253,28 @@ impl Customer {
         }
     }
 
-    fn use_counted(&mut self, id: usize, feature: usize, amount: i64) -> i64 {
+    /// Gives back what a reservation counted of what is spent: it counts when it is spent.
+    fn use_counted(&mut self, id: usize, feature: usize, amount: i64) {
         let mut left = amount;
-        let items = self.reservations[id].items.iter_mut();
-        for item in items.filter(|item| item.feature == feature) {
+        let held = &mut self.reservations[id];
+        for item in held.items.iter_mut().filter(|item| item.feature == feature) {
             let part = item.counted.min(left);
             item.counted -= part;
             left -= part;
+            self.vault
+                .give_back_caps(held.by, item.wallet, part, held.made);
         }
-        amount - left
     }
 
-    /// Raises pools as far as wallets cover what they lack.
-    fn fill_pools(&mut self, feature: usize, now: i64) {
-        for wallet in 0..self.vault.purses.len() {
+    /// Raises pools as far as wallets cover what they lack, save one.
+    pub fn fill_pools(&mut self, feature: usize, except: Option<usize>, now: i64) {
+        for wallet in (0..self.vault.purses.len()).filter(|wallet| except != Some(*wallet)) {
             let pledged = self.pledged(feature, wallet);
             if pledged == 0 || self.vault.purses[wallet].owed > 0 {
                 continue;
             }
-            let lacks = self.cost(feature, pledged, now) - self.vault.purses[wallet].pool(feature);
+            let lacks = self.cost((feature, wallet), pledged, now)
+                - self.vault.purses[wallet].pool(feature);
             let more = lacks.min(self.vault.available(wallet, now));
             if more > 0 {
                 self.vault.raise_pool(wallet, feature, more, now);
@@ -255,7 +285,7 @@ impl Customer {
     /// Whether a reservation in a wallet has less in its pool than its use would cost.
     pub fn lacks(&self, feature: usize, wallet: usize, now: i64) -> bool {
         let pledged = self.pledged(feature, wallet);
-        self.cost(feature, pledged, now) > self.vault.purses[wallet].pool(feature)
+        self.cost((feature, wallet), pledged, now) > self.vault.purses[wallet].pool(feature)
     }
 
     pub fn void(&mut self, id: usize, now: i64) -> Voided {
@@ -269,7 +299,7 @@ impl Customer {
             return Voided::TooOld;
         }
         stored.is_void = true;
-        let (by, feature, at) = (stored.sent.by, stored.sent.feature, stored.count_time);
+        let (by, feature, at) = (stored.sent.by, stored.sent.feature, stored.record_time);
         if let Some(charge) = stored.charge {
             self.vault.refund(charge.wallet, charge.amount, now);
             self.vault
@@ -281,7 +311,7 @@ impl Customer {
             draw.quantity -= charge.quantity;
             draw.amount -= charge.amount;
             self.draws[feature] = Some(draw);
-            self.fill_pools(feature, now);
+            self.fill_pools(feature, None, now);
         }
         Voided::Now
     }
