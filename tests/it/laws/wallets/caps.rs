@@ -11,7 +11,7 @@ pub fn day_end(at: i64) -> i64 {
 
 #[derive(Debug, Clone)]
 pub struct Cap {
-    amount: i64,
+    pub amount: i64,
     is_lifetime: bool,
     window: i64,
     spent: i64,
@@ -27,7 +27,7 @@ impl Cap {
         }
     }
 
-    fn spent(&self, now: i64) -> i64 {
+    pub fn spent(&self, now: i64) -> i64 {
         if self.window == self.window(now) {
             self.spent
         } else {

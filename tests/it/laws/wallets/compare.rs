@@ -110,11 +110,17 @@ impl<B: Backend> System<B> {
             let expected = (held.balance(owner), spendable);
             let Some(view) = view else {
                 assert_eq!(expected, ((0, 0, 0), 0), "wallet {owner}");
+                assert!(held.vault.purses[owner].cap.is_none(), "cap of {owner}");
                 continue;
             };
             let balance = view.balance;
             let balance = (balance.available, balance.held, balance.receivable);
             assert_eq!((balance, view.spendable), expected, "wallet {owner}");
+            let cap = view.terms.cap.as_ref();
+            let cap = cap.map(|cap| (cap.amount, cap.spent(at(now))));
+            let expected = held.vault.purses[owner].cap.as_ref();
+            let expected = expected.map(|cap| (cap.amount, cap.spent(now)));
+            assert_eq!(cap, expected, "cap of {owner}");
             let (pools, holds): (Vec<_>, Vec<_>) =
                 view.holds.iter().partition(|(_, hold)| hold.is_pool);
             let named = |id| self.named[who].holds.iter().position(|known| known == id);

@@ -24,14 +24,14 @@ use proptest_state_machine::prop_state_machine;
 use self::system::{OnMemory, OnPostgres, OnSqlite};
 
 prop_state_machine! {
-    #![proptest_config(Config { cases: 192, max_shrink_iters: 400, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 160, max_shrink_iters: 400, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn wallets_keep_the_laws_on_memory(sequential 1..120 => OnMemory);
 }
 
 prop_state_machine! {
-    #![proptest_config(Config { cases: 48, max_shrink_iters: 100, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 40, max_shrink_iters: 100, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn wallets_keep_the_laws_on_sqlite(sequential 1..120 => OnSqlite);

@@ -147,6 +147,13 @@ impl Model {
                 Op::Grant(pile)
             }
             Op::Debit(by, amount, owes) => Op::Debit(by % owners, amount, owes),
+            Op::DebitAllBut(by, left) => {
+                let mut soon = customer.clone();
+                soon.sweep(now);
+                let payer = soon.vault.payer(by % owners);
+                let rest = soon.vault.available(payer, now) - left;
+                Op::Debit(by % owners, (rest > 0).then_some(rest)?, false)
+            }
             Op::Hold(by, amount, ttl) => Op::Hold(by % owners, amount, ttl),
             Op::Capture(hold, amount, keep) => Op::Capture(within(hold, holds)?, amount, keep),
             Op::Release(hold) => Op::Release(within(hold, holds)?),

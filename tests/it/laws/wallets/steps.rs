@@ -30,6 +30,8 @@ pub enum Op {
     Grant(Pile),
     /// By whom, how much, and whether it may be owed.
     Debit(usize, i64, bool),
+    /// By whom, and how much is left of what can be spent: a debit of the rest.
+    DebitAllBut(usize, i64),
     /// By whom, how much, how long.
     Hold(usize, i64, i64),
     /// Which, how much, and whether it stays open.
@@ -104,6 +106,11 @@ fn which() -> impl Strategy<Value = usize> {
     prop_oneof![2 => 0..3_usize, 1 => 0..64_usize]
 }
 
+/// How long credits are set aside.
+fn life() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => 1..400_i64, 1 => 1..2 * DAY]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let item = (0..3_usize, 1..40_i64, 1..40_i64)
         .prop_map(|(of, want, least)| (of, want, least.min(want)));
@@ -116,16 +123,17 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         7 => grant(),
         2 => (0..3_usize, 1..150_i64, prop::bool::weighted(0.15)).prop_map(|(by, amount, owes)| Op::Debit(by, amount, owes)),
-        3 => (0..3_usize, 1..150_i64, 1..400_i64).prop_map(|(by, amount, ttl)| Op::Hold(by, amount, ttl)),
+        1 => (0..3_usize, 0..40_i64).prop_map(|(by, left)| Op::DebitAllBut(by, left)),
+        3 => (0..3_usize, 1..150_i64, life()).prop_map(|(by, amount, ttl)| Op::Hold(by, amount, ttl)),
         3 => (which(), some(), any::<bool>()).prop_map(|(hold, amount, keep)| Op::Capture(hold, amount, keep)),
         1 => which().prop_map(Op::Release),
         2 => (0..3_usize, 0..3_usize, 1..150_i64).prop_map(|(from, to, amount)| Op::Transfer(from, to, amount)),
         1 => which().prop_map(Op::Expire),
         1 => (which(), part()).prop_map(|(grant, amount)| Op::ClawBack(grant, amount)),
-        1 => (0..3_usize, cap, any::<bool>()).prop_map(|(of, amount, lifetime)| Op::Cap(of, amount, lifetime)),
+        2 => (0..3_usize, cap, any::<bool>()).prop_map(|(of, amount, lifetime)| Op::Cap(of, amount, lifetime)),
         4 => uses.prop_map(Op::Record),
         3 => usage(Just(None)).prop_map(Op::Consume),
-        7 => (0..3_usize, items, 1..400_i64).prop_map(|(by, items, ttl)| Op::Reserve(by, items, ttl)),
+        7 => (0..3_usize, items, life()).prop_map(|(by, items, ttl)| Op::Reserve(by, items, ttl)),
         2 => (which(), last).prop_map(|(id, uses)| Op::Commit(id, uses)),
         1 => which().prop_map(Op::Return),
         2 => prop::collection::btree_set(which(), 1..4).prop_map(|ids| Op::Void(ids.into_iter().collect())),
@@ -135,7 +143,7 @@ fn op() -> impl Strategy<Value = Op> {
 pub fn random(now: i64) -> BoxedStrategy<Step> {
     let longest = (END - now).max(1);
     // Windows end while reservations and holds are open that were made in them.
-    let until = |end: i64| (1..400_i64).prop_map(move |before| (end - now - before).max(1));
+    let until = |end: i64| (-200..400_i64).prop_map(move |before| (end - now - before).max(1));
     let wait = prop_oneof![
         12 => 1..200_i64,
         1 => 1..DAY,
