@@ -232,8 +232,8 @@ fn plain(
                 let charge = charge.map(Box::new);
                 let record_time = step.now();
                 step.store(EventRow {
-                    charge,
                     record_time,
+                    charge,
                     ..row.clone()
                 });
             }

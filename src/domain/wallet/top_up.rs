@@ -34,8 +34,11 @@ pub struct AutoTopUp {
 pub struct TopUpState {
     /// How often the balance fell below the threshold so far: names each crossing.
     pub crossing: i64,
-    /// Whether the crossing is asked for and not answered yet.
-    pub is_pending: bool,
+    /// What the crossing asks for, in micro-units of credit, while it is not answered yet.
+    pub pending: Option<i64>,
+    /// Whether it was unset while a crossing was pending: it ends with that.
+    #[serde(default)]
+    pub is_ending: bool,
     /// When the last crossing began: with its number it names the payment.
     pub fire_time: Option<Timestamp>,
     /// When its payment was last asked for.
@@ -70,7 +73,8 @@ impl AutoTopUp {
             cool_down,
             state: TopUpState {
                 crossing: 0,
-                is_pending: false,
+                pending: None,
+                is_ending: false,
                 fire_time: None,
                 ask_time: None,
                 wait_until: Timestamp::MIN,
@@ -87,7 +91,7 @@ impl AutoTopUp {
     pub fn after(mut self, before: Option<&Self>, now: Timestamp) -> Self {
         if let Some(before) = before {
             self.state.crossing = before.state.crossing;
-            self.state.is_pending = before.state.is_pending;
+            self.state.pending = before.state.pending;
             self.state.fire_time = before.state.fire_time;
             self.state.ask_time = before.state.ask_time;
             if before.state.declines == 0 {
@@ -101,6 +105,13 @@ impl AutoTopUp {
         self
     }
 
+    /// Unsets it; what is pending is still waited for, so that money that comes is not lost.
+    #[must_use]
+    pub fn unset(mut self) -> Option<Self> {
+        self.state.is_ending = true;
+        self.state.pending.is_some().then_some(self)
+    }
+
     /// Whether it is off because it was declined too often.
     #[must_use]
     pub const fn is_off(&self) -> bool {
@@ -112,7 +123,7 @@ impl AutoTopUp {
     #[must_use]
     pub fn due_time(&self, available: i64) -> Option<Timestamp> {
         let state = &self.state;
-        if state.is_pending {
+        if state.pending.is_some() {
             return Some(
                 state
                     .ask_time
@@ -135,13 +146,13 @@ impl AutoTopUp {
     /// Whether money is to be asked for now that was not yet.
     #[must_use]
     pub fn is_due(&self, available: i64, now: Timestamp) -> bool {
-        !self.state.is_pending && self.due_time(available).is_some_and(|due| due <= now)
+        self.state.pending.is_none() && self.due_time(available).is_some_and(|due| due <= now)
     }
 
     /// Whether money is to be asked for again, whose payment nobody noted.
     #[must_use]
     pub fn is_overdue(&self, now: Timestamp) -> bool {
-        self.state.is_pending && self.due_time(0).is_some_and(|due| due <= now)
+        self.state.pending.is_some() && self.due_time(0).is_some_and(|due| due <= now)
     }
 
     /// Begins a crossing.
@@ -153,7 +164,7 @@ impl AutoTopUp {
         }
         state.asked = state.asked.saturating_add(self.amount);
         state.crossing += 1;
-        state.is_pending = true;
+        state.pending = Some(self.amount);
         (state.fire_time, state.ask_time) = (Some(now), Some(now));
     }
 
@@ -166,7 +177,7 @@ impl AutoTopUp {
     pub fn succeed(&mut self, now: Timestamp) {
         let wait_until = now.plus(self.cool_down);
         let state = &mut self.state;
-        state.is_pending = false;
+        state.pending = None;
         state.declines = 0;
         state.last_error = "".into();
         state.wait_until = wait_until;
@@ -174,10 +185,9 @@ impl AutoTopUp {
 
     /// Ends a crossing that was declined: the next try waits, longer each time.
     pub fn decline(&mut self, error: &str, now: Timestamp) {
-        let amount = self.amount;
         let state = &mut self.state;
-        state.is_pending = false;
-        state.asked = state.asked.saturating_sub(amount).max(0);
+        let asked = state.pending.take().unwrap_or(0);
+        state.asked = state.asked.saturating_sub(asked).max(0);
         state.last_error = error.into();
         let wait = BACKOFF_MIN.as_micros() << state.declines.min(16);
         state.declines += 1;

@@ -96,8 +96,10 @@ impl WalletCall for TopUpCall {
         };
         let wallet = account.book.wallet_mut(&key);
         let before = wallet.head().terms.top_up.clone();
-        let top_up = self.terms.as_ref().map(set);
-        wallet.terms_mut().top_up = top_up.map(|set| set.after(before.as_ref(), scene.now));
+        wallet.terms_mut().top_up = match &self.terms {
+            Some(terms) => Some(set(terms).after(before.as_ref(), scene.now)),
+            None => before.and_then(AutoTopUp::unset),
+        };
         Ok(WalletView::of(account, &key, scene.now))
     }
 }

@@ -79,7 +79,8 @@ fn fire(account: &mut Account, now: Timestamp) -> Vec<Crossing> {
         fired.push(Crossing {
             number: top_up.state.crossing,
             fire_time: top_up.state.fire_time.unwrap_or(now),
-            amount: top_up.amount,
+            // Asked for again, it is what was asked for before, whatever was set since.
+            amount: top_up.state.pending.unwrap_or(top_up.amount),
             wallet,
         });
     }
@@ -131,21 +132,22 @@ impl Finish {
                 Err(refusal) => return Err(Error::Wallet(refusal)),
             }
         }
-        let wallet = account.book.wallet_mut(&crossing.wallet);
-        if let Some(top_up) = &mut wallet.terms_mut().top_up
+        let terms = account.book.wallet_mut(&crossing.wallet).terms_mut();
+        if let Some(top_up) = terms.top_up.as_mut()
             && is_running(top_up, crossing)
         {
             match &self.outcome {
                 Ok(_) => top_up.succeed(now),
                 Err(declined) => top_up.decline(declined, now),
             }
+            terms.top_up.take_if(|top_up| top_up.state.is_ending);
         }
         Ok(())
     }
 }
 
 fn is_running(top_up: &AutoTopUp, crossing: &Crossing) -> bool {
-    top_up.state.is_pending
+    top_up.state.pending.is_some()
         && top_up.state.crossing == crossing.number
         && top_up.state.fire_time == Some(crossing.fire_time)
 }

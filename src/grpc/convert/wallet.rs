@@ -160,6 +160,7 @@ pub(in crate::grpc) fn to_name(customer: impl Into<String>, key: WalletKey) -> p
 pub(in crate::grpc) fn wallet(customer: impl Into<String>, view: WalletView) -> pb::Wallet {
     let now = view.time;
     let holds = view.holds.into_iter();
+    let top_up = view.terms.top_up.filter(|top_up| !top_up.state.is_ending);
     pb::Wallet {
         customer_id: customer.into(),
         spendable_micros: view.spendable,
@@ -169,7 +170,7 @@ pub(in crate::grpc) fn wallet(customer: impl Into<String>, view: WalletView) -> 
             .map(|(id, hold)| credit_hold(id, &view.key, hold, now))
             .collect(),
         spend_cap: view.terms.cap.map(|cap| spend_cap(&cap, now)),
-        auto_top_up: view.terms.top_up.map(|top_up| auto_top_up(top_up, now)),
+        auto_top_up: top_up.map(|top_up| auto_top_up(top_up, now)),
         transaction_count: view.number,
         subaccount_id: or_empty(view.key.owner),
         credit_unit: view.key.unit.into(),
@@ -235,7 +236,7 @@ fn auto_top_up(top_up: AutoTopUp, now: Timestamp) -> pb::AutoTopUp {
             cool_down: Some(to_duration(top_up.cool_down)),
         }),
         crossing_count: state.crossing,
-        pending: state.is_pending,
+        pending: state.pending.is_some(),
         fire_time: state.fire_time.map(to_timestamp),
         wait_until: waits.then(|| to_timestamp(state.wait_until)),
         decline_count: i32::try_from(state.declines).unwrap_or(i32::MAX),

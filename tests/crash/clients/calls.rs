@@ -183,7 +183,7 @@ fn draw(client: &mut Client, holdings: &mut Holdings) -> Vec<Job> {
             },
             _ if holdings.held.len() < HELD_MAX => continue,
             _ => match holdings.held.pop_front() {
-                Some(held) => end(client, request, held),
+                Some(held) => end(client, request, &held),
                 None => continue,
             },
         };
@@ -198,7 +198,7 @@ fn draw(client: &mut Client, holdings: &mut Holdings) -> Vec<Job> {
 }
 
 /// Ends a reservation in one of its ways.
-fn end(client: &mut Client, request: String, held: Reserved) -> Job {
+fn end(client: &mut Client, request: String, held: &Reserved) -> Job {
     let (customer, reservation) = (held.customer, held.reservation.clone());
     if client.draw.chance(30) {
         return Job::call(customer, request, Ask::Release { reservation });
@@ -206,7 +206,7 @@ fn end(client: &mut Client, request: String, held: Reserved) -> Job {
     // A job in flight uses nothing.
     let event = match held.meter {
         None => None,
-        Some(Meter::Work) => Some(wallets::work_of(client, &held)),
+        Some(Meter::Work) => Some(wallets::work_of(client, held)),
         Some(meter) => {
             let quantity = client.draw.between(0, held.granted);
             let reservation = Some(reservation.clone());

@@ -93,12 +93,12 @@ impl Asked {
         customer_id(self.customer)
     }
 
-    fn name(&self, part: usize) -> Option<pb::WalletName> {
-        Some(pb::WalletName {
+    fn name(&self, part: usize) -> pb::WalletName {
+        pb::WalletName {
             customer_id: self.customer_id(),
             subaccount_id: PARTS[part].to_owned(),
             credit_unit: UNIT.to_owned(),
-        })
+        }
     }
 
     async fn grant(self, service: &mut Service, credits: Credits) -> Told {
@@ -116,7 +116,7 @@ impl Asked {
             None => (pb::CreditCategory::Promotional, pb::CreditSource::Promotion),
         };
         let request = pb::GrantCreditsRequest {
-            wallet: self.name(part),
+            wallet: Some(self.name(part)),
             request_id: self.request_id,
             amount_micros: amount,
             category: category.into(),
@@ -137,7 +137,7 @@ impl Asked {
         (part, amount, may_owe): (usize, i64, bool),
     ) -> Told {
         let request = pb::DebitCreditsRequest {
-            spender: self.name(part),
+            spender: Some(self.name(part)),
             request_id: self.request_id,
             amount_micros: amount,
             allow_receivable: may_owe,
@@ -150,7 +150,7 @@ impl Asked {
 
     async fn hold(self, service: &mut Service, (part, amount, ttl): (usize, i64, i64)) -> Told {
         let request = pb::HoldCreditsRequest {
-            spender: self.name(part),
+            spender: Some(self.name(part)),
             request_id: self.request_id,
             amount_micros: amount,
             ttl: Some(seconds(ttl)),

@@ -5,6 +5,7 @@ mod planted_wallets;
 mod runs;
 mod scene;
 mod wallet_scene;
+mod wallet_work;
 
 /// A test and its name, for `cargo test NAME`.
 pub struct Test {

@@ -27,8 +27,8 @@ fn forget(scene: &mut Scene, request: &str) -> Posted {
         row.balance.available -= available;
         row.balance.held -= held;
     }
-    let head = scene.stored.books.heads.get_mut(&(PAYS, 0));
-    head.expect("the scene has it").number -= 1;
+    let stored = scene.stored.books.heads.get_mut(&(PAYS, 0));
+    stored.expect("the scene has it").number -= 1;
     gone
 }
 
@@ -171,12 +171,12 @@ pub fn gap() {
     for row in scene.ledger(0).iter_mut().skip(4) {
         row.number += 1;
     }
-    let head = scene.stored.books.heads.get_mut(&(PAYS, 0));
-    head.expect("the scene has it").number += 1;
+    let stored = scene.stored.books.heads.get_mut(&(PAYS, 0));
+    stored.expect("the scene has it").number += 1;
     assert_eq!(scene.kinds(), [Kind::Ledger]);
     let mut scene = Scene::funded();
-    let head = scene.stored.books.heads.get_mut(&(PAYS, 0));
-    head.expect("the scene has it").number += 1;
+    let stored = scene.stored.books.heads.get_mut(&(PAYS, 0));
+    stored.expect("the scene has it").number += 1;
     assert_eq!(scene.kinds(), [Kind::Ledger]);
 }
 

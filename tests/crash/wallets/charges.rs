@@ -70,12 +70,14 @@ pub fn charged(stored: &Stored) -> BTreeMap<Key, i128> {
         }
     };
     for ((customer, _), rows) in &stored.events {
-        rows.iter()
-            .for_each(|row| add(*customer, row.charge.as_ref()));
+        for row in rows {
+            add(*customer, row.charge.as_ref());
+        }
     }
     for ((customer, _), rows) in &stored.voids {
-        rows.iter()
-            .for_each(|row| add(*customer, row.charge.as_ref()));
+        for row in rows {
+            add(*customer, row.charge.as_ref());
+        }
     }
     sums
 }

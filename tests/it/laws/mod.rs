@@ -4,7 +4,7 @@
 //! L5 mutations once per request; L6 memory may be dropped at any moment. L10 is in `overload`;
 //! L4, L5 and L11, for credits, in `wallets`.
 
-mod backends;
+pub mod backends;
 mod model;
 mod overload;
 mod race;

@@ -8,6 +8,7 @@ mod races;
 mod refusals;
 mod repeats;
 mod together;
+mod top_up;
 mod usage;
 
 use std::collections::BTreeMap;
