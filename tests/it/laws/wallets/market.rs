@@ -3,6 +3,8 @@
 use super::caps::DAY;
 
 pub const FEATURES: [&str; 3] = ["calls", "tokens", "pages"];
+/// The feature whose price is graduated.
+pub const PAGES: usize = 2;
 /// Units of tokens that a billing period includes.
 pub const INCLUDED: i64 = 40;
 

@@ -143,8 +143,7 @@ impl Customer {
 
     /// What use would cost at most in a wallet: before what others pledged of it, or after that.
     pub fn cost(&self, (feature, wallet): (usize, usize), units: i64, now: i64) -> i64 {
-        let wallets = (0..self.vault.purses.len()).filter(|other| *other != wallet);
-        let others = wallets.map(|other| self.pledged(feature, other)).sum();
+        let others = self.pledged_by_others(feature, wallet);
         let base = self.draw(feature, now).base;
         let charged = |more: i64| self.charged(feature, more, now, now);
         let (before, mine) = (charged(others), charged(others + units) - charged(others));
@@ -160,6 +159,11 @@ impl Customer {
             .filter(|item| item.feature == feature && item.wallet == wallet)
             .map(|item| item.left)
             .sum()
+    }
+
+    pub fn pledged_by_others(&self, feature: usize, wallet: usize) -> i64 {
+        let wallets = (0..self.vault.purses.len()).filter(|other| *other != wallet);
+        wallets.map(|other| self.pledged(feature, other)).sum()
     }
 
     fn open(&self, reservation: Option<usize>, now: i64) -> Option<usize> {
@@ -180,6 +184,7 @@ impl Customer {
         }
         let open = self.open(sent.reservation, now);
         let made = open.map(|id| self.reservations[id].made);
+        let is_set_aside = open.is_some_and(|id| self.is_set_aside(sent, id, now));
         let count_time = at.or(made).or(sent.time).unwrap_or(now);
         let quantity = self.charged(sent.feature, sent.quantity, count_time, now);
         let stored = Stored {
@@ -191,6 +196,11 @@ impl Customer {
         };
         self.events.insert(sent.id, stored);
         let charge = (quantity > 0).then(|| self.charge(sent, quantity, open, now));
+        let owed = charge.map_or(0, |charge| charge.owed);
+        assert!(
+            owed == 0 || !is_set_aside,
+            "what was set aside is covered: {sent:?}"
+        );
         self.events.get_mut(&sent.id).expect("it is stored").charge = charge;
         if let Some(id) = open {
             let mut left = sent.quantity;
@@ -203,6 +213,15 @@ impl Customer {
         }
         self.fill_pools(sent.feature, None, now);
         Fate::Recorded
+    }
+
+    /// Whether a reservation has as much left as is used, and the credits for it lie in the pool.
+    fn is_set_aside(&self, sent: &Use, id: usize, now: i64) -> bool {
+        let items = self.reservations[id].items.iter();
+        let items = items.filter(|item| item.feature == sent.feature);
+        let left: i64 = items.clone().map(|item| item.left).sum();
+        let lacks = |item: &Item| self.lacks(item.feature, item.wallet, now);
+        sent.quantity <= left && !items.clone().any(lacks)
     }
 
     /// Takes what is due: of what is pledged, then of what can be spent; the rest is owed.
