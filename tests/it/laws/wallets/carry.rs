@@ -140,13 +140,13 @@ impl Customer {
             }
             Op::Capture(hold, amount, keep) => {
                 let payer = self.still_open(hold)?;
-                let held = self.vault.holds[hold].left();
-                let amount = amount.unwrap_or(held);
+                let left = self.vault.holds[hold].left();
+                let amount = amount.unwrap_or(left);
                 if amount == 0 && keep {
                     return Err(Why::OutOfRange);
                 }
-                if amount > held {
-                    return Err(Why::CaptureTooLarge { amount, held });
+                if amount > left {
+                    return Err(Why::CaptureTooLarge { amount, held: left });
                 }
                 self.vault.capture(hold, amount, !keep, now);
                 Ok(vec![payer])

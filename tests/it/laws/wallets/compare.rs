@@ -151,8 +151,8 @@ impl<B: Backend> System<B> {
             .block_on(engine.store().account(&customer(who), now));
         let draws = rows.unwrap().expect("a known customer").draws;
         for (feature, name) in FEATURES.iter().enumerate() {
-            let of = draws.iter().filter(|draw| draw.feature.as_str() == *name);
-            let stored = of.filter(|draw| draw.period.contains(now)).next_back();
+            let mut of = draws.iter().filter(|draw| draw.feature.as_str() == *name);
+            let stored = of.rfind(|draw| draw.period.contains(now));
             let key = LateKey::of_window(at(period_start(model_now)));
             let stored = stored.map_or((Milli::ZERO, Milli::ZERO, 0, Milli::ZERO), |draw| {
                 let late = draw.late(Window::BillingPeriod, key);

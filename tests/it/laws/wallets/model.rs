@@ -221,7 +221,9 @@ impl Model {
                 if uses.is_empty() {
                     return Sent::Nothing;
                 }
-                uses.iter_mut().for_each(|sent| sent.quantity += 1);
+                for sent in &mut uses {
+                    sent.quantity += 1;
+                }
                 self.expected = Outcome::Recorded(vec![Fate::Reused; uses.len()]);
                 Op::Record(uses)
             }

@@ -2,19 +2,18 @@
 
 use bursar::domain::id::{EventId, FeatureId, MeterId, RequestId};
 use bursar::domain::usage::{Labels, UsageEvent};
-use bursar::domain::wallet::{Balance, Category, Source, WalletKey};
-use bursar::domain::window::Window;
+use bursar::domain::wallet::{Balance, WalletKey};
 use bursar::engine::{
-    CapCall, CaptureCall, ClawBackCall, ConsumeAsk, DebitCall, Error, ExpireGrantCall, GrantCall,
-    Granted, HoldView, ReleaseHoldCall, ReserveCall, TransferCall, VoidAsk, VoidStatus, VoidWhat,
+    CaptureCall, ClawBackCall, ConsumeAsk, DebitCall, Error, ExpireGrantCall, Granted, HoldView,
+    ReleaseHoldCall, ReserveCall, TransferCall, VoidAsk, VoidStatus, VoidWhat,
 };
 use serde::Serialize;
 
 use super::super::backends::Backend;
 use super::answers::fate;
+use super::calls::{cap_call, grant_call};
 use super::market::FEATURES;
 use super::model::Outcome;
-use super::purse::Pile;
 use super::steps::Op;
 use super::system::{System, at, customer, key, owner, part, seconds, wallet};
 use super::usage::{Fate, Use, Voided};
@@ -71,7 +70,7 @@ impl<B: Backend> System<B> {
         note: &str,
     ) -> Result<Moves, Error> {
         let (engine, id) = (self.engine(), id_of(request));
-        let moved = |moved: bursar::engine::Moved| (moved.wallet, moved.balance);
+        let told = |moved: bursar::engine::Moved| (moved.wallet, moved.balance);
         let moves = match *op {
             Op::Grant(ref pile) => {
                 let call = grant_call(who, pile, note);
@@ -79,7 +78,7 @@ impl<B: Backend> System<B> {
                     .runtime
                     .block_on(engine.grant_credits("test", id, call))?;
                 self.keep(request, &done);
-                vec![moved(done.moved)]
+                vec![told(done.moved)]
             }
             Op::Debit(by, amount, may_owe) => {
                 let call = DebitCall {
@@ -92,7 +91,7 @@ impl<B: Backend> System<B> {
                     .runtime
                     .block_on(engine.debit_credits("test", id, call))?;
                 self.keep(request, &done);
-                vec![moved(done)]
+                vec![told(done)]
             }
             Op::Transfer(from, to, amount) => {
                 let call = TransferCall {
@@ -108,22 +107,15 @@ impl<B: Backend> System<B> {
                     .runtime
                     .block_on(engine.transfer_credits("test", id, call))?;
                 self.keep(request, &done);
-                vec![moved(done.0), moved(done.1)]
+                vec![told(done.0), told(done.1)]
             }
             Op::Cap(of, amount, is_lifetime) => {
-                let call = CapCall {
-                    wallet: wallet(who, of),
-                    amount: if note.is_empty() {
-                        amount
-                    } else {
-                        Some(amount.map_or(1, |amount| amount + 1))
-                    },
-                    window: if is_lifetime {
-                        Window::Lifetime
-                    } else {
-                        Window::Day
-                    },
+                let amount = if note.is_empty() {
+                    amount
+                } else {
+                    Some(amount.map_or(1, |amount| amount + 1))
                 };
+                let call = cap_call(who, of, amount, is_lifetime);
                 let done = self
                     .runtime
                     .block_on(engine.set_spend_cap("test", id, call))?;
@@ -369,27 +361,4 @@ impl<B: Backend> System<B> {
 
 fn id_of(request: usize) -> RequestId {
     RequestId::new(format!("request-{request}")).unwrap()
-}
-
-fn grant_call(who: usize, pile: &Pile, note: &str) -> GrantCall {
-    let reference = pile.payment.map(|payment| format!("payment-{payment}"));
-    GrantCall {
-        wallet: wallet(who, pile.owner),
-        id: None,
-        amount: pile.amount,
-        priority: pile.priority,
-        category: if pile.paid {
-            Category::Paid
-        } else {
-            Category::Promotional
-        },
-        source: if pile.payment.is_some() {
-            Source::Stripe
-        } else {
-            Source::Manual
-        },
-        reference: reference.unwrap_or_default().into(),
-        expire_time: pile.end.map(at),
-        note: note.into(),
-    }
 }

@@ -261,8 +261,8 @@ impl Vault {
         self.use_legs(&mut legs, amount);
         self.holds[hold].captured += amount;
         self.holds[hold].legs = legs;
-        let held = &self.holds[hold];
-        let (spender, payer, made) = (held.spender, held.payer, held.made);
+        let of = &self.holds[hold];
+        let (spender, payer, made) = (of.spender, of.payer, of.made);
         if is_last || self.holds[hold].legs.is_empty() {
             let captured = self.holds[hold].captured;
             let how = if captured > 0 {
@@ -281,14 +281,9 @@ impl Vault {
         for (pile, part) in std::mem::take(&mut self.holds[hold].legs) {
             self.free(pile, part, now);
         }
-        let held = &mut self.holds[hold];
-        held.ended = Some(how);
-        let (spender, payer, rest, made) = (
-            held.spender,
-            held.payer,
-            held.amount - held.captured,
-            held.made,
-        );
+        let of = &mut self.holds[hold];
+        of.ended = Some(how);
+        let (spender, payer, rest, made) = (of.spender, of.payer, of.amount - of.captured, of.made);
         self.give_back_caps(spender, payer, rest, made);
     }
 
