@@ -5,7 +5,8 @@ use std::io::Write;
 use async_trait::async_trait;
 
 use super::Columns;
-use super::cells::{Csv, labels};
+use super::cells::{Csv, labels, read};
+use crate::domain::wallet::UsageCharge;
 use crate::storage::archive::{ArchiveError, EventRecord, Record, Sink};
 
 /// Writes events as they come.
@@ -30,6 +31,10 @@ impl Sheet {
             "quantity",
             "weighted",
             "reservation_id",
+            "charged_quantity",
+            "charge_micros",
+            "credit_unit",
+            "payer_subaccount_id",
         ] {
             csv.cell(name);
         }
@@ -59,6 +64,7 @@ impl Sheet {
             .number(row.quantity)
             .milli(Some(row.weighted))
             .cell(row.reservation.as_deref().unwrap_or(""));
+        self.write_charge(row)?;
         for name in &self.columns.dimensions {
             self.csv
                 .cell(dimensions.get(&**name).map_or("", |value| value));
@@ -66,6 +72,23 @@ impl Sheet {
         self.csv
             .cell(row.metadata.as_ref().map_or("", |json| json.get()))
             .end_row()
+    }
+}
+
+impl Sheet {
+    /// Writes what an event drew on a wallet: nothing when it drew nothing.
+    fn write_charge(&mut self, row: &EventRecord) -> Result<(), ArchiveError> {
+        let Some(json) = &row.charge else {
+            self.csv.cell("").cell("").cell("").cell("");
+            return Ok(());
+        };
+        let charge: UsageCharge = read("events", json.get())?;
+        self.csv
+            .milli(Some(charge.quantity.0))
+            .number(charge.amount)
+            .cell(&charge.wallet.unit)
+            .cell(charge.wallet.owner.as_ref().map_or("", |id| id.as_str()));
+        Ok(())
     }
 }
 

@@ -113,9 +113,11 @@ impl Account {
         for draw in self.book.draws().filter(|draw| draw.period.contains(now)) {
             drawn.insert(draw.feature.clone(), draw.base);
         }
-        for ((feature, _), quantity) in &self.pledges {
+        let overdue = self.overdue(now);
+        for ((feature, wallet), quantity) in &self.pledges {
+            let over = overdue.pledged(feature, wallet);
             let sum: &mut Milli = drawn.entry(feature.clone()).or_default();
-            *sum = sum.plus_saturating(*quantity);
+            *sum = sum.plus_saturating(quantity.minus_saturating(over));
         }
         drawn
     }

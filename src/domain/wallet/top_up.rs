@@ -9,6 +9,8 @@ use crate::domain::window::{Anchor, TimeRange, Window};
 pub const BACKOFF_MIN: Span = Span::from_minutes(15);
 /// After how long a payment is asked for again whose outcome nobody noted.
 pub const ASK_AGAIN: Span = Span::from_minutes(1);
+/// Most characters of what a decline said that are kept.
+pub const ERROR_MAX: usize = 256;
 /// Most declines in a row; then it is off until somebody sets it again.
 pub const DECLINES_MAX: u32 = 6;
 
@@ -47,7 +49,7 @@ pub struct TopUpState {
     pub wait_until: Timestamp,
     /// Declines since the last success.
     pub declines: u32,
-    /// What the last decline said.
+    /// What the last decline said, as far as it can be shown.
     pub last_error: Box<str>,
     /// The window in which `asked` counts.
     pub range: TimeRange,
@@ -188,7 +190,8 @@ impl AutoTopUp {
         let state = &mut self.state;
         let asked = state.pending.take().unwrap_or(0);
         state.asked = state.asked.saturating_sub(asked).max(0);
-        state.last_error = error.into();
+        let readable = error.chars().filter(|char| !char.is_control());
+        state.last_error = readable.take(ERROR_MAX).collect::<String>().into();
         let wait = BACKOFF_MIN.as_micros() << state.declines.min(16);
         state.declines += 1;
         state.wait_until = now.plus(Span::from_micros_clamped(wait));

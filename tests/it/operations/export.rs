@@ -36,11 +36,14 @@ async fn filled(ground: &Ground, kind: Kind) -> String {
         event("acme", "a-1", 5),
         event("acme", "a-2", 7),
         event("acme", "a-3", 1),
+        event("acme", "a-4", 3),
         event("b,\"olt", "b-1", 2),
     ];
     events[1].subaccount_id = "agent".to_owned();
     events[2].dimensions = [("model".to_owned(), "large, \"v2\"".to_owned())].into();
-    events[3].metadata = [("note".to_owned(), "x".to_owned())].into();
+    events[3].meter_id = "pages".to_owned();
+    events[3].subaccount_id = "agent".to_owned();
+    events[4].metadata = [("note".to_owned(), "x".to_owned())].into();
     let mut metering = MeteringServiceClient::new(server.channel.clone());
     let request = pb::RecordUsageBatchRequest { events };
     let results = metering.record_usage_batch(request).await.unwrap();
@@ -90,23 +93,25 @@ fn usage_events_and_customers_are_exported_from_both_databases() {
             let usage = [
                 "customer_id,meter_id,unit,start_time,end_time,subaccount_id,dimension.model,dimensions_cut,event_count,sum,max,latest",
                 "\"b,\"\"olt\",tokens,token,TIME,TIME,,,false,1,2,2,2",
+                "acme,pages,page,TIME,TIME,agent,,false,1,3,3,3",
                 "acme,tokens,token,TIME,TIME,,\"large, \"\"v2\"\"\",false,1,1,1,1",
                 "acme,tokens,token,TIME,TIME,agent,,false,1,7,7,7",
             ];
             assert_eq!(lines(&export("usage", &[])), usage);
             assert_eq!(lines(&export("usage", &["--by", "hour"])), usage);
             let acme = export("usage", &["--customer", "acme", "--meter", "tokens"]);
-            assert_eq!(lines(&acme)[1..], usage[2..]);
+            assert_eq!(lines(&acme)[1..], usage[3..]);
             assert_eq!(lines(&export("usage", &["--meter", "calls"])).len(), 1);
             let events = lines(&export("events", &["--customer", "acme"]));
             assert_eq!(
                 events,
                 [
-                    "customer_id,event_id,kind,meter_id,unit,subaccount_id,count_time,event_time,record_time,quantity,weighted,reservation_id,dimension.model,metadata",
-                    "acme,a-1,usage,tokens,token,,TIME,TIME,TIME,5,5,,,",
-                    "acme,a-1,void,tokens,token,,TIME,TIME,TIME,-5,-5,,,\"{\"\"reason\"\":\"\"a mistake\"\"}\"",
-                    "acme,a-2,usage,tokens,token,agent,TIME,TIME,TIME,7,7,,,",
-                    "acme,a-3,usage,tokens,token,,TIME,TIME,TIME,1,1,,\"large, \"\"v2\"\"\",",
+                    "customer_id,event_id,kind,meter_id,unit,subaccount_id,count_time,event_time,record_time,quantity,weighted,reservation_id,charged_quantity,charge_micros,credit_unit,payer_subaccount_id,dimension.model,metadata",
+                    "acme,a-1,usage,tokens,token,,TIME,TIME,TIME,5,5,,,,,,,",
+                    "acme,a-1,void,tokens,token,,TIME,TIME,TIME,-5,-5,,,,,,,\"{\"\"reason\"\":\"\"a mistake\"\"}\"",
+                    "acme,a-2,usage,tokens,token,agent,TIME,TIME,TIME,7,7,,,,,,,",
+                    "acme,a-3,usage,tokens,token,,TIME,TIME,TIME,1,1,,,,,,\"large, \"\"v2\"\"\",",
+                    "acme,a-4,usage,pages,page,agent,TIME,TIME,TIME,3,3,,3,60000,USD,,,",
                 ]
             );
             let customers = done(&["export", "customers", "--database", &database]);

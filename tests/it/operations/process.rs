@@ -13,6 +13,24 @@ use tonic::transport::{Channel, Endpoint};
 use crate::harness::CATALOG;
 use crate::postgres::cluster::{Cluster, free_port};
 
+/// What else is sold: each page costs two cents from the first on.
+const PRICED: &str = r#"
+[credit_units.USD]
+per_dollar = 1
+
+[meters.pages]
+unit = "page"
+aggregation = "sum"
+
+[features.pages]
+metered = { meter = "pages" }
+
+[plans.basic.entitlements.pages.wallet]
+credit_unit = "USD"
+per_unit = "0.02"
+from_first_unit = true
+"#;
+
 /// How often a server is asked whether it is there, and how long after one another.
 const ASKS: usize = 600;
 const PAUSE: Duration = Duration::from_millis(100);
@@ -61,7 +79,11 @@ pub struct Ground {
 impl Ground {
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("catalog.toml"), CATALOG).unwrap();
+        std::fs::write(
+            folder.path().join("catalog.toml"),
+            format!("{CATALOG}{PRICED}"),
+        )
+        .unwrap();
         Self { folder }
     }
 
