@@ -17,7 +17,7 @@ use crate::{ROUNDS, scaled};
 
 /// Servers on one database.
 const REPLICAS: usize = 3;
-/// Streams to one server: as many as its four committers need, each of which has another batch ready when one ends.
+/// Streams to one server: as many as its committers need, each of which has another batch ready when one ends.
 const STREAMS: usize = 8;
 /// Calls at a time on one limit.
 const LANES: usize = 1024;

@@ -1,6 +1,7 @@
 //! Opening what a server works on: the store, its time, its catalog.
 
 use std::fs;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -126,7 +127,12 @@ pub(super) fn committers(config: &Config) -> u16 {
     match (&config.database, config.committers) {
         // One file is written to by one thread.
         (Database::Memory | Database::Sqlite(_), _) => 1,
-        (Database::Postgres(_), 0) => 4,
+        // Fewer and larger transactions cost less; more of them hide how far the database is. Those beyond the number
+        // of cores only wait for one another.
+        (Database::Postgres(_), 0) => {
+            let cores = std::thread::available_parallelism().map_or(4, NonZero::get);
+            u16::try_from(cores.clamp(2, 4)).unwrap_or(4)
+        }
         (Database::Postgres(_), count) => count,
     }
 }

@@ -199,6 +199,8 @@ impl Account {
         }
         if low > 0 && low >= ask.min_quantity {
             decision.granted = low;
+            let status = self.status(&terms, ask.subaccount, &quote(low), pending, now);
+            decision.credits = Some(Box::new(status));
             return;
         }
         deny(decision, &refusal, now);

@@ -90,10 +90,18 @@ impl Account {
             .book
             .wallet(&wallet)
             .map_or(0, |wallet| wallet.available(now));
-        let pool = match pledged {
-            Some(_) => self.pool(&due.feature, &wallet).min(amount),
+        let own = match (&pledged, reservation) {
+            (Some(_), Some(id)) => self.left_of(id, &due.feature),
+            _ => Milli::ZERO,
+        };
+        let pool = if own == Milli::ZERO {
             // What others pledged may cost less from here on: what that frees pays before anything is owed.
-            None => (amount.saturating_sub(spendable)).min(self.spare(&due, &wallet, now)?),
+            (amount.saturating_sub(spendable)).min(self.spare(&due, &wallet, own, now)?)
+        } else if usage.weighted <= own {
+            self.pool(&due.feature, &wallet).min(amount)
+        } else {
+            // What goes beyond the reservation leaves to others what they pledged.
+            amount.min(self.spare(&due, &wallet, own, now)?)
         };
         let pool = pool.max(0);
         // What rounding alone lacks is charged with what comes next.
@@ -101,10 +109,15 @@ impl Account {
         if short > 0 && short <= draw.carried().saturating_add(1) && amount > short {
             amount -= short;
         }
+        let owed = if amount < 0 {
+            let (given, owed) = self.give_back(&wallet, -amount, usage, now)?;
+            amount = -given;
+            owed
+        } else {
+            self.take(&due.feature, &wallet, (amount, pool), usage, now)
+                .map_err(|_| Overflow)?
+        };
         draw.charge(due.quantity, due.exact, amount)?;
-        let owed = self
-            .take(&due.feature, &wallet, (amount, pool), usage, now)
-            .map_err(|_| Overflow)?;
         if let Some(id) = reservation {
             self.use_counted(id, &due.feature, amount);
         }
@@ -122,14 +135,20 @@ impl Account {
         Ok(Some(charge))
     }
 
-    /// Returns what a pool will have beyond what it is for, once this is charged.
-    fn spare(&self, due: &Due, key: &WalletKey, now: Timestamp) -> Result<i64, Overflow> {
+    /// Returns what a pool will have beyond what it is for, once this is charged, which uses up `own` of what is pledged.
+    fn spare(
+        &self,
+        due: &Due,
+        key: &WalletKey,
+        own: Milli,
+        now: Timestamp,
+    ) -> Result<i64, Overflow> {
         let pool = self.pool(&due.feature, key);
         let right = self.rights.get(due.feature.as_str());
         let Some(terms) = right.and_then(Drawing::of).filter(|_| pool > 0) else {
             return Ok(0);
         };
-        let pledged = self.pledged(&due.feature, key);
+        let pledged = self.pledged(&due.feature, key).minus_saturating(own);
         let others = self.pledged_by_others(&due.feature, key);
         let needed = self.cost_after(&terms, (due.quantity, others, pledged), now)?;
         Ok(pool.saturating_sub(needed))
@@ -144,8 +163,8 @@ impl Account {
         }
     }
 
-    /// Moves an amount from a wallet to revenue, as much of it as `pool` from what is set aside; one below zero comes
-    /// back. Returns what is owed of it.
+    /// Moves an amount from a wallet to revenue, as much of it as `pool` from what is set aside. Returns what is owed of
+    /// it.
     fn take(
         &mut self,
         feature: &FeatureId,
@@ -165,9 +184,6 @@ impl Account {
         if amount > pool {
             done.join(wallet.debit(amount - pool, Cover::Owe, now)?);
         }
-        if amount < 0 {
-            done = wallet.refund(-amount, now)?;
-        }
         let owed = (wallet.receivable() - owed).max(0);
         let about = About {
             meter: Some(usage.meter.clone()),
@@ -177,64 +193,21 @@ impl Account {
         Ok(owed)
     }
 
-    /// Counts usage off that was recorded at `recorded` and is taken back, and gives back what it had drawn. Returns the
-    /// charge of the void.
-    ///
-    /// # Errors
-    /// When a counter would leave the range of 64 bits, or an amount its own.
-    pub fn take_back(
-        &mut self,
-        usage: &Counted<'_>,
-        (drawn, recorded): (Option<&UsageCharge>, Timestamp),
-        now: Timestamp,
-        effects: &mut Effects,
-    ) -> Result<Option<Box<UsageCharge>>, Overflow> {
-        self.count(usage, now, effects)?;
-        self.note_late(usage, recorded, now)?;
-        let refund = |charge| self.refund(charge, usage, recorded, now).map(Box::new);
-        drawn.map(refund).transpose()
-    }
-
-    /// Gives back what an event had drawn that is taken back. Returns the charge of the void.
-    fn refund(
-        &mut self,
-        charge: &UsageCharge,
-        usage: &Counted<'_>,
-        recorded: Timestamp,
-        now: Timestamp,
-    ) -> Result<UsageCharge, Overflow> {
-        let wallet = &charge.wallet;
-        let done = match charge.amount {
-            0 => Ok(Transaction::new(Cause::Refund)),
-            back @ 1.. => self.book.wallet_mut(wallet).refund(back, now),
-            taken => self.book.wallet_mut(wallet).debit(-taken, Cover::Owe, now),
-        };
-        let about = About {
-            meter: Some(usage.meter.clone()),
-            ..About::default()
-        };
-        self.book
-            .post(wallet, done.map_err(|_| Overflow)?, about, now);
-        let caps = (usage.subaccount, wallet);
-        self.book.give_back_caps(caps, charge.amount, recorded);
-        let mut draw = self.running_draw(&charge.feature, &wallet.unit, now);
-        let is_own = draw.period.start == charge.period_start;
-        draw.take_back(charge.quantity, charge.amount, is_own)?;
-        self.book.draws_mut().insert(charge.feature.clone(), draw);
-        self.fill_pools(&charge.feature, None, now);
-        Ok(UsageCharge {
-            quantity: Milli::ZERO.minus(charge.quantity)?,
-            amount: charge.amount.checked_neg().ok_or(Overflow)?,
-            owed: 0,
-            ..charge.clone()
-        })
-    }
-
     /// Returns the wallet in which a reservation has pledged use of a feature.
     fn pledged_wallet(&self, id: &ReservationId, feature: &FeatureId) -> Option<WalletKey> {
         let mut items = self.reservations.get(id)?.items.iter();
         let item = items.find(|item| item.feature == *feature && item.pledge.is_some())?;
         item.pledge.as_ref().map(|pledge| pledge.wallet.clone())
+    }
+
+    /// Returns what a reservation has left of a feature.
+    fn left_of(&self, id: &ReservationId, feature: &FeatureId) -> Milli {
+        let reservation = self.reservations.get(id);
+        let items = reservation.iter().flat_map(|held| &held.items);
+        let same = items.filter(|item| item.feature == *feature && item.pledge.is_some());
+        same.fold(Milli::ZERO, |sum, item| {
+            sum.plus_saturating(item.hold.reserved())
+        })
     }
 
     /// Gives back what a reservation counted under caps of what is spent now: it counts when it is spent.

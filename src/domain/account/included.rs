@@ -84,6 +84,23 @@ impl Look<'_> {
             }
         }
     }
+
+    /// Whether use is part of what the running window is judged by, or of what the window to come will be.
+    fn is_judged(
+        &self,
+        right: &Right,
+        slot: usize,
+        (at, recorded): (Timestamp, Timestamp),
+    ) -> bool {
+        let counts = match &self.counters[slot].tally {
+            Tally::Fixed { range, .. } => {
+                let since = self.adjustment(right, slot).and_then(|change| change.since);
+                since.unwrap_or(range.start) <= at
+            }
+            Tally::Rolling { buckets, .. } => buckets.oldest(self.now) <= buckets.at(at),
+        };
+        counts || self.late_key(right, slot, (at, recorded)).is_some()
+    }
 }
 
 impl Account {
@@ -106,6 +123,29 @@ impl Account {
         let overdue = Overdue::default();
         let look = self.look_at_own(&overdue, now);
         look.beyond((terms.right, terms.metered), draw, (more, at))
+    }
+
+    /// Returns how much less is charged once use is taken back that was recorded at `recorded`, of which `charged` was
+    /// charged. Where all windows that it was judged by still run, that follows from what is left in them.
+    pub(super) fn uncharged_part(
+        &self,
+        terms: &Drawing<'_>,
+        usage: &Counted<'_>,
+        (recorded, charged): (Timestamp, Milli),
+        now: Timestamp,
+    ) -> Milli {
+        if terms.from_first_unit {
+            return charged;
+        }
+        let overdue = Overdue::default();
+        let look = self.look_at_own(&overdue, now);
+        let slots = &terms.right.slots;
+        let runs = |slot: &usize| look.is_judged(terms.right, *slot, (usage.at, recorded));
+        if !slots.iter().all(runs) {
+            return charged;
+        }
+        let less = self.charged_part_at(terms, (usage.weighted, usage.at), now);
+        Milli(less.0.saturating_neg())
     }
 
     /// Notes use that was recorded after the window had ended in which it counts, or that such use is taken back.

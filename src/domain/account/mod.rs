@@ -22,6 +22,7 @@ mod reserve;
 mod settle;
 mod standing;
 mod upgrade;
+mod void;
 
 #[cfg(test)]
 mod tests;

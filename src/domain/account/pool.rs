@@ -74,7 +74,14 @@ impl Account {
             self.pledged_by_others(feature, key),
             self.pledged(feature, key),
         );
-        let target = terms.map_or(0, |terms| self.cost(&terms, pledged, now));
+        // What was pledged in another unit, or before the feature ceased to draw, has no price here: what was set aside
+        // for it stays until it ends.
+        let terms = terms.filter(|terms| *terms.unit == *key.unit);
+        let target = match &terms {
+            Some(terms) => self.cost(terms, pledged, now),
+            None if pledged.1 == Milli::ZERO => 0,
+            None => self.pool(feature, key),
+        };
         let owed_max = terms.map_or(0, |terms| terms.owed_max());
         (target.saturating_sub(self.pool(feature, key)), owed_max)
     }

@@ -44,7 +44,8 @@ pub struct Draw {
     pub quantity: Milli,
     /// What was charged, less what came back, in micro-units.
     pub amount: i64,
-    /// What was priced and not charged: a fraction, below zero where rounding took more.
+    /// What was priced and not charged: a fraction, below zero where rounding took more, or where there was nowhere to
+    /// give back to what use cost that was taken back.
     rest: Amount,
     /// What was recorded after its window had ended, by the kind of window: it takes up what the running one includes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -161,25 +162,24 @@ impl Draw {
         Ok(())
     }
 
-    /// Notes that a charge was taken back; `is_own`: it was of this period.
+    /// Notes that use is taken back, as [`Draw::charge`] with numbers below zero; `is_own`: it was of this period.
     ///
     /// # Errors
     /// When an amount leaves its range; nothing is noted then.
     pub fn take_back(
         &mut self,
         quantity: Milli,
-        amount: i64,
+        exact: Amount,
+        taken: i64,
         is_own: bool,
     ) -> Result<(), Overflow> {
-        let base = if is_own {
-            self.base.minus(quantity)?.max(Milli::ZERO)
+        let base = self.base;
+        self.charge(quantity, exact, taken)?;
+        self.base = if is_own {
+            self.base.max(Milli::ZERO)
         } else {
-            self.base
+            base
         };
-        let sum = self.quantity.minus(quantity)?;
-        let rest = self.amount.checked_sub(amount).ok_or(Overflow)?;
-        (self.base, self.quantity, self.amount) = (base, sum, rest);
-        self.dirty = true;
         Ok(())
     }
 }

@@ -54,7 +54,9 @@ pub(super) async fn insert_plain<'a>(
         }
         is_first
     });
-    let fresh = if entries.len() < COPY_MIN {
+    let fresh = if entries.is_empty() {
+        Vec::new()
+    } else if entries.len() < COPY_MIN {
         insert_new(conn, plain, entries, &mut repeated).await?
     } else {
         copy_new(conn, plain, entries, &mut repeated).await?

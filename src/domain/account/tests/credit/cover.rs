@@ -114,3 +114,16 @@ fn who_reserved_first_is_covered_when_another_uses_first() {
     ended.unwrap().unwrap();
     assert_eq!(held(&history, &wallet), 0);
 }
+
+#[test]
+fn what_earlier_reservations_lack_does_not_stand_against_a_new_one() {
+    let mut history = History::new();
+    history.reserve(&[(1, 50, 50)]).expect("it is included");
+    // Other use takes what is included, so that what is pledged costs something; the wallet has nothing yet.
+    assert_eq!(history.record(1, 100, None), 0);
+    history.grant(1_000);
+    let made = history.reserve(&[(1, 3, 3)]);
+    made.expect("credits cover what it costs: 900");
+    assert_eq!(history.reserve(&[(1, 1, 1)]), None);
+    history.compare().unwrap();
+}

@@ -21,7 +21,8 @@ fn amounts(history: &History) -> Vec<i64> {
         .collect()
 }
 
-fn take_back(history: &mut History, units: i64, at: Timestamp, recorded: Timestamp) {
+/// Takes back use that was not charged; returns what that gives back.
+fn take_back(history: &mut History, units: i64, at: Timestamp, recorded: Timestamp) -> i64 {
     let (meter, dimensions) = (MeterId::new(FEATURES[TOKENS]).unwrap(), Labels::new());
     let usage = Counted {
         subaccount: None,
@@ -31,10 +32,10 @@ fn take_back(history: &mut History, units: i64, at: Timestamp, recorded: Timesta
         at,
     };
     let effects = &mut Effects::default();
-    let none = history
+    let charge = history
         .account
         .take_back(&usage, (None, recorded), history.now, effects);
-    assert_eq!(none.unwrap(), None);
+    charge.unwrap().map_or(0, |charge| charge.amount)
 }
 
 #[test]
@@ -69,10 +70,10 @@ fn late_use_that_is_taken_back_gives_back_what_it_took_up_while_that_window_runs
     let after = go_to(&mut history, 29);
     history.record_at((TOKENS, 60), before, None, None);
     // Recorded in time: it took nothing from the running window.
-    take_back(&mut history, 30, before, before);
+    assert_eq!(take_back(&mut history, 30, before, before), 0);
     history.record(TOKENS, 41, None);
     assert_eq!(amounts(&history), [300]);
-    take_back(&mut history, 60, before, after);
+    assert_eq!(take_back(&mut history, 60, before, after), -300);
     history.record(TOKENS, 59, None);
     assert_eq!(amounts(&history), [300]);
     history.record(TOKENS, 1, None);
