@@ -14,7 +14,7 @@ use super::market::{FEATURES, INCLUDED, period_start};
 use super::model::Model;
 use super::purse::Totals;
 use super::system::{System, at, customer, key, owner};
-use super::usage::{Charge, Customer};
+use super::usage::Customer;
 
 /// More than a history has.
 const ALL: usize = 1_000;
@@ -209,13 +209,8 @@ fn compare_charges(events: &[StoredEvent], held: &Customer) {
             (stored.sent.quantity, stored, stored.charge),
         );
         if stored.is_void {
-            let back = stored.charge.map(|charge| Charge {
-                quantity: -charge.quantity,
-                amount: -charge.amount,
-                owed: 0,
-                ..charge
-            });
-            expected.insert((name(*id), false), (-stored.sent.quantity, stored, back));
+            let back = (-stored.sent.quantity, stored, stored.uncharge);
+            expected.insert((name(*id), false), back);
         }
     }
     let units = |units: i64| Milli(1000 * units);

@@ -18,6 +18,7 @@ mod spending;
 mod steps;
 mod system;
 mod usage;
+mod void;
 
 use proptest::test_runner::Config;
 use proptest_state_machine::prop_state_machine;

@@ -327,10 +327,9 @@ impl Vault {
         self.purses[owner].pools[feature] = legs;
     }
 
-    /// Gives back what usage had drawn.
-    pub fn refund(&mut self, owner: usize, amount: i64, now: i64) {
+    /// Gives back what usage cost, or as much of it as was ever spent here; returns how much.
+    pub fn refund(&mut self, owner: usize, amount: i64, now: i64) -> i64 {
         let purse = &mut self.purses[owner];
-        purse.totals.revenue -= amount;
         let waived = purse.owed.min(amount);
         purse.owed -= waived;
         let mut left = amount - waived;
@@ -351,7 +350,8 @@ impl Vault {
                 self.purses[owner].totals.expired += part;
             }
         }
-        assert_eq!(left, 0, "what was drawn was spent");
+        self.purses[owner].totals.revenue -= amount - left;
+        amount - left
     }
 
     /// Takes money back: from the pile, then from others that were paid for; the rest is owed.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use super::caps::DAY;
 use super::market::{INCLUDED, period, price};
 use super::purse::Vault;
 
@@ -28,6 +27,8 @@ pub struct Stored {
     pub record_time: i64,
     pub is_void: bool,
     pub charge: Option<Charge>,
+    /// What its void changed in what is charged.
+    pub uncharge: Option<Charge>,
 }
 
 impl Stored {
@@ -120,7 +121,7 @@ impl Customer {
     }
 
     /// How much of more use would be charged that is recorded now and counts at an instant.
-    fn charged(&self, feature: usize, more: i64, at: i64, now: i64) -> i64 {
+    pub fn charged(&self, feature: usize, more: i64, at: i64, now: i64) -> i64 {
         if feature != 1 {
             return more;
         }
@@ -193,6 +194,7 @@ impl Customer {
             record_time: now,
             is_void: false,
             charge: None,
+            uncharge: None,
         };
         self.events.insert(sent.id, stored);
         let charge = (quantity > 0).then(|| self.charge(sent, quantity, open, now));
@@ -213,6 +215,12 @@ impl Customer {
         }
         self.fill_pools(sent.feature, None, now);
         Fate::Recorded
+    }
+
+    fn left(&self, id: usize, feature: usize) -> i64 {
+        let items = self.reservations[id].items.iter();
+        let of = items.filter(|item| item.feature == feature);
+        of.map(|item| item.left).sum()
     }
 
     /// Whether a reservation has as much left as is used, and the credits for it lie in the pool.
@@ -242,13 +250,18 @@ impl Customer {
         self.draws[feature] = Some(draw);
         let spendable = self.vault.available(wallet, now);
         let pool = self.vault.purses[wallet].pool(feature);
-        let pooled = if item.is_some() {
+        let own = open.map_or(0, |id| self.left(id, feature));
+        // What others pledged costs less now: what that frees pays before anything is owed.
+        let rest = self.pledged(feature, wallet) - own;
+        let spare = pool - self.cost((feature, wallet), rest, now);
+        let pooled = if own == 0 {
+            (amount - spendable).min(spare)
+        } else if sent.quantity <= own {
             pool.min(amount)
         } else {
-            // What others pledged costs less now: what that frees pays before anything is owed.
-            let needed = self.cost((feature, wallet), self.pledged(feature, wallet), now);
-            (amount - spendable).min(pool - needed).max(0)
+            amount.min(spare)
         };
+        let pooled = pooled.max(0);
         let short = amount - pooled - spendable;
         // A micro-unit that only rounding lacks, or what was put off so before.
         if short > 0 && short <= draw.rest.max(0) + 1 && amount > short {
@@ -305,34 +318,6 @@ impl Customer {
     pub fn lacks(&self, feature: usize, wallet: usize, now: i64) -> bool {
         let pledged = self.pledged(feature, wallet);
         self.cost((feature, wallet), pledged, now) > self.vault.purses[wallet].pool(feature)
-    }
-
-    pub fn void(&mut self, id: usize, now: i64) -> Voided {
-        let Some(stored) = self.events.get_mut(&id) else {
-            return Voided::Never;
-        };
-        if stored.is_void {
-            return Voided::Before;
-        }
-        if stored.count_time < now - 35 * DAY {
-            return Voided::TooOld;
-        }
-        stored.is_void = true;
-        let (by, feature, at) = (stored.sent.by, stored.sent.feature, stored.record_time);
-        if let Some(charge) = stored.charge {
-            self.vault.refund(charge.wallet, charge.amount, now);
-            self.vault
-                .give_back_caps(by, charge.wallet, charge.amount, at);
-            let mut draw = self.draw(feature, now);
-            if draw.period == charge.period {
-                draw.base = (draw.base - charge.quantity).max(0);
-            }
-            draw.quantity -= charge.quantity;
-            draw.amount -= charge.amount;
-            self.draws[feature] = Some(draw);
-            self.fill_pools(feature, None, now);
-        }
-        Voided::Now
     }
 
     /// Ends what is over; true when there was any.
