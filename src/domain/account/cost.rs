@@ -3,7 +3,7 @@
 use super::Account;
 use super::credit::Drawing;
 use crate::domain::quantity::{Milli, Overflow};
-use crate::domain::rating::{Amount, price};
+use crate::domain::rating::{Amount, dearest, price};
 use crate::domain::time::Timestamp;
 
 impl Account {
@@ -18,20 +18,23 @@ impl Account {
         (before, quantity): (Milli, Milli),
         now: Timestamp,
     ) -> Result<Amount, Overflow> {
-        let draw = self.book.draw(&terms.right.feature.id);
-        let base = draw.filter(|draw| draw.period.contains(now));
-        let base = base.map_or(Milli::ZERO, |draw| draw.base).plus(before)?;
+        let base = self.base(terms, now).plus(before)?;
         let (from, to) = (
             price(terms.pricing, base)?,
             price(terms.pricing, base.plus(quantity)?)?,
         );
-        let dollars = to.minus(from)?;
-        let rate = terms.right.unit.as_ref().map_or(1, |unit| unit.per_dollar);
-        dollars.times(i128::from(rate), 1)
+        in_credits(terms, to.minus(from)?)
+    }
+
+    /// Returns how far the price was charged in the billing period of `now`.
+    fn base(&self, terms: &Drawing<'_>, now: Timestamp) -> Milli {
+        let draw = self.book.draw(&terms.right.feature.id);
+        let running = draw.filter(|draw| draw.period.contains(now));
+        running.map_or(Milli::ZERO, |draw| draw.base)
     }
 
     /// Returns what a quantity draws at most that is used once `before` more was charged, in micro-units: what others
-    /// pledged may be used first, which takes what is included and moves where the price begins.
+    /// pledged may be used before it or in between, which takes what is included and moves where the price stands.
     ///
     /// # Errors
     /// When an amount leaves its range.
@@ -42,13 +45,14 @@ impl Account {
         now: Timestamp,
     ) -> Result<i64, Overflow> {
         let of_others = self.charged_part(terms, others, now);
-        let charged = self.charged_part(terms, others.plus(quantity)?, now);
-        let charged = charged.minus(of_others)?;
-        let mut most = self.exact_price(terms, (before, charged), now)?;
-        if of_others != Milli::ZERO {
-            let last = self.exact_price(terms, (before.plus(of_others)?, charged), now)?;
-            most = most.max(last);
-        }
+        let all = self.charged_part(terms, others.plus(quantity)?, now);
+        let charged = all.minus(of_others)?;
+        let most = if of_others == Milli::ZERO {
+            self.exact_price(terms, (before, charged), now)?
+        } else {
+            let base = self.base(terms, now).plus(before)?;
+            in_credits(terms, dearest(terms.pricing, base, all, charged)?)?
+        };
         Ok(most.ceil()?.max(0))
     }
 
@@ -63,4 +67,10 @@ impl Account {
         self.cost_after(terms, (Milli::ZERO, others, quantity), now)
             .unwrap_or(i64::MAX)
     }
+}
+
+/// Converts dollars at the rate of the credit unit.
+fn in_credits(terms: &Drawing<'_>, dollars: Amount) -> Result<Amount, Overflow> {
+    let rate = terms.right.unit.as_ref().map_or(1, |unit| unit.per_dollar);
+    dollars.times(i128::from(rate), 1)
 }

@@ -5,6 +5,7 @@
 
 mod amount;
 mod course;
+mod dearest;
 mod destination;
 mod line;
 mod percent;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use self::amount::{Amount, Money};
 pub use self::course::{Added, Course, cut, lead_in};
+pub use self::dearest::dearest;
 pub use self::destination::Destination;
 pub use self::line::{Line, Terms, add_on, line, step, total};
 pub use self::percent::{InvalidPercent, Percent};

@@ -1,6 +1,5 @@
 //! The naive customer: an operation carried out, or refused with nothing changed.
 
-use super::market::PAGES;
 use super::model::{Balance, Outcome};
 use super::purse::{Ended, Pile, Why};
 use super::steps::Op;
@@ -21,22 +20,12 @@ impl Customer {
             }
             Op::Consume(sent) => {
                 let lacked: Vec<bool> = self.lacking(sent.feature, now);
-                let wallets = 0..lacked.len();
-                let mixed: Vec<bool> = wallets
-                    .map(|wallet| self.pledged_by_others(sent.feature, wallet) > 0)
-                    .collect();
                 let consumed = self.consume(sent, now);
                 if consumed == Ok(Fate::Recorded)
                     && let Some(charge) = self.events[&sent.id].charge
                 {
                     let is_covered = charge.owed == 0 || lacked[charge.wallet];
-                    // Where tiers become cheaper and then dearer, what is pledged may cost more once others used a part of
-                    // theirs: it is priced before all of that and after all of it.
-                    let is_known = sent.feature == PAGES && mixed[charge.wallet];
-                    assert!(
-                        is_covered || is_known,
-                        "what was allowed is covered: {sent:?}"
-                    );
+                    assert!(is_covered, "what was allowed is covered: {sent:?}");
                 }
                 Outcome::Consumed(consumed)
             }

@@ -3,6 +3,7 @@
 //! Three features: calls, from the first unit; tokens, beyond what is included; pages, graduated. A price is a whole
 //! number of micro-units.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::market::{INCLUDED, period, price};
@@ -142,14 +143,19 @@ impl Customer {
         of.map(|event| event.sent.quantity).sum()
     }
 
-    /// What use would cost at most in a wallet: before what others pledged of it, or after that.
+    /// What use would cost at most in a wallet: the dearest of the units that it and what others pledged come to.
     pub fn cost(&self, (feature, wallet): (usize, usize), units: i64, now: i64) -> i64 {
         let others = self.pledged_by_others(feature, wallet);
         let base = self.draw(feature, now).base;
         let charged = |more: i64| self.charged(feature, more, now, now);
-        let (before, mine) = (charged(others), charged(others + units) - charged(others));
-        let from = |base: i64| price(feature, base + mine) - price(feature, base);
-        from(base).max(from(base + before))
+        let (before, all) = (charged(others), charged(others + units));
+        let each = |nth: i64| price(feature, base + nth + 1) - price(feature, base + nth);
+        let mut each: Vec<i64> = (0..all).map(each).collect();
+        if before > 0 {
+            each.sort_unstable_by_key(|unit| Reverse(*unit));
+        }
+        let mine = usize::try_from(all - before).expect("others are a part");
+        each.into_iter().take(mine).sum()
     }
 
     /// What open reservations may still use.

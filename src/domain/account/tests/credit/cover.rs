@@ -127,3 +127,67 @@ fn what_earlier_reservations_lack_does_not_stand_against_a_new_one() {
     assert_eq!(history.reserve(&[(1, 1, 1)]), None);
     history.compare().unwrap();
 }
+
+#[test]
+fn use_beyond_a_reservation_leaves_to_others_what_they_set_aside() {
+    let mut history = History::new();
+    history.grant(7_000);
+    let first = history.reserve(&[(2, 5, 5)]).unwrap();
+    let second = history.reserve(&[(2, 2, 2)]).unwrap();
+    assert_eq!(
+        history.record(2, 7, Some(&first)),
+        2_000,
+        "two are not its own"
+    );
+    let wallet = history.account.book.wallet(&key()).unwrap();
+    assert_eq!(wallet.held(), 2_000);
+    assert_eq!(history.record(2, 2, Some(&second)), 0);
+    history.compare().unwrap();
+}
+
+#[test]
+fn a_void_of_what_is_owed_says_that_less_is_owed() {
+    let mut history = History::new();
+    history.grant(1_000);
+    assert_eq!(history.record(2, 3, None), 2_000);
+    let (meter, dimensions) = (MeterId::new("pages").unwrap(), Labels::new());
+    let usage = Counted {
+        subaccount: None,
+        meter: &meter,
+        dimensions: &dimensions,
+        weighted: Milli::from_units(-3).unwrap(),
+        at: history.now,
+    };
+    let (charge, now) = (history.charges[0].1.clone(), history.now);
+    let (drawn, effects) = ((Some(&charge), now), &mut Effects::default());
+    let void = history.account.take_back(&usage, drawn, now, effects);
+    let void = void.unwrap().unwrap();
+    assert_eq!((void.amount, void.owed), (-3_000, -2_000));
+    assert_eq!(charge.owed + void.owed, 0);
+}
+
+#[test]
+fn what_was_set_aside_in_another_unit_is_left_alone() {
+    let mut history = History::new();
+    history.grant(100_000);
+    let id = history.reserve(&[(2, 50, 50)]).unwrap();
+    // The feature is sold in another unit from now on.
+    let catalog = CATALOG
+        .replace(
+            "[credit_units.LUC]\nper_dollar = 100",
+            "[credit_units.LUC]\nper_dollar = 100\n[credit_units.USD]\nper_dollar = 1",
+        )
+        .replace(
+            "pages.wallet]\ncredit_unit = \"LUC\"",
+            "pages.wallet]\ncredit_unit = \"USD\"",
+        );
+    let catalog = parse_catalog(&catalog).unwrap_or_else(|faults| panic!("{faults:?}"));
+    history.account.rights = account_of(&catalog, "mixed").rights;
+    let held = |history: &History| history.account.book.wallet(&key()).unwrap().held();
+    assert_eq!(history.record(2, 10, None), 100, "micro-units of dollars");
+    assert_eq!(held(&history), 50_000, "no credit more, and none less");
+    let (now, effects) = (history.now, &mut Effects::default());
+    let ended = history.account.end(&id, Ended::Released, now, effects);
+    ended.unwrap().unwrap();
+    assert_eq!(held(&history), 0);
+}
