@@ -145,7 +145,7 @@ pub struct Config {
     pub queue_events: usize,
 
     /// Transactions that may run at a time, each for a range of the customers; 0: as many as suit the database, which is
-    /// 1 in SQLite and 4 in PostgreSQL.
+    /// 1 in SQLite and in PostgreSQL one per core, at least 2 and at most 4.
     #[arg(long, env = "BURSAR_COMMITTERS", value_name = "COUNT", default_value_t = 0,
         value_parser = clap::value_parser!(u16).range(0..=64))]
     pub committers: u16,
