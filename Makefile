@@ -20,9 +20,12 @@ test: ## Install what the tests need, then run all of them.
 check: ## Formatting, lints, documentation, protocol files, dependencies.
 	@scripts/check
 
-bench: ## Measure, and print the figures beside their baselines.
-	@$(if $(filter postgres,$(STORE)),scripts/install-tools postgres)
-	STORE=$(STORE) cargo bench --locked --bench compare
+# Both stores unless one is asked for.
+MEASURED := $(if $(filter file,$(origin STORE)),sqlite postgres,$(STORE))
+
+bench: ## Measure, and print the figures beside their baselines (both stores, or STORE=sqlite|postgres).
+	@$(if $(filter postgres,$(MEASURED)),scripts/install-tools postgres)
+	@for store in $(MEASURED); do STORE=$$store cargo bench --locked --bench compare || exit; done
 
 crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=30 STORE=sqlite|postgres).
 	@ROUNDS=$(ROUNDS) STORE=$(STORE) scripts/crash
