@@ -66,6 +66,20 @@ impl Pile {
         }
         moved
     }
+
+    /// Gives up to `most` coins back that are held; returns how many of them paid what is owed.
+    fn free(&mut self, hold: usize, most: i64, owed: i64, now: Timestamp) -> i64 {
+        let held = Place::Held(hold);
+        if self.is_over(now) {
+            self.shift(held, Place::Lapsed, most);
+            return 0;
+        }
+        let pays = self.grant.category == Category::Paid;
+        let due = if pays { owed.min(most) } else { 0 };
+        let settled = self.shift(held, Place::Used, due);
+        self.shift(held, Place::Here, most - settled);
+        settled
+    }
 }
 
 impl Coins {
@@ -131,13 +145,7 @@ impl Coins {
                 self.pooled.push((grant.clone(), part - freed));
             }
             let pile = self.piles.iter_mut().find(|pile| pile.grant.id == grant);
-            let pile = pile.unwrap();
-            let to = if pile.is_over(now) {
-                Place::Lapsed
-            } else {
-                Place::Here
-            };
-            pile.shift(Place::Held(pool), to, freed);
+            self.owed -= pile.unwrap().free(pool, freed, self.owed, now);
             over -= freed;
         }
         true
@@ -276,15 +284,12 @@ impl Coins {
     }
 
     fn end(&mut self, hold: usize, now: Timestamp) {
-        for pile in &mut self.piles {
-            let to = if pile.is_over(now) {
-                Place::Lapsed
-            } else {
-                Place::Here
-            };
-            pile.shift(Place::Held(hold), to, i64::MAX);
+        let held = self.holds.get_mut(&hold).unwrap();
+        held.is_open = false;
+        for id in &held.piles {
+            let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *id);
+            self.owed -= pile.unwrap().free(hold, i64::MAX, self.owed, now);
         }
-        self.holds.get_mut(&hold).unwrap().is_open = false;
     }
 
     pub fn sweep(&mut self, now: Timestamp) {

@@ -1,6 +1,7 @@
 //! The laws of wallets, against counting coin by coin; and each refusal with its numbers.
 
 mod coins;
+mod debts;
 mod examples;
 mod refusals;
 

@@ -287,13 +287,18 @@ impl Vault {
         self.give_back_caps(spender, payer, rest, made);
     }
 
-    /// Gives back what was held; it expires if its time is over.
+    /// Gives back what was held; it expires if its time is over, else it pays what is owed if it was paid for.
     fn free(&mut self, pile: usize, part: i64, now: i64) {
         let pile = &mut self.piles[pile];
+        let purse = &mut self.purses[pile.owner];
         pile.held -= part;
         if pile.is_over(now) {
             pile.lapsed += part;
-            self.purses[pile.owner].totals.expired += part;
+            purse.totals.expired += part;
+        } else if pile.paid {
+            let settled = purse.owed.min(part);
+            purse.owed -= settled;
+            pile.used += settled;
         }
     }
 
