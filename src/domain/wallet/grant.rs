@@ -56,7 +56,10 @@ pub struct Grant {
     pub held: i64,
     /// What expired or was taken back.
     pub lapsed: i64,
-    /// What was taken back of its money, from it or from elsewhere.
+    /// What of `lapsed` expired unspent, and whose money was not taken back since.
+    #[serde(default)]
+    pub expired: i64,
+    /// What was taken back of its money, from it or from elsewhere; of credits that were given, what was taken back.
     pub returned: i64,
     /// Lower is used first.
     pub priority: i32,
@@ -82,6 +85,12 @@ impl Grant {
     #[must_use]
     pub const fn available(&self) -> i64 {
         self.amount - self.used - self.held - self.lapsed
+    }
+
+    /// Ends a part of it that nobody spent.
+    pub(super) const fn expire(&mut self, part: i64) {
+        self.lapsed += part;
+        self.expired += part;
     }
 
     /// Whether its time is over.

@@ -50,7 +50,7 @@ impl Wallet {
             done.shift(Account::Revenue, to, part);
             self.change(&id, now, |grant| {
                 grant.used -= part;
-                grant.lapsed += if is_expired { part } else { 0 };
+                grant.expire(if is_expired { part } else { 0 });
             });
         }
         Ok(done)

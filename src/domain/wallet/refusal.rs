@@ -53,6 +53,14 @@ pub enum Refusal {
         /// What can be taken back.
         left: i64,
     },
+    /// The grant came from another wallet of the customer; money stands behind what it came from.
+    #[error("the grant {grant} came from another wallet: take back the money behind {origin}, which it came from")]
+    GrantTransferred {
+        /// The grant.
+        grant: GrantId,
+        /// The grant that it came from.
+        origin: Box<str>,
+    },
     /// More is given back than was spent.
     #[error("{amount} micro-units are to be given back, and {left} were spent")]
     RefundTooLarge {

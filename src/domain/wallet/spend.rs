@@ -319,7 +319,7 @@ impl Wallet {
         self.change(id, now, |grant| {
             grant.held -= part;
             grant.used += settled;
-            grant.lapsed += if is_expired { part } else { 0 };
+            grant.expire(if is_expired { part } else { 0 });
         });
     }
 

@@ -11,7 +11,10 @@ enum Place {
     Here,
     Held(usize),
     Used,
+    /// It expired, and its money is still there.
     Lapsed,
+    /// It was taken back or carried on, or its money was taken back.
+    Gone,
 }
 
 #[derive(Debug)]
@@ -164,7 +167,7 @@ impl Coins {
         (
             pile.count(|place| place == Place::Used),
             pile.count(|place| matches!(place, Place::Held(_))),
-            pile.count(|place| place == Place::Lapsed),
+            pile.count(|place| matches!(place, Place::Lapsed | Place::Gone)),
         )
     }
 
@@ -326,11 +329,17 @@ impl Coins {
         let Some(pile) = pile.filter(|pile| amount <= pile.grant.amount - pile.returned) else {
             return false;
         };
+        let own = pile.shift(Place::Here, Place::Gone, amount);
+        if pile.grant.category == Category::Promotional {
+            pile.returned += own;
+            return true;
+        }
         pile.returned += amount;
-        let mut left = amount - pile.shift(Place::Here, Place::Lapsed, amount);
+        let mut left = amount - own;
+        left -= pile.shift(Place::Lapsed, Place::Gone, left);
         for pile in self.in_order(now) {
             if pile.grant.category == Category::Paid {
-                left -= pile.shift(Place::Here, Place::Lapsed, left);
+                left -= pile.shift(Place::Here, Place::Gone, left);
             }
         }
         self.owed += left;
@@ -344,10 +353,15 @@ impl Coins {
         new: &NewGrant,
         now: Timestamp,
     ) -> bool {
-        let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *old);
-        let balance = pile.map_or(0, |pile| pile.shift(Place::Here, Place::Lapsed, i64::MAX));
+        let mut pile = self.piles.iter_mut().find(|pile| pile.grant.id == *old);
+        let here = |pile: &&mut Pile| pile.count(|place| place == Place::Here);
+        let balance = pile.as_ref().map_or(0, here);
         self.opened |= balance > 0;
         let amount = max.min(balance.max(min));
+        if let Some(pile) = &mut pile {
+            pile.shift(Place::Here, Place::Gone, amount);
+            pile.shift(Place::Here, Place::Lapsed, i64::MAX);
+        }
         if amount > 0 {
             self.put(
                 &NewGrant {

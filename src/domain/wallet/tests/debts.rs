@@ -1,7 +1,7 @@
 //! What is owed, what money is taken back for, and what comes back to which grant.
 
 use super::super::*;
-use super::{at, hold_id, keys};
+use super::{at, full, grant_id, hold_id, keys};
 
 /// The customer's wallet, and what names its grants.
 struct Purse {
@@ -43,6 +43,11 @@ impl Purse {
     /// What can be spent, and what is owed.
     fn stands(&self) -> (i64, i64) {
         (self.wallet.available(at(3)), self.wallet.receivable())
+    }
+
+    fn of(&self, id: &GrantId) -> &Grant {
+        let mut grants = self.wallet.grants().iter();
+        grants.find(|grant| grant.id == *id).unwrap()
     }
 }
 
@@ -95,4 +100,59 @@ fn what_comes_back_of_given_credits_does_not_pay_nor_what_has_expired() {
         purse.wallet.release(&id, at(3)).unwrap();
         assert_eq!(purse.stands(), (left, 5));
     }
+}
+
+#[test]
+fn money_of_credits_that_expired_unspent_is_taken_back_without_a_debt() {
+    let mut purse = Purse::new();
+    let id = purse.grant(10, true, Some(3));
+    let other = purse.grant(20, true, None);
+    purse.wallet.debit(4, full(), at(1)).unwrap();
+    purse.wallet.expire_grants(at(3));
+    let done = purse.wallet.claw_back(&id, 6, at(3)).unwrap();
+    assert_eq!(purse.stands(), (20, 0));
+    let expected = [
+        (Account::Expired, -6),
+        (Account::Funding(Source::Manual), 6),
+    ];
+    let entries = done.entries.into_iter();
+    let entries: Vec<_> = entries.map(|line| (line.account, line.amount)).collect();
+    assert_eq!(entries, expected);
+    // What was spent is still to be paid for, once.
+    purse.wallet.claw_back(&id, 4, at(3)).unwrap();
+    assert_eq!(purse.stands(), (16, 0));
+    assert_eq!((purse.of(&id).returned, purse.of(&other).lapsed), (10, 4));
+}
+
+#[test]
+fn credits_that_were_given_are_taken_back_as_far_as_they_are_left() {
+    let mut purse = Purse::new();
+    let given = purse.grant(10, false, None);
+    purse.wallet.debit(7, full(), at(1)).unwrap();
+    purse.grant(20, true, None);
+    purse.wallet.claw_back(&given, 10, at(3)).unwrap();
+    assert_eq!(purse.stands(), (20, 0));
+    let grant = purse.of(&given);
+    assert_eq!((grant.used, grant.lapsed, grant.returned), (7, 3, 3));
+    let before = purse.wallet.clone();
+    let done = purse.wallet.claw_back(&given, 7, at(4)).unwrap();
+    assert!(done.is_empty() && purse.wallet == before, "nothing is left");
+}
+
+#[test]
+fn money_behind_a_transfer_is_taken_back_where_it_came() {
+    let mut purse = Purse::new();
+    let paid = purse.grant(10, true, None);
+    let mut agent = Wallet::new(keys()[1].clone());
+    transfer(&mut purse.wallet, &mut agent, &grant_id(9), (6, 0), at(2)).unwrap();
+    let came = agent.grants()[0].id.clone();
+    let before = agent.clone();
+    let refusal = Refusal::GrantTransferred {
+        grant: came.clone(),
+        origin: paid.as_str().into(),
+    };
+    assert_eq!(agent.claw_back(&came, 1, at(3)), Err(refusal));
+    assert_eq!(agent, before);
+    purse.wallet.claw_back(&paid, 10, at(3)).unwrap();
+    assert_eq!(purse.stands(), (0, 6));
 }

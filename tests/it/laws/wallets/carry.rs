@@ -111,6 +111,9 @@ impl Customer {
                 let pile = &vault.piles[grant];
                 let left = pile.amount - pile.returned;
                 let owner = pile.owner;
+                if let Some(origin) = pile.origin {
+                    return Err(Why::Transferred { origin });
+                }
                 let amount = amount.unwrap_or(left);
                 if amount > left || left == 0 {
                     return Err(Why::ClawbackTooLarge { amount, left });
@@ -191,10 +194,12 @@ impl Customer {
                 used: 0,
                 held: 0,
                 lapsed: 0,
+                expired: 0,
                 returned: 0,
                 payment: None,
                 made: now,
                 leg: number.to_string(),
+                origin: Some(pile),
                 serial,
                 ..self.vault.piles[pile].clone()
             };

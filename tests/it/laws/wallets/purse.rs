@@ -14,6 +14,7 @@ pub enum Why {
     GrantExpired,
     PaidBefore { grant: usize },
     ClawbackTooLarge { amount: i64, left: i64 },
+    Transferred { origin: usize },
     HoldResolved { state: Ended, captured: i64 },
     CaptureTooLarge { amount: i64, held: i64 },
     OutOfRange,
@@ -36,6 +37,8 @@ pub struct Pile {
     pub used: i64,
     pub held: i64,
     pub lapsed: i64,
+    /// What of that expired, and whose money is still there.
+    pub expired: i64,
     pub returned: i64,
     pub priority: i32,
     pub paid: bool,
@@ -45,11 +48,19 @@ pub struct Pile {
     pub end: Option<i64>,
     /// Which part of a transfer it is, as written at the end of its name.
     pub leg: String,
+    /// The pile of another wallet that it came from.
+    pub origin: Option<usize>,
     /// The operation that made it.
     pub serial: usize,
 }
 
 impl Pile {
+    /// Ends a part that nobody spent.
+    fn expire(&mut self, part: i64) {
+        self.lapsed += part;
+        self.expired += part;
+    }
+
     pub fn free(&self) -> i64 {
         self.amount - self.used - self.held - self.lapsed
     }
@@ -293,7 +304,7 @@ impl Vault {
         let purse = &mut self.purses[pile.owner];
         pile.held -= part;
         if pile.is_over(now) {
-            pile.lapsed += part;
+            pile.expire(part);
             purse.totals.expired += part;
         } else if pile.paid {
             let settled = purse.owed.min(part);
@@ -352,28 +363,39 @@ impl Vault {
             left -= part;
             pile.used -= part;
             if pile.is_over(now) {
-                pile.lapsed += part;
+                pile.expire(part);
                 self.purses[owner].totals.expired += part;
             }
         }
         assert_eq!(left, 0, "what was drawn was spent");
     }
 
-    /// Takes money back: from the pile, then from others that were paid for; the rest is owed.
+    /// Takes money back: from the pile, for what of it expired, then from others that were paid for; the rest is owed. Of
+    /// what was given, only what is left is taken.
     pub fn claw_back(&mut self, of: usize, amount: i64, now: i64) {
         let owner = self.piles[of].owner;
-        let others = self.in_order(owner, now).into_iter();
-        let others = others.filter(|pile| *pile != of && self.piles[*pile].paid);
-        let piles: Vec<usize> = std::iter::once(of).chain(others).collect();
-        let mut left = amount;
-        for pile in piles {
-            let part = self.piles[pile].free().min(left);
-            self.piles[pile].lapsed += part;
-            left -= part;
+        let own = self.piles[of].free().min(amount);
+        self.piles[of].lapsed += own;
+        if !self.piles[of].paid {
+            self.piles[of].returned += own;
+            self.purses[owner].totals.returned += own;
+            return;
+        }
+        let expired = self.piles[of].expired.min(amount - own);
+        self.piles[of].expired -= expired;
+        let mut left = amount - own - expired;
+        for pile in self.in_order(owner, now) {
+            if pile != of && self.piles[pile].paid {
+                let part = self.piles[pile].free().min(left);
+                self.piles[pile].lapsed += part;
+                left -= part;
+            }
         }
         self.piles[of].returned += amount;
-        self.purses[owner].owed += left;
-        self.purses[owner].totals.returned += amount;
+        let purse = &mut self.purses[owner];
+        purse.owed += left;
+        purse.totals.expired -= expired;
+        purse.totals.returned += amount;
     }
 
     /// Ends holds and piles whose time is over; true when there were any.
@@ -387,7 +409,7 @@ impl Vault {
         }
         for pile in self.piles.iter_mut().filter(|pile| pile.is_over(now)) {
             let rest = pile.free();
-            pile.lapsed += rest;
+            pile.expire(rest);
             self.purses[pile.owner].totals.expired += rest;
             changed |= rest > 0;
         }

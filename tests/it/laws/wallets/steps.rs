@@ -68,6 +68,7 @@ fn grant() -> impl Strategy<Value = Op> {
             used: 0,
             held: 0,
             lapsed: 0,
+            expired: 0,
             returned: 0,
             priority,
             paid,
@@ -75,6 +76,7 @@ fn grant() -> impl Strategy<Value = Op> {
             made: 0,
             end,
             leg: String::new(),
+            origin: None,
             serial: 0,
         })
     })
