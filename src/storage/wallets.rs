@@ -94,6 +94,10 @@ fn payment(source: Source, reference: &str) -> Option<String> {
 #[derive(Serialize, Deserialize)]
 struct GrantBody<'a> {
     #[serde(default, skip_serializing_if = "is_zero")]
+    moved: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    settled: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
     expired: i64,
     returned: i64,
     priority: i32,
@@ -112,6 +116,8 @@ const fn is_zero(part: &i64) -> bool {
 /// Returns the column of what has none of its own.
 pub(super) fn grant_body(grant: &Grant) -> String {
     json(&GrantBody {
+        moved: grant.moved,
+        settled: grant.settled,
         expired: grant.expired,
         returned: grant.returned,
         priority: grant.priority,
@@ -142,6 +148,8 @@ impl GrantColumns<'_> {
             id: GrantId::new(self.id).map_err(|error| corrupt(TABLE, error))?,
             amount: self.amount,
             used: self.used,
+            moved: body.moved,
+            settled: body.settled,
             held: self.held,
             lapsed: self.lapsed,
             expired: body.expired,

@@ -80,11 +80,13 @@ impl Wallet {
     }
 
     /// Puts a grant in its place in the order of use.
-    fn insert(&mut self, new: NewGrant, used: i64, now: Timestamp) {
+    fn insert(&mut self, new: NewGrant, settled: i64, now: Timestamp) {
         let grant = Grant {
             id: new.id,
             amount: new.amount,
-            used,
+            used: settled,
+            moved: 0,
+            settled,
             held: 0,
             lapsed: 0,
             expired: 0,
@@ -315,7 +317,10 @@ pub fn transfer(
     for ((grant, part), new) in legs.into_iter().zip(coming) {
         given.shift(Account::Available(grant.clone()), Account::Transfers, part);
         taken.shift(Account::Transfers, Account::Available(new.id.clone()), part);
-        from.change(&grant, now, |grant| grant.used += part);
+        from.change(&grant, now, |grant| {
+            grant.used += part;
+            grant.moved += part;
+        });
         to.insert(new, 0, now);
     }
     Ok((given, taken))

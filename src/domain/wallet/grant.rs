@@ -52,6 +52,12 @@ pub struct Grant {
     pub amount: i64,
     /// What was spent, moved to another wallet, or paid what was owed.
     pub used: i64,
+    /// What of `used` went to another wallet: it was not spent here.
+    #[serde(default)]
+    pub moved: i64,
+    /// What of `used` paid what was owed.
+    #[serde(default)]
+    pub settled: i64,
     /// What is set aside.
     pub held: i64,
     /// What expired or was taken back.
@@ -85,6 +91,11 @@ impl Grant {
     #[must_use]
     pub const fn available(&self) -> i64 {
         self.amount - self.used - self.held - self.lapsed
+    }
+
+    /// Returns what debits, captures and usage took of it.
+    pub(super) const fn spent(&self) -> i64 {
+        self.used - self.moved - self.settled
     }
 
     /// Ends a part of it that nobody spent.

@@ -54,7 +54,9 @@ pub enum Refusal {
         left: i64,
     },
     /// The grant came from another wallet of the customer; money stands behind what it came from.
-    #[error("the grant {grant} came from another wallet: take back the money behind {origin}, which it came from")]
+    #[error(
+        "the grant {grant} came from another wallet: take back the money behind {origin}, which it came from"
+    )]
     GrantTransferred {
         /// The grant.
         grant: GrantId,

@@ -319,6 +319,7 @@ impl Wallet {
         self.change(id, now, |grant| {
             grant.held -= part;
             grant.used += settled;
+            grant.settled += settled;
             grant.expire(if is_expired { part } else { 0 });
         });
     }

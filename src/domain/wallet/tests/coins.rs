@@ -1,5 +1,7 @@
 //! The same as a wallet, slowly: every micro-unit is a coin that lies somewhere.
 
+mod back;
+
 use std::collections::BTreeMap;
 
 use super::super::{Category, NewGrant, Source};
@@ -11,6 +13,10 @@ enum Place {
     Here,
     Held(usize),
     Used,
+    /// It went to another wallet.
+    Moved,
+    /// It paid what was owed.
+    Settled,
     /// It expired, and its money is still there.
     Lapsed,
     /// It was taken back or carried on, or its money was taken back.
@@ -79,7 +85,7 @@ impl Pile {
         }
         let pays = self.grant.category == Category::Paid;
         let due = if pays { owed.min(most) } else { 0 };
-        let settled = self.shift(held, Place::Used, due);
+        let settled = self.shift(held, Place::Settled, due);
         self.shift(held, Place::Here, most - settled);
         settled
     }
@@ -92,35 +98,6 @@ impl Coins {
 
     pub fn has(&self, hold: usize) -> bool {
         self.holds.contains_key(&hold)
-    }
-
-    /// Gives coins back: what is owed first, then into the piles that are used up last.
-    pub fn refund(&mut self, amount: i64, now: Timestamp) -> bool {
-        let used: i64 = self
-            .piles
-            .iter()
-            .map(|pile| pile.count(|place| place == Place::Used))
-            .sum();
-        if amount > used + self.owed {
-            return false;
-        }
-        self.opened = true;
-        let waived = self.owed.min(amount);
-        self.owed -= waived;
-        let mut left = amount - waived;
-        for pile in self.in_order(now).into_iter().rev() {
-            left -= pile.shift(Place::Used, Place::Here, left);
-        }
-        let mut over: Vec<&mut Pile> = self
-            .piles
-            .iter_mut()
-            .filter(|pile| pile.is_over(now))
-            .collect();
-        over.sort_by_key(|pile| pile.order());
-        for pile in over.into_iter().rev() {
-            left -= pile.shift(Place::Used, Place::Lapsed, left);
-        }
-        true
     }
 
     /// Holds so many coins in a pool; what it holds of which pile does not matter to anybody but the pile.
@@ -165,7 +142,7 @@ impl Coins {
     pub fn counts(&self, id: &GrantId) -> (i64, i64, i64) {
         let pile = self.piles.iter().find(|pile| pile.grant.id == *id).unwrap();
         (
-            pile.count(|place| place == Place::Used),
+            pile.count(|place| matches!(place, Place::Used | Place::Moved | Place::Settled)),
             pile.count(|place| matches!(place, Place::Held(_))),
             pile.count(|place| matches!(place, Place::Lapsed | Place::Gone)),
         )
@@ -212,7 +189,7 @@ impl Coins {
         let owed = self.owed;
         let pile = self.put(new, now);
         let settled = if is_paid {
-            pile.shift(Place::Here, Place::Used, owed)
+            pile.shift(Place::Here, Place::Settled, owed)
         } else {
             0
         };
@@ -324,28 +301,6 @@ impl Coins {
         true
     }
 
-    pub fn claw_back(&mut self, id: &GrantId, amount: i64, now: Timestamp) -> bool {
-        let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *id);
-        let Some(pile) = pile.filter(|pile| amount <= pile.grant.amount - pile.returned) else {
-            return false;
-        };
-        let own = pile.shift(Place::Here, Place::Gone, amount);
-        if pile.grant.category == Category::Promotional {
-            pile.returned += own;
-            return true;
-        }
-        pile.returned += amount;
-        let mut left = amount - own;
-        left -= pile.shift(Place::Lapsed, Place::Gone, left);
-        for pile in self.in_order(now) {
-            if pile.grant.category == Category::Paid {
-                left -= pile.shift(Place::Here, Place::Gone, left);
-            }
-        }
-        self.owed += left;
-        true
-    }
-
     pub fn roll_over(
         &mut self,
         old: &GrantId,
@@ -385,7 +340,7 @@ pub fn transfer(
     if !wallets[from].may_spend(amount, now) {
         return false;
     }
-    let taken = wallets[from].take(amount, Place::Used, now);
+    let taken = wallets[from].take(amount, Place::Moved, now);
     for (number, (grant, part)) in taken.into_iter().enumerate() {
         let pile = wallets[from]
             .piles

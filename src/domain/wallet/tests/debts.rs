@@ -156,3 +156,32 @@ fn money_behind_a_transfer_is_taken_back_where_it_came() {
     purse.wallet.claw_back(&paid, 10, at(3)).unwrap();
     assert_eq!(purse.stands(), (0, 6));
 }
+
+#[test]
+fn a_refund_does_not_make_paid_credits_of_given_ones() {
+    let mut purse = Purse::new();
+    let given = purse.grant(10, false, None);
+    purse.wallet.debit(10, full(), at(1)).unwrap();
+    let paid = purse.grant(10, true, None);
+    let mut agent = Wallet::new(keys()[1].clone());
+    transfer(&mut purse.wallet, &mut agent, &grant_id(9), (10, 0), at(2)).unwrap();
+    purse.wallet.refund(10, at(3)).unwrap();
+    assert_eq!((purse.of(&given).used, purse.of(&paid).used), (0, 10));
+    let refused = purse.wallet.refund(1, at(3)).unwrap_err();
+    let expected = Refusal::RefundTooLarge { amount: 1, left: 0 };
+    assert_eq!(refused, expected, "what went elsewhere was not spent here");
+}
+
+#[test]
+fn a_refund_of_what_was_owed_comes_back_to_what_paid_it() {
+    let mut purse = Purse::new();
+    let given = purse.grant(10, false, None);
+    purse.owe(15);
+    let paid = purse.grant(20, true, None);
+    assert_eq!(purse.stands(), (15, 0));
+    purse.wallet.refund(10, at(3)).unwrap();
+    assert_eq!((purse.of(&given).used, purse.of(&paid).used), (0, 5));
+    purse.wallet.refund(5, at(3)).unwrap();
+    assert_eq!(purse.stands(), (30, 0));
+    assert!(purse.wallet.refund(1, at(3)).is_err());
+}

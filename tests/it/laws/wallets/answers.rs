@@ -53,7 +53,10 @@ impl<B: Backend> System<B> {
             },
             Refusal::ClawbackTooLarge { amount, left } => Why::ClawbackTooLarge { amount, left },
             Refusal::GrantTransferred { ref origin, .. } => Why::Transferred {
-                origin: grants.iter().position(|id| id.as_str() == &**origin).unwrap(),
+                origin: grants
+                    .iter()
+                    .position(|id| id.as_str() == &**origin)
+                    .unwrap(),
             },
             Refusal::HoldResolved { state, captured } => {
                 let state = match state {

@@ -188,10 +188,13 @@ impl Customer {
         self.vault.check_spending(from, amount, now)?;
         for (number, (pile, part)) in self.vault.pick(from, amount, now).into_iter().enumerate() {
             self.vault.piles[pile].used += part;
+            self.vault.piles[pile].moved += part;
             let coming = Pile {
                 owner: to,
                 amount: part,
                 used: 0,
+                moved: 0,
+                settled: 0,
                 held: 0,
                 lapsed: 0,
                 expired: 0,

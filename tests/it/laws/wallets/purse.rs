@@ -1,8 +1,6 @@
 //! The naive wallets of one customer: piles of credits, what is set aside of them, what is owed; sums in plain integers.
 //! Owners are numbers: 0 the customer, 1 and 2 its subaccounts. Times are seconds.
 
-use std::cmp::Reverse;
-
 use super::caps::Cap;
 
 /// Why wallets refuse, with the numbers behind it.
@@ -35,6 +33,10 @@ pub struct Pile {
     pub owner: usize,
     pub amount: i64,
     pub used: i64,
+    /// What of that went to another wallet.
+    pub moved: i64,
+    /// What of it paid what was owed.
+    pub settled: i64,
     pub held: i64,
     pub lapsed: i64,
     /// What of that expired, and whose money is still there.
@@ -55,8 +57,17 @@ pub struct Pile {
 }
 
 impl Pile {
+    /// What was spent of it, or else what paid what was owed.
+    pub fn drawn(&self, is_settled: bool) -> i64 {
+        if is_settled {
+            self.settled
+        } else {
+            self.used - self.moved - self.settled
+        }
+    }
+
     /// Ends a part that nobody spent.
-    fn expire(&mut self, part: i64) {
+    pub fn expire(&mut self, part: i64) {
         self.lapsed += part;
         self.expired += part;
     }
@@ -65,11 +76,11 @@ impl Pile {
         self.amount - self.used - self.held - self.lapsed
     }
 
-    fn is_over(&self, now: i64) -> bool {
+    pub fn is_over(&self, now: i64) -> bool {
         self.end.is_some_and(|end| end <= now)
     }
 
-    fn order(&self) -> impl Ord {
+    pub fn order(&self) -> impl Ord {
         let end = self.end.unwrap_or(i64::MAX);
         (self.priority, end, self.made, self.serial, self.leg.clone())
     }
@@ -141,7 +152,7 @@ impl Vault {
     }
 
     /// The piles of a wallet that can be spent, the first to go first.
-    fn in_order(&self, owner: usize, now: i64) -> Vec<usize> {
+    pub fn in_order(&self, owner: usize, now: i64) -> Vec<usize> {
         let all = 0..self.piles.len();
         let mut piles: Vec<usize> = all
             .filter(|pile| self.piles[*pile].owner == owner && !self.piles[*pile].is_over(now))
@@ -209,6 +220,7 @@ impl Vault {
             purse.totals.granted += pile.amount;
             if pile.paid {
                 pile.used = purse.owed.min(pile.amount);
+                pile.settled = pile.used;
                 purse.owed -= pile.used;
             }
         }
@@ -310,6 +322,7 @@ impl Vault {
             let settled = purse.owed.min(part);
             purse.owed -= settled;
             pile.used += settled;
+            pile.settled += settled;
         }
     }
 
@@ -341,61 +354,6 @@ impl Vault {
         let mut legs = std::mem::take(&mut self.purses[owner].pools[feature]);
         self.use_legs(&mut legs, amount);
         self.purses[owner].pools[feature] = legs;
-    }
-
-    /// Gives back what usage had drawn.
-    pub fn refund(&mut self, owner: usize, amount: i64, now: i64) {
-        let purse = &mut self.purses[owner];
-        purse.totals.revenue -= amount;
-        let waived = purse.owed.min(amount);
-        purse.owed -= waived;
-        let mut left = amount - waived;
-        let all = 0..self.piles.len();
-        let mut piles: Vec<usize> = all
-            .filter(|pile| self.piles[*pile].owner == owner)
-            .collect();
-        // The last to be used up first, those whose time is over at the end.
-        piles.sort_by_key(|pile| Reverse(self.piles[*pile].order()));
-        piles.sort_by_key(|pile| self.piles[*pile].is_over(now));
-        for pile in piles {
-            let pile = &mut self.piles[pile];
-            let part = pile.used.min(left);
-            left -= part;
-            pile.used -= part;
-            if pile.is_over(now) {
-                pile.expire(part);
-                self.purses[owner].totals.expired += part;
-            }
-        }
-        assert_eq!(left, 0, "what was drawn was spent");
-    }
-
-    /// Takes money back: from the pile, for what of it expired, then from others that were paid for; the rest is owed. Of
-    /// what was given, only what is left is taken.
-    pub fn claw_back(&mut self, of: usize, amount: i64, now: i64) {
-        let owner = self.piles[of].owner;
-        let own = self.piles[of].free().min(amount);
-        self.piles[of].lapsed += own;
-        if !self.piles[of].paid {
-            self.piles[of].returned += own;
-            self.purses[owner].totals.returned += own;
-            return;
-        }
-        let expired = self.piles[of].expired.min(amount - own);
-        self.piles[of].expired -= expired;
-        let mut left = amount - own - expired;
-        for pile in self.in_order(owner, now) {
-            if pile != of && self.piles[pile].paid {
-                let part = self.piles[pile].free().min(left);
-                self.piles[pile].lapsed += part;
-                left -= part;
-            }
-        }
-        self.piles[of].returned += amount;
-        let purse = &mut self.purses[owner];
-        purse.owed += left;
-        purse.totals.expired -= expired;
-        purse.totals.returned += amount;
     }
 
     /// Ends holds and piles whose time is over; true when there were any.

@@ -66,6 +66,8 @@ fn grant() -> impl Strategy<Value = Op> {
             owner,
             amount,
             used: 0,
+            moved: 0,
+            settled: 0,
             held: 0,
             lapsed: 0,
             expired: 0,
