@@ -93,6 +93,12 @@ fn payment(source: Source, reference: &str) -> Option<String> {
 /// What of a grant stands in no column of its own.
 #[derive(Serialize, Deserialize)]
 struct GrantBody<'a> {
+    #[serde(default, skip_serializing_if = "is_zero")]
+    moved: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    settled: i64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    expired: i64,
     returned: i64,
     priority: i32,
     category: Category,
@@ -101,9 +107,18 @@ struct GrantBody<'a> {
     create_time: Timestamp,
 }
 
+/// What most grants have nothing of takes no place.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_zero(part: &i64) -> bool {
+    *part == 0
+}
+
 /// Returns the column of what has none of its own.
 pub(super) fn grant_body(grant: &Grant) -> String {
     json(&GrantBody {
+        moved: grant.moved,
+        settled: grant.settled,
+        expired: grant.expired,
         returned: grant.returned,
         priority: grant.priority,
         category: grant.category,
@@ -133,8 +148,11 @@ impl GrantColumns<'_> {
             id: GrantId::new(self.id).map_err(|error| corrupt(TABLE, error))?,
             amount: self.amount,
             used: self.used,
+            moved: body.moved,
+            settled: body.settled,
             held: self.held,
             lapsed: self.lapsed,
+            expired: body.expired,
             returned: body.returned,
             priority: body.priority,
             category: body.category,

@@ -80,13 +80,16 @@ impl Wallet {
     }
 
     /// Puts a grant in its place in the order of use.
-    fn insert(&mut self, new: NewGrant, used: i64, now: Timestamp) {
+    fn insert(&mut self, new: NewGrant, settled: i64, now: Timestamp) {
         let grant = Grant {
             id: new.id,
             amount: new.amount,
-            used,
+            used: settled,
+            moved: 0,
+            settled,
             held: 0,
             lapsed: 0,
+            expired: 0,
             returned: 0,
             priority: new.priority,
             category: new.category,
@@ -114,7 +117,7 @@ impl Wallet {
         for (id, rest) in over {
             let from = Account::Available(id.clone());
             done.shift(from, Account::Expired, rest);
-            self.change(&id, now, |grant| grant.lapsed += rest);
+            self.change(&id, now, |grant| grant.expire(rest));
         }
         done
     }
@@ -140,11 +143,11 @@ impl Wallet {
         Ok(self.expire_grants(now))
     }
 
-    /// Takes back the money behind a grant: from what is left of it, then of others that were paid for, in the order of
-    /// use; the rest is owed.
+    /// Takes back the money behind a grant: from what is left of it, then for what of it expired unspent, then from others
+    /// that were paid for, in the order of use; the rest is owed. Of credits that were given, what is left is taken.
     ///
     /// # Errors
-    /// When there is no such grant, or more is taken back than it brought.
+    /// When there is no such grant, it came from another wallet, or more is taken back than it brought.
     pub fn claw_back(
         &mut self,
         id: &GrantId,
@@ -154,32 +157,66 @@ impl Wallet {
         in_range(amount)?;
         let grant = self.grants.iter().find(|grant| grant.id == *id);
         let grant = grant.ok_or_else(|| Refusal::UnknownGrant(id.clone()))?;
+        if grant.source == Source::Transfer {
+            return Err(Refusal::GrantTransferred {
+                grant: id.clone(),
+                origin: grant.reference.clone(),
+            });
+        }
         let (left, source) = (grant.amount - grant.returned, grant.source);
         if amount > left {
             return Err(Refusal::ClawbackTooLarge { amount, left });
         }
+        let own = grant.available().min(amount);
+        if grant.category == Category::Promotional {
+            return Ok(self.take_given(id, (own, source), now));
+        }
+        let expired = grant.expired.min(amount - own);
         let others = self.grants.iter().filter(|other| {
             other.id != *id && other.category == Category::Paid && !other.is_expired(now)
         });
-        let mut legs = Vec::new();
-        let mut missing = amount;
-        for grant in std::iter::once(grant).chain(others) {
-            let part = grant.available().min(missing);
-            legs.push((grant.id.clone(), part));
+        let mut legs = vec![(id.clone(), own)];
+        let mut missing = amount - own - expired;
+        for other in others {
+            let part = other.available().min(missing);
+            legs.push((other.id.clone(), part));
             missing -= part;
         }
         let owed = self.head.receivable.checked_add(missing);
         let owed = owed.ok_or(Refusal::AmountOutOfRange)?;
         let mut done = Transaction::new(Cause::Clawback);
-        for (from, part) in legs {
-            let account = Account::Available(from.clone());
-            done.shift(account, Account::Funding(source), part);
+        let to = || Account::Funding(source);
+        for (from, part) in legs.into_iter().filter(|leg| leg.1 > 0) {
+            done.shift(Account::Available(from.clone()), to(), part);
             self.change(&from, now, |grant| grant.lapsed += part);
         }
-        done.shift(Account::Receivable, Account::Funding(source), missing);
+        done.shift(Account::Expired, to(), expired);
+        done.shift(Account::Receivable, to(), missing);
         self.head.receivable = owed;
-        self.change(id, now, |grant| grant.returned += amount);
+        self.change(id, now, |grant| {
+            grant.returned += amount;
+            grant.expired -= expired;
+        });
         Ok(done)
+    }
+
+    /// Takes credits back that no money stands behind, so that nothing is owed for what of them is gone.
+    fn take_given(
+        &mut self,
+        id: &GrantId,
+        (part, source): (i64, Source),
+        now: Timestamp,
+    ) -> Transaction {
+        let mut done = Transaction::new(Cause::Clawback);
+        if part > 0 {
+            let from = Account::Available(id.clone());
+            done.shift(from, Account::Funding(source), part);
+            self.change(id, now, |grant| {
+                grant.lapsed += part;
+                grant.returned += part;
+            });
+        }
+        done
     }
 
     /// Ends a period of credits that come anew in each: what the grants of the old one have left goes into the new one,
@@ -212,7 +249,10 @@ impl Wallet {
             let from = || Account::Available(id.clone());
             done.shift(from(), Account::Available(new.id.clone()), part);
             done.shift(from(), Account::Expired, rest - part);
-            self.change(&id, now, |grant| grant.lapsed += rest);
+            self.change(&id, now, |grant| {
+                grant.lapsed += part;
+                grant.expire(rest - part);
+            });
             carried -= part;
         }
         let fresh = (amount - balance).max(0);
@@ -277,7 +317,10 @@ pub fn transfer(
     for ((grant, part), new) in legs.into_iter().zip(coming) {
         given.shift(Account::Available(grant.clone()), Account::Transfers, part);
         taken.shift(Account::Transfers, Account::Available(new.id.clone()), part);
-        from.change(&grant, now, |grant| grant.used += part);
+        from.change(&grant, now, |grant| {
+            grant.used += part;
+            grant.moved += part;
+        });
         to.insert(new, 0, now);
     }
     Ok((given, taken))

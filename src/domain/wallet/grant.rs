@@ -52,11 +52,20 @@ pub struct Grant {
     pub amount: i64,
     /// What was spent, moved to another wallet, or paid what was owed.
     pub used: i64,
+    /// What of `used` went to another wallet: it was not spent here.
+    #[serde(default)]
+    pub moved: i64,
+    /// What of `used` paid what was owed.
+    #[serde(default)]
+    pub settled: i64,
     /// What is set aside.
     pub held: i64,
     /// What expired or was taken back.
     pub lapsed: i64,
-    /// What was taken back of its money, from it or from elsewhere.
+    /// What of `lapsed` expired unspent, and whose money was not taken back since.
+    #[serde(default)]
+    pub expired: i64,
+    /// What was taken back of its money, from it or from elsewhere; of credits that were given, what was taken back.
     pub returned: i64,
     /// Lower is used first.
     pub priority: i32,
@@ -82,6 +91,17 @@ impl Grant {
     #[must_use]
     pub const fn available(&self) -> i64 {
         self.amount - self.used - self.held - self.lapsed
+    }
+
+    /// Returns what debits, captures and usage took of it.
+    pub(super) const fn spent(&self) -> i64 {
+        self.used - self.moved - self.settled
+    }
+
+    /// Ends a part of it that nobody spent.
+    pub(super) const fn expire(&mut self, part: i64) {
+        self.lapsed += part;
+        self.expired += part;
     }
 
     /// Whether its time is over.

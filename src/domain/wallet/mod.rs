@@ -19,6 +19,7 @@ mod ledger;
 mod moves;
 mod post;
 mod refund;
+mod refusal;
 mod spend;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use self::fund::{NewGrant, transfer};
 pub use self::grant::{Category, Grant, Source};
 pub use self::included::{INCLUDED_PRIORITY, Included};
 pub use self::ledger::{About, Account, Balance, Cause, Entry, Heads, Posted, Transaction};
+pub use self::refusal::Refusal;
 pub use self::spend::{Cover, NewHold};
 pub use self::top_up::{AutoTopUp, TopUpState};
 use super::id::{GrantId, HoldId, SubaccountId};
@@ -153,104 +155,6 @@ impl HoldState {
             Self::Expired => "expired",
         }
     }
-}
-
-/// Why an operation is refused, with the numbers behind it, in micro-units.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The balance does not cover it.
-    #[error("{needed} micro-units are needed and {available} available")]
-    InsufficientCredits {
-        /// What was asked for.
-        needed: i64,
-        /// What there is.
-        available: i64,
-    },
-    /// The cap on what the wallet may spend in a window does not leave room for it.
-    #[error("{needed} micro-units are needed and the cap of {cap} leaves {left}")]
-    CapReached {
-        /// What was asked for.
-        needed: i64,
-        /// The cap.
-        cap: i64,
-        /// What it leaves until its window ends.
-        left: i64,
-        /// When its window ends.
-        window_end: Timestamp,
-    },
-    /// Something is owed.
-    #[error("{owed} micro-units are owed")]
-    BlockedByReceivable {
-        /// What is owed.
-        owed: i64,
-    },
-    /// The wallet has no such grant.
-    #[error("there is no grant {0}")]
-    UnknownGrant(GrantId),
-    /// The grant is there already.
-    #[error("there is a grant {0} already")]
-    GrantExists(GrantId),
-    /// The grant ended before.
-    #[error("the grant ended at {expire_time}")]
-    GrantExpired {
-        /// When it ended.
-        expire_time: Timestamp,
-    },
-    /// More is taken back than was granted and not taken back yet.
-    #[error("{amount} micro-units are to be taken back, and {left} can be")]
-    ClawbackTooLarge {
-        /// What was asked for.
-        amount: i64,
-        /// What can be taken back.
-        left: i64,
-    },
-    /// More is given back than was spent.
-    #[error("{amount} micro-units are to be given back, and {left} were spent")]
-    RefundTooLarge {
-        /// What was asked for.
-        amount: i64,
-        /// What was spent.
-        left: i64,
-    },
-    /// The wallet has no such hold.
-    #[error("there is no hold {0}")]
-    UnknownHold(HoldId),
-    /// The hold is there already.
-    #[error("there is a hold {0} already")]
-    HoldExists(HoldId),
-    /// The hold ended before.
-    #[error("the hold is {}, {captured} micro-units captured", .state.as_str())]
-    HoldResolved {
-        /// How.
-        state: HoldState,
-        /// What was captured of it.
-        captured: i64,
-    },
-    /// What was paid for by a payment was granted before.
-    #[error("the payment {reference} brought the grant {grant}")]
-    PaymentGranted {
-        /// Names the payment.
-        reference: Box<str>,
-        /// What it brought.
-        grant: GrantId,
-    },
-    /// The wallet has as many grants as it may.
-    #[error("a wallet has at most {GRANTS_MAX} grants")]
-    TooManyGrants,
-    /// More is captured than is held.
-    #[error("{amount} micro-units are to be captured and {held} are held")]
-    CaptureTooLarge {
-        /// What was asked for.
-        amount: i64,
-        /// What is held.
-        held: i64,
-    },
-    /// An amount below 1 or above [`AMOUNT_MAX`], or a sum that leaves its range.
-    #[error("amounts are from 1 to {AMOUNT_MAX} micro-units, and so are their sums")]
-    AmountOutOfRange,
-    /// The wallets of a transfer are one, or hold different units.
-    #[error("credits go from one wallet to another of the same unit")]
-    WalletsDoNotMatch,
 }
 
 impl Wallet {

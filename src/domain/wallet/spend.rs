@@ -2,7 +2,7 @@
 
 use super::grant::Grant;
 use super::ledger::{Account, Cause, Transaction};
-use super::{AMOUNT_MAX, Hold, HoldState, Refusal, Wallet};
+use super::{AMOUNT_MAX, Category, Hold, HoldState, Refusal, Wallet};
 use crate::domain::id::{GrantId, HoldId, SubaccountId};
 use crate::domain::time::Timestamp;
 
@@ -296,20 +296,31 @@ impl Wallet {
         hold.dirty = true;
     }
 
-    /// Gives back what was set aside of a grant. If that has expired meanwhile, it expires now.
+    /// Gives back what was set aside of a grant. If that has expired meanwhile, it expires now; if it was paid for, it pays
+    /// what is owed first, as credits do that come.
     fn free(&mut self, id: &GrantId, part: i64, now: Timestamp, done: &mut Transaction) {
-        let is_expired = self
-            .grant_mut(id)
-            .is_some_and(|grant| grant.is_expired(now));
+        let grant = self.grants.iter().find(|grant| grant.id == *id);
+        let is_expired = grant.is_some_and(|grant| grant.is_expired(now));
+        let is_paid = grant.is_some_and(|grant| grant.category == Category::Paid);
+        let settled = if is_paid && !is_expired {
+            self.head.receivable.min(part)
+        } else {
+            0
+        };
         let to = if is_expired {
             Account::Expired
         } else {
             Account::Available(id.clone())
         };
-        done.shift(Account::Held(id.clone()), to, part);
+        let from = || Account::Held(id.clone());
+        done.shift(from(), Account::Receivable, settled);
+        done.shift(from(), to, part - settled);
+        self.head.receivable -= settled;
         self.change(id, now, |grant| {
             grant.held -= part;
-            grant.lapsed += if is_expired { part } else { 0 };
+            grant.used += settled;
+            grant.settled += settled;
+            grant.expire(if is_expired { part } else { 0 });
         });
     }
 

@@ -53,6 +53,13 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
             ErrorReason::AmountTooLarge,
             vec![micros("amount_micros", amount), micros("left_micros", left)],
         ),
+        Refusal::GrantTransferred { grant, origin } => (
+            ErrorReason::GrantTransferred,
+            vec![
+                ("grant_id", grant.to_string()),
+                ("origin_grant_id", origin.to_string()),
+            ],
+        ),
         Refusal::TooManyGrants => (
             ErrorReason::TooManyGrants,
             vec![("limit", GRANTS_MAX.to_string())],

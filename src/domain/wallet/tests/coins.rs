@@ -1,5 +1,7 @@
 //! The same as a wallet, slowly: every micro-unit is a coin that lies somewhere.
 
+mod back;
+
 use std::collections::BTreeMap;
 
 use super::super::{Category, NewGrant, Source};
@@ -11,7 +13,14 @@ enum Place {
     Here,
     Held(usize),
     Used,
+    /// It went to another wallet.
+    Moved,
+    /// It paid what was owed.
+    Settled,
+    /// It expired, and its money is still there.
     Lapsed,
+    /// It was taken back or carried on, or its money was taken back.
+    Gone,
 }
 
 #[derive(Debug)]
@@ -66,6 +75,20 @@ impl Pile {
         }
         moved
     }
+
+    /// Gives up to `most` coins back that are held; returns how many of them paid what is owed.
+    fn free(&mut self, hold: usize, most: i64, owed: i64, now: Timestamp) -> i64 {
+        let held = Place::Held(hold);
+        if self.is_over(now) {
+            self.shift(held, Place::Lapsed, most);
+            return 0;
+        }
+        let pays = self.grant.category == Category::Paid;
+        let due = if pays { owed.min(most) } else { 0 };
+        let settled = self.shift(held, Place::Settled, due);
+        self.shift(held, Place::Here, most - settled);
+        settled
+    }
 }
 
 impl Coins {
@@ -75,35 +98,6 @@ impl Coins {
 
     pub fn has(&self, hold: usize) -> bool {
         self.holds.contains_key(&hold)
-    }
-
-    /// Gives coins back: what is owed first, then into the piles that are used up last.
-    pub fn refund(&mut self, amount: i64, now: Timestamp) -> bool {
-        let used: i64 = self
-            .piles
-            .iter()
-            .map(|pile| pile.count(|place| place == Place::Used))
-            .sum();
-        if amount > used + self.owed {
-            return false;
-        }
-        self.opened = true;
-        let waived = self.owed.min(amount);
-        self.owed -= waived;
-        let mut left = amount - waived;
-        for pile in self.in_order(now).into_iter().rev() {
-            left -= pile.shift(Place::Used, Place::Here, left);
-        }
-        let mut over: Vec<&mut Pile> = self
-            .piles
-            .iter_mut()
-            .filter(|pile| pile.is_over(now))
-            .collect();
-        over.sort_by_key(|pile| pile.order());
-        for pile in over.into_iter().rev() {
-            left -= pile.shift(Place::Used, Place::Lapsed, left);
-        }
-        true
     }
 
     /// Holds so many coins in a pool; what it holds of which pile does not matter to anybody but the pile.
@@ -131,13 +125,7 @@ impl Coins {
                 self.pooled.push((grant.clone(), part - freed));
             }
             let pile = self.piles.iter_mut().find(|pile| pile.grant.id == grant);
-            let pile = pile.unwrap();
-            let to = if pile.is_over(now) {
-                Place::Lapsed
-            } else {
-                Place::Here
-            };
-            pile.shift(Place::Held(pool), to, freed);
+            self.owed -= pile.unwrap().free(pool, freed, self.owed, now);
             over -= freed;
         }
         true
@@ -154,9 +142,9 @@ impl Coins {
     pub fn counts(&self, id: &GrantId) -> (i64, i64, i64) {
         let pile = self.piles.iter().find(|pile| pile.grant.id == *id).unwrap();
         (
-            pile.count(|place| place == Place::Used),
+            pile.count(|place| matches!(place, Place::Used | Place::Moved | Place::Settled)),
             pile.count(|place| matches!(place, Place::Held(_))),
-            pile.count(|place| place == Place::Lapsed),
+            pile.count(|place| matches!(place, Place::Lapsed | Place::Gone)),
         )
     }
 
@@ -201,7 +189,7 @@ impl Coins {
         let owed = self.owed;
         let pile = self.put(new, now);
         let settled = if is_paid {
-            pile.shift(Place::Here, Place::Used, owed)
+            pile.shift(Place::Here, Place::Settled, owed)
         } else {
             0
         };
@@ -276,15 +264,12 @@ impl Coins {
     }
 
     fn end(&mut self, hold: usize, now: Timestamp) {
-        for pile in &mut self.piles {
-            let to = if pile.is_over(now) {
-                Place::Lapsed
-            } else {
-                Place::Here
-            };
-            pile.shift(Place::Held(hold), to, i64::MAX);
+        let held = self.holds.get_mut(&hold).unwrap();
+        held.is_open = false;
+        for id in &held.piles {
+            let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *id);
+            self.owed -= pile.unwrap().free(hold, i64::MAX, self.owed, now);
         }
-        self.holds.get_mut(&hold).unwrap().is_open = false;
     }
 
     pub fn sweep(&mut self, now: Timestamp) {
@@ -316,22 +301,6 @@ impl Coins {
         true
     }
 
-    pub fn claw_back(&mut self, id: &GrantId, amount: i64, now: Timestamp) -> bool {
-        let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *id);
-        let Some(pile) = pile.filter(|pile| amount <= pile.grant.amount - pile.returned) else {
-            return false;
-        };
-        pile.returned += amount;
-        let mut left = amount - pile.shift(Place::Here, Place::Lapsed, amount);
-        for pile in self.in_order(now) {
-            if pile.grant.category == Category::Paid {
-                left -= pile.shift(Place::Here, Place::Lapsed, left);
-            }
-        }
-        self.owed += left;
-        true
-    }
-
     pub fn roll_over(
         &mut self,
         old: &GrantId,
@@ -339,10 +308,15 @@ impl Coins {
         new: &NewGrant,
         now: Timestamp,
     ) -> bool {
-        let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *old);
-        let balance = pile.map_or(0, |pile| pile.shift(Place::Here, Place::Lapsed, i64::MAX));
+        let mut pile = self.piles.iter_mut().find(|pile| pile.grant.id == *old);
+        let here = |pile: &&mut Pile| pile.count(|place| place == Place::Here);
+        let balance = pile.as_ref().map_or(0, here);
         self.opened |= balance > 0;
         let amount = max.min(balance.max(min));
+        if let Some(pile) = &mut pile {
+            pile.shift(Place::Here, Place::Gone, amount);
+            pile.shift(Place::Here, Place::Lapsed, i64::MAX);
+        }
         if amount > 0 {
             self.put(
                 &NewGrant {
@@ -366,7 +340,7 @@ pub fn transfer(
     if !wallets[from].may_spend(amount, now) {
         return false;
     }
-    let taken = wallets[from].take(amount, Place::Used, now);
+    let taken = wallets[from].take(amount, Place::Moved, now);
     for (number, (grant, part)) in taken.into_iter().enumerate() {
         let pile = wallets[from]
             .piles

@@ -1,6 +1,7 @@
 //! The laws of wallets, against counting coin by coin; and each refusal with its numbers.
 
 mod coins;
+mod debts;
 mod examples;
 mod refusals;
 
@@ -305,6 +306,7 @@ impl Scene {
                 let taken = grant.used + grant.held;
                 prop_assert!(0 <= grant.used && 0 <= grant.held && taken <= grant.amount);
                 prop_assert!(grant.available() >= 0 && grant.returned <= grant.amount);
+                prop_assert!(grant.spent() >= 0 && grant.expired <= grant.lapsed);
                 let counted = coins.counts(&grant.id);
                 prop_assert_eq!(
                     (grant.used, grant.held, grant.lapsed),

@@ -52,6 +52,12 @@ impl<B: Backend> System<B> {
                 grant: grants.iter().position(|id| id == grant).unwrap(),
             },
             Refusal::ClawbackTooLarge { amount, left } => Why::ClawbackTooLarge { amount, left },
+            Refusal::GrantTransferred { ref origin, .. } => Why::Transferred {
+                origin: grants
+                    .iter()
+                    .position(|id| id.as_str() == &**origin)
+                    .unwrap(),
+            },
             Refusal::HoldResolved { state, captured } => {
                 let state = match state {
                     HoldState::Captured => Ended::Captured,

@@ -100,6 +100,9 @@ impl Customer {
                 let pile = &vault.piles[grant];
                 let left = pile.amount - pile.returned;
                 let owner = pile.owner;
+                if let Some(origin) = pile.origin {
+                    return Err(Why::Transferred { origin });
+                }
                 let amount = amount.unwrap_or(left);
                 if amount > left || left == 0 {
                     return Err(Why::ClawbackTooLarge { amount, left });
@@ -174,16 +177,21 @@ impl Customer {
         self.vault.check_spending(from, amount, now)?;
         for (number, (pile, part)) in self.vault.pick(from, amount, now).into_iter().enumerate() {
             self.vault.piles[pile].used += part;
+            self.vault.piles[pile].moved += part;
             let coming = Pile {
                 owner: to,
                 amount: part,
                 used: 0,
+                moved: 0,
+                settled: 0,
                 held: 0,
                 lapsed: 0,
+                expired: 0,
                 returned: 0,
                 payment: None,
                 made: now,
                 leg: number.to_string(),
+                origin: Some(pile),
                 serial,
                 ..self.vault.piles[pile].clone()
             };

@@ -5,6 +5,7 @@
 //! it, and each unit has one destination; a repeat gets the first answer, and what is refused leaves nothing behind.
 
 mod answers;
+mod back;
 mod calls;
 mod caps;
 mod carry;

@@ -1,8 +1,6 @@
 //! The naive wallets of one customer: piles of credits, what is set aside of them, what is owed; sums in plain integers.
 //! Owners are numbers: 0 the customer, 1 and 2 its subaccounts. Times are seconds.
 
-use std::cmp::Reverse;
-
 use super::caps::Cap;
 
 /// Why wallets refuse, with the numbers behind it.
@@ -14,6 +12,7 @@ pub enum Why {
     GrantExpired,
     PaidBefore { grant: usize },
     ClawbackTooLarge { amount: i64, left: i64 },
+    Transferred { origin: usize },
     HoldResolved { state: Ended, captured: i64 },
     CaptureTooLarge { amount: i64, held: i64 },
     OutOfRange,
@@ -34,8 +33,14 @@ pub struct Pile {
     pub owner: usize,
     pub amount: i64,
     pub used: i64,
+    /// What of that went to another wallet.
+    pub moved: i64,
+    /// What of it paid what was owed.
+    pub settled: i64,
     pub held: i64,
     pub lapsed: i64,
+    /// What of that expired, and whose money is still there.
+    pub expired: i64,
     pub returned: i64,
     pub priority: i32,
     pub paid: bool,
@@ -45,20 +50,37 @@ pub struct Pile {
     pub end: Option<i64>,
     /// Which part of a transfer it is, as written at the end of its name.
     pub leg: String,
+    /// The pile of another wallet that it came from.
+    pub origin: Option<usize>,
     /// The operation that made it.
     pub serial: usize,
 }
 
 impl Pile {
+    /// What was spent of it, or else what paid what was owed.
+    pub fn drawn(&self, is_settled: bool) -> i64 {
+        if is_settled {
+            self.settled
+        } else {
+            self.used - self.moved - self.settled
+        }
+    }
+
+    /// Ends a part that nobody spent.
+    pub fn expire(&mut self, part: i64) {
+        self.lapsed += part;
+        self.expired += part;
+    }
+
     pub fn free(&self) -> i64 {
         self.amount - self.used - self.held - self.lapsed
     }
 
-    fn is_over(&self, now: i64) -> bool {
+    pub fn is_over(&self, now: i64) -> bool {
         self.end.is_some_and(|end| end <= now)
     }
 
-    fn order(&self) -> impl Ord {
+    pub fn order(&self) -> impl Ord {
         let end = self.end.unwrap_or(i64::MAX);
         (self.priority, end, self.made, self.serial, self.leg.clone())
     }
@@ -130,7 +152,7 @@ impl Vault {
     }
 
     /// The piles of a wallet that can be spent, the first to go first.
-    fn in_order(&self, owner: usize, now: i64) -> Vec<usize> {
+    pub fn in_order(&self, owner: usize, now: i64) -> Vec<usize> {
         let all = 0..self.piles.len();
         let mut piles: Vec<usize> = all
             .filter(|pile| self.piles[*pile].owner == owner && !self.piles[*pile].is_over(now))
@@ -198,6 +220,7 @@ impl Vault {
             purse.totals.granted += pile.amount;
             if pile.paid {
                 pile.used = purse.owed.min(pile.amount);
+                pile.settled = pile.used;
                 purse.owed -= pile.used;
             }
         }
@@ -287,13 +310,19 @@ impl Vault {
         self.give_back_caps(spender, payer, rest, made);
     }
 
-    /// Gives back what was held; it expires if its time is over.
+    /// Gives back what was held; it expires if its time is over, else it pays what is owed if it was paid for.
     fn free(&mut self, pile: usize, part: i64, now: i64) {
         let pile = &mut self.piles[pile];
+        let purse = &mut self.purses[pile.owner];
         pile.held -= part;
         if pile.is_over(now) {
-            pile.lapsed += part;
-            self.purses[pile.owner].totals.expired += part;
+            pile.expire(part);
+            purse.totals.expired += part;
+        } else if pile.paid {
+            let settled = purse.owed.min(part);
+            purse.owed -= settled;
+            pile.used += settled;
+            pile.settled += settled;
         }
     }
 
@@ -327,50 +356,6 @@ impl Vault {
         self.purses[owner].pools[feature] = legs;
     }
 
-    /// Gives back what usage cost, or as much of it as was ever spent here; returns how much.
-    pub fn refund(&mut self, owner: usize, amount: i64, now: i64) -> i64 {
-        let purse = &mut self.purses[owner];
-        let waived = purse.owed.min(amount);
-        purse.owed -= waived;
-        let mut left = amount - waived;
-        let all = 0..self.piles.len();
-        let mut piles: Vec<usize> = all
-            .filter(|pile| self.piles[*pile].owner == owner)
-            .collect();
-        // The last to be used up first, those whose time is over at the end.
-        piles.sort_by_key(|pile| Reverse(self.piles[*pile].order()));
-        piles.sort_by_key(|pile| self.piles[*pile].is_over(now));
-        for pile in piles {
-            let pile = &mut self.piles[pile];
-            let part = pile.used.min(left);
-            left -= part;
-            pile.used -= part;
-            if pile.is_over(now) {
-                pile.lapsed += part;
-                self.purses[owner].totals.expired += part;
-            }
-        }
-        self.purses[owner].totals.revenue -= amount - left;
-        amount - left
-    }
-
-    /// Takes money back: from the pile, then from others that were paid for; the rest is owed.
-    pub fn claw_back(&mut self, of: usize, amount: i64, now: i64) {
-        let owner = self.piles[of].owner;
-        let others = self.in_order(owner, now).into_iter();
-        let others = others.filter(|pile| *pile != of && self.piles[*pile].paid);
-        let piles: Vec<usize> = std::iter::once(of).chain(others).collect();
-        let mut left = amount;
-        for pile in piles {
-            let part = self.piles[pile].free().min(left);
-            self.piles[pile].lapsed += part;
-            left -= part;
-        }
-        self.piles[of].returned += amount;
-        self.purses[owner].owed += left;
-        self.purses[owner].totals.returned += amount;
-    }
-
     /// Ends holds and piles whose time is over; true when there were any.
     pub fn sweep(&mut self, now: i64) -> bool {
         let mut changed = false;
@@ -382,7 +367,7 @@ impl Vault {
         }
         for pile in self.piles.iter_mut().filter(|pile| pile.is_over(now)) {
             let rest = pile.free();
-            pile.lapsed += rest;
+            pile.expire(rest);
             self.purses[pile.owner].totals.expired += rest;
             changed |= rest > 0;
         }

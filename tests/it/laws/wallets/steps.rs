@@ -66,8 +66,11 @@ fn grant() -> impl Strategy<Value = Op> {
             owner,
             amount,
             used: 0,
+            moved: 0,
+            settled: 0,
             held: 0,
             lapsed: 0,
+            expired: 0,
             returned: 0,
             priority,
             paid,
@@ -75,6 +78,7 @@ fn grant() -> impl Strategy<Value = Op> {
             made: 0,
             end,
             leg: String::new(),
+            origin: None,
             serial: 0,
         })
     })
