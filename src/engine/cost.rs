@@ -1,18 +1,17 @@
 //! What usage cost: by the plan, the prices and the discount that the customer has now, from where a billing period began.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Engine;
 use super::error::Error;
 use super::usage::{UsageAsk, sum_error};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, Rehearsal};
 use crate::domain::catalog::{Catalog, Meter, Plan};
 use crate::domain::counter::Counter;
 use crate::domain::customer::Adjustment;
-use crate::domain::id::{CustomerId, FeatureId};
-use crate::domain::quantity::Milli;
-use crate::domain::rating::{Course, Destination, Included, Money, Offer, Percent, cut, lead_in};
+use crate::domain::id::CustomerId;
+use crate::domain::rating::{Course, Included, Money, Offer, Percent, cut, lead_in};
 use crate::domain::rights::Rights;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::{Span, Timestamp};
@@ -39,8 +38,8 @@ pub(super) struct Held {
     pub(super) rights: Arc<Rights>,
     pub(super) counters: Vec<Counter>,
     pub(super) adjustments: Vec<Adjustment>,
-    /// What features drew from wallets in the running billing period, and what reservations may still draw.
-    pub(super) drawn: BTreeMap<FeatureId, Milli>,
+    /// What more use would draw on wallets.
+    pub(super) rehearsal: Rehearsal,
     pub(super) is_deleted: bool,
 }
 
@@ -101,9 +100,7 @@ impl Engine {
         meter: &Arc<Meter>,
     ) -> Result<Option<Costing>, Error> {
         let position = self.position(&ask.customer).await?;
-        let mut tariffs = position.offer().tariffs(&meter.id);
-        // What a wallet paid is in its ledger.
-        tariffs.retain(|tariff| tariff.destination != Destination::Wallet);
+        let tariffs = position.offer().tariffs(&meter.id);
         let is_told = tariffs
             .iter()
             .all(|tariff| tariff.included.as_ref().is_none_or(Included::steps));
@@ -261,7 +258,7 @@ fn hold(account: &Account, now: Timestamp) -> Held {
         rights: Arc::clone(&account.rights),
         counters: account.counters.clone(),
         adjustments: account.adjustments.clone(),
-        drawn: account.drawn(now),
+        rehearsal: account.rehearse(now),
         is_deleted: account.customer.delete_time.is_some(),
     }
 }

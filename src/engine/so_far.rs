@@ -9,7 +9,7 @@ use crate::domain::catalog::{Filter, Interval, Meter, Pricing};
 use crate::domain::counter::CounterSpec;
 use crate::domain::id::MeterId;
 use crate::domain::quantity::Milli;
-use crate::domain::rating::{Course, Destination, Seller, Tariff};
+use crate::domain::rating::{Course, Seller, Tariff};
 use crate::domain::time::Timestamp;
 use crate::domain::window::Window;
 
@@ -24,12 +24,6 @@ impl Engine {
     ) -> Result<(), Error> {
         let now = self.now();
         let from_counter = counted(course, held, &meter.id, now);
-        if course.tariff.destination == Destination::Wallet {
-            if let Seller::Feature(feature) = &course.tariff.seller {
-                course.charged = held.drawn.get(feature).copied().unwrap_or_default();
-            }
-            return Ok(());
-        }
         let interval = held.anchor.interval;
         match course.tariff.included {
             None => {

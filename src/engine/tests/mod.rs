@@ -5,6 +5,7 @@ mod catalogs;
 mod corrections;
 mod costs;
 mod customers;
+mod draws;
 mod estimates;
 mod failing;
 mod failures;
