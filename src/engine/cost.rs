@@ -107,10 +107,11 @@ impl Engine {
         let Some(held) = position.held.filter(|_| !tariffs.is_empty() && is_told) else {
             return Ok(None);
         };
+        let tariffs = tariffs.into_iter();
         Ok(meter.aggregation.is_additive().then(|| Costing {
             meter: Arc::clone(meter),
             anchor: held.anchor,
-            courses: tariffs.into_iter().map(Course::new).collect(),
+            courses: tariffs.map(|tariff| held.course(tariff)).collect(),
             begun: false,
         }))
     }
@@ -175,7 +176,7 @@ impl Engine {
             start: lead_in(&course.tariff, held.anchor, now),
             end: ahead.min(period.end),
         };
-        let Some(parts) = cut(&course.tariff, held.anchor, range, PARTS_MAX) else {
+        let Some(parts) = cut(course, held.anchor, range, PARTS_MAX) else {
             return Ok(false);
         };
         let ask = UsageAsk::of(held.customer.clone(), meter.id.clone());
@@ -242,7 +243,7 @@ fn parts_of(
     range: TimeRange,
     most: usize,
 ) -> Result<Vec<TimeRange>, Error> {
-    cut(&course.tariff, anchor, range, most).ok_or_else(|| {
+    cut(course, anchor, range, most).ok_or_else(|| {
         let rule = format!(
             "must be false for a range with more than {PARTS_MAX} billing periods or windows of the charged limit"
         );

@@ -195,11 +195,10 @@ impl Engine {
         let tariffs = position.offer().tariffs(&meter.id);
         let mut begun = Vec::with_capacity(tariffs.len());
         for tariff in tariffs {
-            let mut course = Course::new(tariff);
-            if let Some(held) = &position.held {
-                self.bring_up(&mut course, held, meter).await?;
-            }
-            begun.push(course);
+            begun.push(match &position.held {
+                Some(held) => self.bring_up(held.course(tariff), held, meter).await?,
+                None => Course::new(tariff),
+            });
         }
         Ok(begun)
     }

@@ -16,7 +16,7 @@ mod tariff;
 mod tests;
 
 pub use self::amount::{Amount, Money};
-pub use self::course::{Added, Course, cut, lead_in};
+pub use self::course::{Added, Changed, Course, cut, lead_in};
 pub use self::destination::Destination;
 pub use self::line::{Line, Terms, add_on, line, step, total};
 pub use self::percent::{InvalidPercent, Percent};

@@ -1,6 +1,7 @@
 //! Use cases on the reference store, with a clock that moves only when told to.
 
 mod allocations;
+mod billed;
 mod catalogs;
 mod corrections;
 mod costs;
