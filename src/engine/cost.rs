@@ -1,18 +1,17 @@
 //! What usage cost: by the plan, the prices and the discount that the customer has now, from where a billing period began.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Engine;
 use super::error::Error;
 use super::usage::{UsageAsk, sum_error};
-use crate::domain::account::Account;
+use crate::domain::account::{Account, Rehearsal};
 use crate::domain::catalog::{Catalog, Meter, Plan};
 use crate::domain::counter::Counter;
 use crate::domain::customer::Adjustment;
-use crate::domain::id::{CustomerId, FeatureId};
-use crate::domain::quantity::Milli;
-use crate::domain::rating::{Course, Destination, Included, Money, Offer, Percent, cut, lead_in};
+use crate::domain::id::CustomerId;
+use crate::domain::rating::{Course, Included, Money, Offer, Percent, cut, lead_in};
 use crate::domain::rights::Rights;
 use crate::domain::subscription::Subscription;
 use crate::domain::time::{Span, Timestamp};
@@ -39,8 +38,8 @@ pub(super) struct Held {
     pub(super) rights: Arc<Rights>,
     pub(super) counters: Vec<Counter>,
     pub(super) adjustments: Vec<Adjustment>,
-    /// What features drew from wallets in the running billing period, and what reservations may still draw.
-    pub(super) drawn: BTreeMap<FeatureId, Milli>,
+    /// What more use would draw on wallets.
+    pub(super) rehearsal: Rehearsal,
     pub(super) is_deleted: bool,
 }
 
@@ -101,19 +100,18 @@ impl Engine {
         meter: &Arc<Meter>,
     ) -> Result<Option<Costing>, Error> {
         let position = self.position(&ask.customer).await?;
-        let mut tariffs = position.offer().tariffs(&meter.id);
-        // What a wallet paid is in its ledger.
-        tariffs.retain(|tariff| tariff.destination != Destination::Wallet);
+        let tariffs = position.offer().tariffs(&meter.id);
         let is_told = tariffs
             .iter()
             .all(|tariff| tariff.included.as_ref().is_none_or(Included::steps));
         let Some(held) = position.held.filter(|_| !tariffs.is_empty() && is_told) else {
             return Ok(None);
         };
+        let tariffs = tariffs.into_iter();
         Ok(meter.aggregation.is_additive().then(|| Costing {
             meter: Arc::clone(meter),
             anchor: held.anchor,
-            courses: tariffs.into_iter().map(Course::new).collect(),
+            courses: tariffs.map(|tariff| held.course(tariff)).collect(),
             begun: false,
         }))
     }
@@ -178,7 +176,7 @@ impl Engine {
             start: lead_in(&course.tariff, held.anchor, now),
             end: ahead.min(period.end),
         };
-        let Some(parts) = cut(&course.tariff, held.anchor, range, PARTS_MAX) else {
+        let Some(parts) = cut(course, held.anchor, range, PARTS_MAX) else {
             return Ok(false);
         };
         let ask = UsageAsk::of(held.customer.clone(), meter.id.clone());
@@ -245,7 +243,7 @@ fn parts_of(
     range: TimeRange,
     most: usize,
 ) -> Result<Vec<TimeRange>, Error> {
-    cut(&course.tariff, anchor, range, most).ok_or_else(|| {
+    cut(course, anchor, range, most).ok_or_else(|| {
         let rule = format!(
             "must be false for a range with more than {PARTS_MAX} billing periods or windows of the charged limit"
         );
@@ -261,7 +259,7 @@ fn hold(account: &Account, now: Timestamp) -> Held {
         rights: Arc::clone(&account.rights),
         counters: account.counters.clone(),
         adjustments: account.adjustments.clone(),
-        drawn: account.drawn(now),
+        rehearsal: account.rehearse(now),
         is_deleted: account.customer.delete_time.is_some(),
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::Engine;
 use super::cost::Position;
 use super::error::{Error, Rule, Thing};
+use crate::domain::account::{Rehearsal, WouldDraw};
 use crate::domain::catalog::{CreditPack, FeatureKind, Filter, Meter, Pricing, Product};
 use crate::domain::id::{CustomerId, FeatureId, MeterId, PlanId, ProductId};
-use crate::domain::quantity::Milli;
+use crate::domain::quantity::{Milli, Overflow};
 use crate::domain::rating::{
     Course, Destination, Line, Money, Percent, Seller, Terms, line, total,
 };
@@ -83,8 +84,13 @@ pub struct ItemCost {
     pub discount: Percent,
 }
 
-/// Items that were looked at already, by meter: how far each tariff has come.
-type Courses = HashMap<MeterId, Vec<Course>>;
+/// Where items begin that were not looked at yet: after those before them.
+struct Progress {
+    /// What draws on wallets.
+    rehearsal: Rehearsal,
+    /// What is billed after use, by meter.
+    courses: HashMap<MeterId, Vec<Course>>,
+}
 
 impl Engine {
     /// Says what work would cost, item after item, and changes nothing.
@@ -92,29 +98,23 @@ impl Engine {
     /// # Errors
     /// When customer, plan or something that would be used does not exist, or an item breaks a rule.
     pub async fn estimate_cost(&self, ask: CostAsk) -> Result<CostAnswer, Error> {
-        let position = match &ask.whose {
+        let (position, rehearsal) = match &ask.whose {
             Whose::Customer(id) => {
                 let position = self.position(id).await?;
-                let is_deleted = position.held.as_ref().is_some_and(|held| held.is_deleted);
-                if is_deleted {
-                    return Err(Error::not_found(Thing::Customer, id));
-                }
-                position
+                let held = position.held.as_ref().filter(|held| !held.is_deleted);
+                let held = held.ok_or_else(|| Error::not_found(Thing::Customer, id))?;
+                let rehearsal = held.rehearsal.clone();
+                (position, rehearsal)
             }
-            Whose::Plan(id) => {
-                let catalog = self.catalog().catalog;
-                let plan = catalog.plans.get(id).cloned();
-                Position {
-                    plan: Some(plan.ok_or_else(|| Error::not_found(Thing::Plan, id))?),
-                    catalog,
-                    held: None,
-                }
-            }
+            Whose::Plan(id) => self.newcomer(id)?,
         };
-        let mut courses = Courses::new();
+        let mut progress = Progress {
+            rehearsal,
+            courses: HashMap::new(),
+        };
         let mut items = Vec::with_capacity(ask.items.len());
         for (index, item) in ask.items.iter().enumerate() {
-            let cost = self.item_cost(&position, item, &mut courses).await;
+            let cost = self.item_cost(&position, item, &mut progress).await;
             items.push(cost.map_err(|error| within_item(index, error))?);
         }
         let lines: Vec<Line> = items.iter().map(|item| item.line).collect();
@@ -124,11 +124,25 @@ impl Engine {
         })
     }
 
+    /// Returns where someone stands who comes to a plan now.
+    fn newcomer(&self, id: &PlanId) -> Result<(Position, Rehearsal), Error> {
+        let catalog = self.catalog().catalog;
+        let unknown = || Error::not_found(Thing::Plan, id);
+        let plan = catalog.plans.get(id).cloned().ok_or_else(unknown)?;
+        let rehearsal = Rehearsal::of_plan(&catalog, &plan, self.now());
+        let position = Position {
+            catalog,
+            plan: Some(plan),
+            held: None,
+        };
+        Ok((position, rehearsal.map_err(|_| unknown())?))
+    }
+
     async fn item_cost(
         &self,
         position: &Position,
         item: &CostItem,
-        courses: &mut Courses,
+        progress: &mut Progress,
     ) -> Result<ItemCost, Error> {
         let mut dimensions = item.dimensions.clone();
         let meter = match &item.of {
@@ -150,11 +164,15 @@ impl Engine {
         let meter = self.meter(&meter)?;
         check_dimensions(&meter, &dimensions)?;
         let weighted = meter.weigh_units(item.quantity, &dimensions)?;
-        if !courses.contains_key(&meter.id) {
-            let begun = self.begin(position, &meter).await?;
-            courses.insert(meter.id.clone(), begun);
+        let drawn = progress.rehearsal.draw(&meter.id, &dimensions, weighted)?;
+        if let Some(drawn) = drawn {
+            return Ok(drawing(weighted, drawn)?);
         }
-        let of_meter = courses.entry(meter.id.clone()).or_default();
+        if !progress.courses.contains_key(&meter.id) {
+            let begun = self.begin(position, &meter).await?;
+            progress.courses.insert(meter.id.clone(), begun);
+        }
+        let of_meter = progress.courses.entry(meter.id.clone()).or_default();
         let matching = of_meter
             .iter_mut()
             .find(|course| course.tariff.filter.accepts(&dimensions));
@@ -162,31 +180,25 @@ impl Engine {
             return Ok(free(weighted));
         };
         let added = course.add(weighted)?;
-        let is_charged = added.line.quantity != Milli::ZERO;
         Ok(ItemCost {
             weighted,
             included: added.included,
             line: added.line,
-            destination: if is_charged {
-                course.tariff.destination
-            } else {
-                Destination::Included
-            },
+            destination: ends(added.line, course.tariff.destination),
             seller: Some(course.tariff.seller.clone()),
             discount: course.tariff.terms.discount,
         })
     }
 
-    /// Returns the tariffs of a meter, as far as the customer has come with each.
+    /// Returns the tariffs by which a meter is billed, as far as the customer has come with each.
     async fn begin(&self, position: &Position, meter: &Arc<Meter>) -> Result<Vec<Course>, Error> {
         let tariffs = position.offer().tariffs(&meter.id);
         let mut begun = Vec::with_capacity(tariffs.len());
         for tariff in tariffs {
-            let mut course = Course::new(tariff);
-            if let Some(held) = &position.held {
-                self.bring_up(&mut course, held, meter).await?;
-            }
-            begun.push(course);
+            begun.push(match &position.held {
+                Some(held) => self.bring_up(held.course(tariff), held, meter).await?,
+                None => Course::new(tariff),
+            });
         }
         Ok(begun)
     }
@@ -204,6 +216,26 @@ fn pieces(id: &ProductId, amount_micros: i64, count: i64) -> Result<ItemCost, Er
         line: line(&pricing, quantity, Terms::default())?,
         destination: Destination::OwnInvoice,
         seller: Some(Seller::Product(id.clone())),
+        discount: Percent::ZERO,
+    })
+}
+
+/// Returns where the charged part of use ends up.
+fn ends(line: Line, destination: Destination) -> Destination {
+    if line.quantity == Milli::ZERO {
+        Destination::Included
+    } else {
+        destination
+    }
+}
+
+fn drawing(weighted: Milli, drawn: WouldDraw) -> Result<ItemCost, Overflow> {
+    Ok(ItemCost {
+        weighted,
+        included: weighted.minus(drawn.line.quantity)?,
+        line: drawn.line,
+        destination: ends(drawn.line, Destination::Wallet),
+        seller: Some(Seller::Feature(drawn.feature)),
         discount: Percent::ZERO,
     })
 }

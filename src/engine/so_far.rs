@@ -7,29 +7,25 @@ use super::cost::Held;
 use super::error::Error;
 use crate::domain::catalog::{Filter, Interval, Meter, Pricing};
 use crate::domain::counter::CounterSpec;
+use crate::domain::customer::Adjustment;
 use crate::domain::id::MeterId;
 use crate::domain::quantity::Milli;
-use crate::domain::rating::{Course, Destination, Seller, Tariff};
+use crate::domain::rating::{Changed, Course, Seller, Tariff};
 use crate::domain::time::Timestamp;
 use crate::domain::window::Window;
 
 impl Engine {
-    /// Brings a tariff to where a customer stands with it now: from its counters where these tell, else from its usage
+    /// Brings a tariff that has begun to where a customer stands with it now: from its counters where these tell, else from its usage
     /// in the running billing period.
     pub(super) async fn bring_up(
         &self,
-        course: &mut Course,
+        begun: Course,
         held: &Held,
         meter: &Arc<Meter>,
-    ) -> Result<(), Error> {
+    ) -> Result<Course, Error> {
         let now = self.now();
-        let from_counter = counted(course, held, &meter.id, now);
-        if course.tariff.destination == Destination::Wallet {
-            if let Seller::Feature(feature) = &course.tariff.seller {
-                course.charged = held.drawn.get(feature).copied().unwrap_or_default();
-            }
-            return Ok(());
-        }
+        let mut course = begun.clone();
+        let from_counter = counted(&mut course, held, &meter.id, now);
         let interval = held.anchor.interval;
         match course.tariff.included {
             None => {
@@ -41,26 +37,46 @@ impl Engine {
                     .find_map(|window| used(held, &meter.id, &Filter::default(), window, now));
                 match used {
                     Some((used, _)) => course.charged = used,
-                    None => drop(self.run_up(course, held, meter, now).await?),
+                    None => drop(self.run_up(&mut course, held, meter, now).await?),
                 }
             }
             // One window tells all, or it is as good as it gets: rolling windows do not follow one another.
             Some(included) if included.spans(interval) || !included.steps() => {
-                course.charged = beyond(course, from_counter);
+                course.charged = beyond(&course, from_counter);
             }
             // What a unit costs depends on those before it, in windows that are over.
             Some(_) if !is_linear(&course.tariff.pricing) => {
-                let mut past = course.clone();
-                past.in_window = Milli::ZERO;
+                let mut past = begun;
                 course.charged = if self.run_up(&mut past, held, meter, now).await? {
                     past.charged
                 } else {
-                    beyond(course, from_counter)
+                    beyond(&course, from_counter)
                 };
             }
-            Some(_) => course.charged = beyond(course, from_counter),
+            Some(_) => course.charged = beyond(&course, from_counter),
         }
-        Ok(())
+        Ok(course)
+    }
+}
+
+impl Held {
+    /// Begins a tariff with nothing used, in windows that may count differently since a change of plan.
+    pub(super) fn course(&self, tariff: Tariff) -> Course {
+        let mut course = Course::new(tariff);
+        let of = &course.tariff;
+        let is_own = |change: &&Adjustment| {
+            of.seller == Seller::Feature(change.feature.clone())
+                && of.filter == change.spec.filter
+                && (of.included).is_some_and(|included| included.window == change.spec.window)
+        };
+        let changed = self.adjustments.iter().filter(is_own);
+        let changed = changed.map(|change| Changed {
+            window: change.start,
+            since: change.since,
+            amount: change.amount,
+        });
+        course.changed = changed.collect();
+        course
     }
 }
 

@@ -15,8 +15,25 @@ pub struct Course {
     pub charged: Milli,
     /// What was used in the window of what is included.
     pub in_window: Milli,
+    /// The windows that count differently.
+    pub changed: Vec<Changed>,
+    /// How the window counts that it has come to.
+    runs: Option<Changed>,
+    /// Whether use is of the time before it began to count.
+    is_before: bool,
     /// The billing period and the window that these belong to, by their starts.
     holds: Option<(Timestamp, Option<Timestamp>)>,
+}
+
+/// How one window of what is included counts differently since a plan came within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// The start of the window.
+    pub window: Timestamp,
+    /// From when on use counts, so that what was used before is not charged; `None`: that of the whole window does.
+    pub since: Option<Timestamp>,
+    /// The amount that is included in it; `None`: the tariff's.
+    pub amount: Option<Milli>,
 }
 
 /// What some use came to.
@@ -36,6 +53,9 @@ impl Course {
             tariff,
             charged: Milli::ZERO,
             in_window: Milli::ZERO,
+            changed: Vec::new(),
+            runs: None,
+            is_before: false,
             holds: None,
         }
     }
@@ -51,6 +71,11 @@ impl Course {
         if window_before != Some(window) {
             self.in_window = Milli::ZERO;
         }
+        let runs = self.changed.iter();
+        let mut runs = runs.filter(|changed| Some(changed.window) == window);
+        self.runs = runs.next().copied();
+        let since = self.runs.and_then(|changed| changed.since);
+        self.is_before = since.is_some_and(|since| at < since);
         self.holds = Some((period, window));
     }
 
@@ -61,7 +86,10 @@ impl Course {
     pub fn add(&mut self, quantity: Milli) -> Result<Added, Overflow> {
         let charged = match self.tariff.included {
             None => quantity,
+            Some(_) if self.is_before => Milli::ZERO,
             Some(Included { amount, .. }) => {
+                let own = self.runs.and_then(|changed| changed.amount);
+                let amount = own.unwrap_or(amount);
                 let beyond = |used: Milli| Ok(used.minus(amount)?.max(Milli::ZERO));
                 let in_window = self.in_window.plus(quantity)?;
                 let charged = beyond(in_window)?.minus(beyond(self.in_window)?)?;
@@ -95,10 +123,11 @@ pub fn lead_in(tariff: &Tariff, anchor: Anchor, at: Timestamp) -> Timestamp {
     }
 }
 
-/// Cuts a stretch where a billing period or a window of the tariff ends; `None`: into more than `most` parts.
+/// Cuts a stretch where a billing period or a window of the tariff ends, or where use begins to count; `None`: into more
+/// than `most` parts.
 #[must_use]
 pub fn cut(
-    tariff: &Tariff,
+    course: &Course,
     anchor: Anchor,
     range: TimeRange,
     most: usize,
@@ -107,8 +136,10 @@ pub fn cut(
     let mut start = range.start;
     while start < range.end {
         let period = Window::BillingPeriod.range(anchor, start).end;
-        let window = stepping(tariff).map(|window| window.range(anchor, start).end);
-        let end = window.into_iter().fold(period, Ord::min).min(range.end);
+        let window = stepping(&course.tariff).map(|window| window.range(anchor, start).end);
+        let changed = course.changed.iter().filter_map(|changed| changed.since);
+        let ends = changed.filter(|since| start < *since).chain(window);
+        let end = ends.fold(period, Ord::min).min(range.end);
         if parts.len() == most || end <= start {
             return None;
         }

@@ -17,7 +17,7 @@ mod tariff;
 mod tests;
 
 pub use self::amount::{Amount, Money};
-pub use self::course::{Added, Course, cut, lead_in};
+pub use self::course::{Added, Changed, Course, cut, lead_in};
 pub use self::dearest::dearest;
 pub use self::destination::Destination;
 pub use self::line::{Line, Terms, add_on, line, step, total};

@@ -1,4 +1,5 @@
-//! By what use of a meter is charged: a product that sells it, or features that the plan charges.
+//! By what use of a meter is billed: a product that sells it, or features whose overage the plan charges. What draws on a
+//! wallet is charged when it is used, by the customer's account.
 
 use super::destination::Destination;
 use super::line::Terms;
@@ -25,7 +26,7 @@ pub struct Offer<'a> {
     pub discount: Percent,
 }
 
-/// How a part of a meter's use is charged.
+/// How a part of a meter's use is billed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tariff {
     /// Who charges it.
@@ -108,8 +109,8 @@ pub fn overage_limit(limits: &[Limit]) -> Option<&Limit> {
 }
 
 impl Offer<'_> {
-    /// Returns how use of a meter is charged, part by part. One event is of one part at most; what is of none is
-    /// included.
+    /// Returns how use of a meter is billed, part by part. One event is of one part at most; what is of none is included,
+    /// unless it draws on a wallet.
     #[must_use]
     pub fn tariffs(&self, meter: &MeterId) -> Vec<Tariff> {
         if let Some(sold) = self.sold(meter) {
@@ -184,41 +185,26 @@ impl Offer<'_> {
             | FeatureKind::Concurrency
             | FeatureKind::Rate => return None,
         };
-        let beyond = || {
-            let limit = overage_limit(&spec.limits)?;
-            Some(Included {
-                amount: Milli::from_units_saturating(limit.amount?),
-                window: limit.window,
-            })
+        let pricing = match charge {
+            Charge::Overage(pricing) => pricing,
+            Charge::Wallet { .. } => return None,
         };
-        let (included, pricing, discount, destination) = match charge {
-            // What no limit ends is all included.
-            Charge::Overage(pricing) => {
-                (Some(beyond()?), pricing, self.discount, self.billed(meter))
-            }
-            Charge::Wallet {
-                from_first_unit,
-                pricing,
-                ..
-            } => {
-                let included = if *from_first_unit {
-                    None
-                } else {
-                    Some(beyond()?)
-                };
-                (included, pricing, Percent::ZERO, Destination::Wallet)
-            }
+        // What no limit ends is all included.
+        let limit = overage_limit(&spec.limits)?;
+        let included = Included {
+            amount: Milli::from_units_saturating(limit.amount?),
+            window: limit.window,
         };
         Some(Tariff {
             seller: Seller::Feature(feature.clone()),
             filter,
-            included,
+            included: Some(included),
             pricing: pricing.clone(),
             terms: Terms {
-                discount,
+                discount: self.discount,
                 minimum_micros: 0,
             },
-            destination,
+            destination: self.billed(meter),
         })
     }
 }

@@ -48,7 +48,7 @@ pub async fn setting() -> Setting {
     setting
 }
 
-fn item(of: CostOf, quantity: i64, pairs: &[(&str, &str)]) -> CostItem {
+pub fn item(of: CostOf, quantity: i64, pairs: &[(&str, &str)]) -> CostItem {
     CostItem {
         of,
         quantity,
@@ -56,7 +56,7 @@ fn item(of: CostOf, quantity: i64, pairs: &[(&str, &str)]) -> CostItem {
     }
 }
 
-fn of_feature(id: &str) -> CostOf {
+pub fn of_feature(id: &str) -> CostOf {
     CostOf::Feature(feature(id))
 }
 
@@ -69,14 +69,14 @@ fn of_meter(id: &str) -> CostOf {
 }
 
 impl Setting {
-    async fn estimate(&self, items: Vec<CostItem>) -> Result<CostAnswer, Error> {
+    pub async fn estimate(&self, items: Vec<CostItem>) -> Result<CostAnswer, Error> {
         let whose = Whose::Customer(customer("acme"));
         self.engine.estimate_cost(CostAsk { whose, items }).await
     }
 }
 
 /// Units included and charged, in thousandths, and the amount in micro-units.
-fn seen(item: &ItemCost) -> (i64, i64, i64) {
+pub fn seen(item: &ItemCost) -> (i64, i64, i64) {
     let line = item.line;
     (item.included.0, line.quantity.0, line.amount.micros)
 }

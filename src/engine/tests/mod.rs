@@ -1,10 +1,12 @@
 //! Use cases on the reference store, with a clock that moves only when told to.
 
 mod allocations;
+mod billed;
 mod catalogs;
 mod corrections;
 mod costs;
 mod customers;
+mod draws;
 mod estimates;
 mod failing;
 mod failures;
