@@ -39,8 +39,8 @@ impl Account {
     #[must_use]
     pub fn rehearse(&self, now: Timestamp) -> Rehearsal {
         let overdue = self.overdue(now);
-        let pledges = self.pledges.iter();
-        let pledged = pledges.map(|((feature, wallet), quantity)| {
+        let open = self.pledges.iter();
+        let pledged = open.map(|((feature, wallet), quantity)| {
             let over = overdue.pledged(feature, wallet);
             (feature.clone(), quantity.minus_saturating(over))
         });
