@@ -105,23 +105,6 @@ impl Account {
         Window::BillingPeriod.range(self.anchor, now)
     }
 
-    /// Returns how far the price of each feature that draws on a wallet has come in the billing period of `now`: what was
-    /// charged, and what open reservations have pledged.
-    #[must_use]
-    pub fn drawn(&self, now: Timestamp) -> BTreeMap<FeatureId, Milli> {
-        let mut drawn = BTreeMap::new();
-        for draw in self.book.draws().filter(|draw| draw.period.contains(now)) {
-            drawn.insert(draw.feature.clone(), draw.base);
-        }
-        let overdue = self.overdue(now);
-        for ((feature, wallet), quantity) in &self.pledges {
-            let over = overdue.pledged(feature, wallet);
-            let sum: &mut Milli = drawn.entry(feature.clone()).or_default();
-            *sum = sum.plus_saturating(quantity.minus_saturating(over));
-        }
-        drawn
-    }
-
     /// Returns what open reservations have pledged.
     pub(super) fn pledged(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
         let key = (feature.clone(), wallet.clone());
