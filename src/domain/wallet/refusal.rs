@@ -93,8 +93,8 @@ pub enum Refusal {
         /// What it brought.
         grant: GrantId,
     },
-    /// The wallet has as many grants as it may.
-    #[error("a wallet has at most {GRANTS_MAX} grants")]
+    /// The wallet has as many grants of which something is left as it may.
+    #[error("a wallet has at most {GRANTS_MAX} grants of which something is left")]
     TooManyGrants,
     /// More is captured than is held.
     #[error("{amount} micro-units are to be captured and {held} are held")]
