@@ -73,8 +73,12 @@ impl Wallet {
         }
         let all = self.grants.iter().map(Grant::available);
         let sum: i128 = all.map(i128::from).sum();
-        if sum + i128::from(self.held()) + i128::from(new.amount) > i128::from(AMOUNT_MAX) {
-            return Err(Refusal::AmountOutOfRange);
+        let holds = sum + i128::from(self.held());
+        if holds + i128::from(new.amount) > i128::from(AMOUNT_MAX) {
+            return Err(Refusal::WalletFull {
+                amount: new.amount,
+                holds: i64::try_from(holds).unwrap_or(i64::MAX),
+            });
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::missing::not_found;
 use super::{Fault, internal, invalid, name_of};
 use crate::domain::time::Timestamp;
-use crate::domain::wallet::{GRANTS_MAX, Refusal};
+use crate::domain::wallet::{AMOUNT_MAX, GRANTS_MAX, Refusal};
 use crate::engine::{Rule, Thing};
 use crate::grpc::pb::ErrorReason;
 
@@ -52,6 +52,14 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
         | Refusal::RefundTooLarge { amount, left } => (
             ErrorReason::AmountTooLarge,
             vec![micros("amount_micros", amount), micros("left_micros", left)],
+        ),
+        Refusal::WalletFull { amount, holds } => (
+            ErrorReason::WalletFull,
+            vec![
+                micros("amount_micros", amount),
+                micros("held_micros", holds),
+                micros("limit_micros", &AMOUNT_MAX),
+            ],
         ),
         Refusal::GrantTransferred { grant, origin } => (
             ErrorReason::GrantTransferred,

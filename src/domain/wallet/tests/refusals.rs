@@ -118,9 +118,12 @@ fn amounts_out_of_range_and_wallets_that_do_not_match() {
     }
     let mut scene = super::Scene::new();
     scene.made = 1;
-    let full = scene.new_grant(AMOUNT_MAX, 0, true, None);
-    let out = Err(Refusal::AmountOutOfRange);
-    assert_eq!(wallet.grant(full, at(1)), out);
+    let much = scene.new_grant(AMOUNT_MAX, 0, true, None);
+    let full = Err(Refusal::WalletFull {
+        amount: AMOUNT_MAX,
+        holds: 10,
+    });
+    assert_eq!(wallet.grant(much, at(1)), full);
     let mut same = wallet.clone();
     let not: Result<(Transaction, Transaction), _> = Err(Refusal::WalletsDoNotMatch);
     let moved = transfer(&mut wallet, &mut same, &grant_id(3), (1, 0), at(1));
