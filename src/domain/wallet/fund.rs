@@ -68,15 +68,25 @@ impl Wallet {
         {
             return Err(Refusal::GrantExpired { expire_time });
         }
-        if self.grants.len() >= GRANTS_MAX {
+        if self.open_grants() >= GRANTS_MAX {
             return Err(Refusal::TooManyGrants);
         }
         let all = self.grants.iter().map(Grant::available);
         let sum: i128 = all.map(i128::from).sum();
-        if sum + i128::from(self.held()) + i128::from(new.amount) > i128::from(AMOUNT_MAX) {
-            return Err(Refusal::AmountOutOfRange);
+        let holds = sum + i128::from(self.held());
+        if holds + i128::from(new.amount) > i128::from(AMOUNT_MAX) {
+            return Err(Refusal::WalletFull {
+                amount: new.amount,
+                holds: i64::try_from(holds).unwrap_or(i64::MAX),
+            });
         }
         Ok(())
+    }
+
+    /// How many grants have something left, set aside or not.
+    fn open_grants(&self) -> usize {
+        let open = self.grants.iter().filter(|grant| !grant.is_used_up());
+        open.count()
     }
 
     /// Puts a grant in its place in the order of use.
@@ -299,7 +309,7 @@ pub fn transfer(
             expire_time: grant.expire_time,
         });
     }
-    if to.grants.len() + coming.len() > GRANTS_MAX {
+    if to.open_grants() + coming.len() > GRANTS_MAX {
         return Err(Refusal::TooManyGrants);
     }
     // All of it must fit, not only each part.

@@ -110,10 +110,16 @@ impl Grant {
         self.expire_time.is_some_and(|end| end <= now)
     }
 
+    /// Whether nothing is left of it, set aside or not.
+    #[must_use]
+    pub const fn is_used_up(&self) -> bool {
+        self.available() == 0 && self.held == 0
+    }
+
     /// Whether nothing is left of it and nothing was for so long that memory need not know it.
     #[must_use]
     pub fn is_forgotten(&self, now: Timestamp) -> bool {
-        self.available() == 0 && self.held == 0 && self.change_time.plus(SPENT_GRANTS_KEPT) <= now
+        self.is_used_up() && self.change_time.plus(SPENT_GRANTS_KEPT) <= now
     }
 
     /// Returns what orders grants: by priority, then the next to expire, then the oldest, then by id.

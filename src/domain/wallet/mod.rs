@@ -49,8 +49,10 @@ pub const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 /// How long a grant of which nothing is left can still be refunded to or have its money taken back: as long as payments
 /// are disputed. Then memory forgets it; what is stored stays.
 pub const SPENT_GRANTS_KEPT: Span = Span::from_days(180);
-/// Most grants of one wallet that memory keeps.
+/// Most grants of one wallet of which something is left, set aside or not.
 pub const GRANTS_MAX: usize = 10_000;
+/// Most grants of one wallet of which nothing is left that memory keeps: those that were used up last.
+pub const SPENT_GRANTS_MAX: usize = 1_000;
 
 /// Names a wallet of a customer.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -174,12 +176,14 @@ impl Wallet {
     #[must_use]
     pub fn restore(head: WalletHead, mut grants: Vec<Grant>, holds: Vec<(HoldId, Hold)>) -> Self {
         grants.sort_by(|one, other| one.order().cmp(&other.order()));
-        Self {
+        let mut wallet = Self {
             head,
             grants,
             holds: holds.into_iter().collect(),
             dirty: false,
-        }
+        };
+        wallet.forget_spent();
+        wallet
     }
 
     /// Returns what it is beside its grants and holds.

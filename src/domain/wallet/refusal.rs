@@ -93,9 +93,19 @@ pub enum Refusal {
         /// What it brought.
         grant: GrantId,
     },
-    /// The wallet has as many grants as it may.
-    #[error("a wallet has at most {GRANTS_MAX} grants")]
+    /// The wallet has as many grants of which something is left as it may.
+    #[error("a wallet has at most {GRANTS_MAX} grants of which something is left")]
     TooManyGrants,
+    /// The wallet would hold too much.
+    #[error(
+        "the wallet holds {holds} micro-units, and {amount} more are above the most, {AMOUNT_MAX}"
+    )]
+    WalletFull {
+        /// What would come.
+        amount: i64,
+        /// What it holds, set aside or not.
+        holds: i64,
+    },
     /// More is captured than is held.
     #[error("{amount} micro-units are to be captured and {held} are held")]
     CaptureTooLarge {
@@ -104,8 +114,8 @@ pub enum Refusal {
         /// What is held.
         held: i64,
     },
-    /// An amount below 1 or above [`AMOUNT_MAX`], or a sum that leaves its range.
-    #[error("amounts are from 1 to {AMOUNT_MAX} micro-units, and so are their sums")]
+    /// An amount below 1 or above [`AMOUNT_MAX`], or a sum that leaves the range of 64 bits.
+    #[error("amounts are from 1 to {AMOUNT_MAX} micro-units")]
     AmountOutOfRange,
     /// The wallets of a transfer are one, or hold different units.
     #[error("credits go from one wallet to another of the same unit")]

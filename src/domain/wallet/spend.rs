@@ -2,7 +2,7 @@
 
 use super::grant::Grant;
 use super::ledger::{Account, Cause, Transaction};
-use super::{AMOUNT_MAX, Category, Hold, HoldState, Refusal, Wallet};
+use super::{AMOUNT_MAX, Category, Hold, HoldState, Refusal, SPENT_GRANTS_MAX, Wallet};
 use crate::domain::id::{GrantId, HoldId, SubaccountId};
 use crate::domain::time::Timestamp;
 
@@ -258,6 +258,25 @@ impl Wallet {
     pub fn forget(&mut self, now: Timestamp) {
         self.holds.retain(|_, hold| hold.state == HoldState::Open);
         self.grants.retain(|grant| !grant.is_forgotten(now));
+        self.forget_spent();
+    }
+
+    /// Forgets those used up first of which nothing is left, where there are many: wallets that are paid into for each
+    /// use would grow for as long as payments are disputed.
+    pub(super) fn forget_spent(&mut self) {
+        let spent = self.grants.iter().filter(|grant| grant.is_used_up());
+        let mut spent: Vec<_> = spent.map(|grant| (grant.change_time, &grant.id)).collect();
+        let Some(over) = spent.len().checked_sub(SPENT_GRANTS_MAX) else {
+            return;
+        };
+        if over == 0 {
+            return;
+        }
+        let (_, oldest, _) = spent.select_nth_unstable(over);
+        let oldest = (oldest.0, oldest.1.clone());
+        let is_kept = |grant: &Grant| (grant.change_time, &grant.id) >= (oldest.0, &oldest.1);
+        self.grants
+            .retain(|grant| !grant.is_used_up() || is_kept(grant));
     }
 
     /// Returns a hold that can still be captured; one whose time is over cannot, whether that was noted or not.

@@ -38,7 +38,7 @@ pub struct TopUpState {
     pub crossing: i64,
     /// What the crossing asks for, in micro-units of credit, while it is not answered yet.
     pub pending: Option<i64>,
-    /// Whether it was unset while a crossing was pending: it ends with that.
+    /// Whether it was unset: nothing is asked for anew, and where it stands is kept for when it is set again.
     #[serde(default)]
     pub is_ending: bool,
     /// When the last crossing began: with its number it names the payment.
@@ -107,11 +107,12 @@ impl AutoTopUp {
         self
     }
 
-    /// Unsets it; what is pending is still waited for, so that money that comes is not lost.
+    /// Unsets it. What is pending is still waited for, so that money that comes is not lost; where it stands is kept, so
+    /// that whoever unsets and sets it does not get around its cap.
     #[must_use]
-    pub fn unset(mut self) -> Option<Self> {
+    pub const fn unset(mut self) -> Self {
         self.state.is_ending = true;
-        self.state.pending.is_some().then_some(self)
+        self
     }
 
     /// Whether it is off because it was declined too often.
@@ -132,7 +133,8 @@ impl AutoTopUp {
                     .map_or(Timestamp::MIN, |asked| asked.plus(ASK_AGAIN)),
             );
         }
-        if self.is_off() || available >= self.threshold || self.amount > self.cap {
+        if state.is_ending || self.is_off() || available >= self.threshold || self.amount > self.cap
+        {
             return None;
         }
         // What the window that is known has no room for waits for the next.
@@ -173,6 +175,15 @@ impl AutoTopUp {
     /// Notes that the payment of the crossing is asked for again.
     pub fn ask_again(&mut self, now: Timestamp) {
         self.state.ask_time = Some(now);
+    }
+
+    /// Puts off what cannot be asked for now, as nobody knows what the credits cost.
+    pub fn put_off(&mut self, now: Timestamp) {
+        if self.state.pending.is_some() {
+            self.state.ask_time = Some(now);
+        } else {
+            self.state.wait_until = now.plus(ASK_AGAIN);
+        }
     }
 
     /// Ends a crossing that brought money.

@@ -98,7 +98,7 @@ impl WalletCall for TopUpCall {
         let before = wallet.head().terms.top_up.clone();
         wallet.terms_mut().top_up = match &self.terms {
             Some(terms) => Some(set(terms).after(before.as_ref(), scene.now)),
-            None => before.and_then(AutoTopUp::unset),
+            None => before.map(AutoTopUp::unset),
         };
         Ok(WalletView::of(account, &key, scene.now))
     }

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::super::cell::Cell;
-use super::super::error::Error;
+use super::super::error::{Error, Thing};
 use super::super::mutation::{Applied, Mutation};
 use super::super::payment::{Charge, Payment, PaymentFault, PaymentGateway};
 use super::super::step::Step;
 use super::terms::MICROS_A_CENT;
 use crate::domain::account::Account;
+use crate::domain::catalog::Catalog;
 use crate::domain::id::GrantId;
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{About, AutoTopUp, Category, NewGrant, Refusal, Wallet, WalletKey};
@@ -50,12 +51,13 @@ impl Mutation for Fire {
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Vec<Crossing>>, Error> {
         let now = step.now();
-        let fired = step.with(&self.cells[0], |account, _| fire(account, now))?;
+        let catalog = step.batch.loader.current().catalog;
+        let fired = step.with(&self.cells[0], |account, _| fire(account, &catalog, now))?;
         Ok(Applied::Done(fired))
     }
 }
 
-fn fire(account: &mut Account, now: Timestamp) -> Vec<Crossing> {
+fn fire(account: &mut Account, catalog: &Catalog, now: Timestamp) -> Vec<Crossing> {
     if account.customer.delete_time.is_some() {
         return Vec::new();
     }
@@ -71,6 +73,11 @@ fn fire(account: &mut Account, now: Timestamp) -> Vec<Crossing> {
         let Some(top_up) = &mut account.book.wallet_mut(&wallet).terms_mut().top_up else {
             continue;
         };
+        // Without its unit nobody knows what credits cost.
+        if !catalog.credit_units.contains_key(&wallet.unit) {
+            top_up.put_off(now);
+            continue;
+        }
         if top_up.is_overdue(now) {
             top_up.ask_again(now);
         } else {
@@ -140,7 +147,6 @@ impl Finish {
                 Ok(_) => top_up.succeed(now),
                 Err(declined) => top_up.decline(declined, now),
             }
-            terms.top_up.take_if(|top_up| top_up.state.is_ending);
         }
         Ok(())
     }
@@ -195,8 +201,12 @@ impl Engine {
 
     /// Asks for the payment of one crossing and books what comes of it; what is not booked is asked for again later.
     async fn pay(&self, gateway: &dyn PaymentGateway, cell: Arc<Cell>, crossing: Crossing) {
-        let Ok(charge) = self.charge_of(&cell, &crossing) else {
-            return;
+        let charge = match self.charge_of(&cell, &crossing) {
+            Ok(charge) => charge,
+            Err(error) => {
+                tracing::debug!(customer.id = %cell.id, %error, "an automatic top-up is asked for later");
+                return;
+            }
         };
         let outcome = match gateway.charge(&charge).await {
             Ok(payment) => Ok(payment),
@@ -226,7 +236,8 @@ impl Engine {
     fn charge_of(&self, cell: &Cell, crossing: &Crossing) -> Result<Charge, Error> {
         let catalog = self.catalog().catalog;
         let unit = catalog.credit_units.get(&crossing.wallet.unit);
-        let per_dollar = unit.map_or(1, |unit| unit.per_dollar);
+        let gone = || Error::not_found(Thing::CreditUnit, &*crossing.wallet.unit);
+        let per_dollar = unit.ok_or_else(gone)?.per_dollar;
         let metadata = cell
             .lock()
             .look(self.now(), |account| account.customer.metadata.clone())

@@ -2,8 +2,9 @@
 
 use super::missing::not_found;
 use super::{Fault, internal, invalid, name_of};
+use crate::domain::id::GrantId;
 use crate::domain::time::Timestamp;
-use crate::domain::wallet::{GRANTS_MAX, Refusal};
+use crate::domain::wallet::{AMOUNT_MAX, GRANTS_MAX, Refusal};
 use crate::engine::{Rule, Thing};
 use crate::grpc::pb::ErrorReason;
 
@@ -24,22 +25,22 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
             left,
             window_end,
         } => {
-            let mut numbers = vec![
+            let numbers = [
                 micros("needed_micros", needed),
                 micros("cap_micros", cap),
                 micros("left_micros", left),
             ];
-            numbers.extend(end_of(*window_end));
-            (ErrorReason::SpendCapReached, numbers)
+            let numbers = numbers.into_iter().chain(end_of(*window_end));
+            (ErrorReason::SpendCapReached, numbers.collect())
         }
-        Refusal::BlockedByReceivable { owed } => (
-            ErrorReason::WalletBlocked,
-            vec![micros("owed_micros", owed)],
-        ),
-        Refusal::GrantExpired { expire_time } => (
-            ErrorReason::GrantExpired,
-            vec![("expire_time", expire_time.to_string())],
-        ),
+        Refusal::BlockedByReceivable { owed } => {
+            let metadata = vec![micros("owed_micros", owed)];
+            (ErrorReason::WalletBlocked, metadata)
+        }
+        Refusal::GrantExpired { expire_time: end } => {
+            let metadata = vec![("expire_time", end.to_string())];
+            (ErrorReason::GrantExpired, metadata)
+        }
         Refusal::HoldResolved { state, captured } => (
             ErrorReason::HoldResolved,
             vec![
@@ -53,24 +54,16 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
             ErrorReason::AmountTooLarge,
             vec![micros("amount_micros", amount), micros("left_micros", left)],
         ),
-        Refusal::GrantTransferred { grant, origin } => (
-            ErrorReason::GrantTransferred,
-            vec![
-                ("grant_id", grant.to_string()),
-                ("origin_grant_id", origin.to_string()),
-            ],
-        ),
-        Refusal::TooManyGrants => (
-            ErrorReason::TooManyGrants,
-            vec![("limit", GRANTS_MAX.to_string())],
-        ),
+        Refusal::WalletFull { amount, holds } => (ErrorReason::WalletFull, room(*amount, *holds)),
+        Refusal::GrantTransferred { grant, origin } => {
+            (ErrorReason::GrantTransferred, origin_of(grant, origin))
+        }
+        Refusal::TooManyGrants => {
+            let metadata = vec![("limit", GRANTS_MAX.to_string())];
+            (ErrorReason::TooManyGrants, metadata)
+        }
         Refusal::PaymentGranted { reference, grant } => {
-            let metadata = [
-                ("reference", reference.to_string()),
-                ("grant_id", grant.to_string()),
-            ];
-            let reason = ErrorReason::PaymentGranted;
-            return Fault::exists(reason, text, &metadata).thing("payment", reference);
+            return granted_before(reference, grant, text);
         }
         Refusal::UnknownGrant(id) => return not_found(Thing::Grant, id.as_str(), text),
         Refusal::UnknownHold(id) => return not_found(Thing::Hold, id.as_str(), text),
@@ -79,6 +72,29 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
         Refusal::GrantExists(_) | Refusal::HoldExists(_) => return internal(),
     };
     Fault::failed(reason, text, &metadata).precondition("WALLET", name_of(reason))
+}
+
+fn granted_before(reference: &str, grant: &GrantId, text: String) -> Fault {
+    let metadata = [
+        ("reference", reference.to_owned()),
+        ("grant_id", grant.to_string()),
+    ];
+    Fault::exists(ErrorReason::PaymentGranted, text, &metadata).thing("payment", reference)
+}
+
+fn room(amount: i64, holds: i64) -> Vec<(&'static str, String)> {
+    vec![
+        ("amount_micros", amount.to_string()),
+        ("held_micros", holds.to_string()),
+        ("limit_micros", AMOUNT_MAX.to_string()),
+    ]
+}
+
+fn origin_of(grant: &GrantId, origin: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("grant_id", grant.to_string()),
+        ("origin_grant_id", origin.to_owned()),
+    ]
 }
 
 /// The end of time is no end.

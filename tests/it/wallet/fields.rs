@@ -76,7 +76,13 @@ fn grants_have_rules() {
         assert_eq!(grant.source(), pb::CreditSource::Manual);
         assert_eq!((grant.create_time, grant.expire_time), (at(0), at(1)));
         let more = to.granting("", 1);
-        names(to.wallets.grant_credits(more).await, "amount_micros");
+        let numbers = [
+            ("amount_micros", "1"),
+            ("held_micros", "1000000000000000"),
+            ("limit_micros", "1000000000000000"),
+        ];
+        let full = said(Code::FailedPrecondition, "WALLET_FULL", &numbers);
+        assert_eq!(refusal(to.wallets.grant_credits(more).await), full);
     });
 }
 

@@ -279,3 +279,26 @@ fn money_that_came_or_was_taken_back_before() {
         to.prove().await;
     });
 }
+
+#[test]
+fn money_is_taken_back_from_the_grant_that_it_brought() {
+    on_both(async |_, mut to| {
+        let origin = to.grant("", 5 * USD).await.grant_id;
+        to.transfer("", "bot", 2 * USD).await.unwrap();
+        let request = pb::GetWalletRequest { wallet: usd("bot") };
+        let bot = to.wallets.get_wallet(request).await.unwrap().into_inner();
+        let grant_id = bot.wallet.unwrap().grants[0].grant_id.clone();
+        let request = pb::ClawBackGrantRequest {
+            request_id: to.fresh(),
+            customer_id: "acme".to_owned(),
+            grant_id: grant_id.clone(),
+            amount_micros: None,
+            note: String::new(),
+        };
+        let numbers = [("grant_id", &*grant_id), ("origin_grant_id", &*origin)];
+        let expected = said(FAILED, "GRANT_TRANSFERRED", &numbers);
+        let refused = to.wallets.claw_back_grant(request).await;
+        assert_eq!(refusal(refused), expected);
+        to.prove().await;
+    });
+}

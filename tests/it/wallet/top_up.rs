@@ -56,6 +56,8 @@ struct Scene<B: Backend> {
     engines: Vec<(Engine, Vec<tokio::task::JoinHandle<()>>)>,
     stop: CancellationToken,
     requests: u32,
+    /// What is sold.
+    catalog: &'static str,
 }
 
 impl<B: Backend> Scene<B> {
@@ -67,6 +69,7 @@ impl<B: Backend> Scene<B> {
             engines: Vec::new(),
             stop: CancellationToken::new(),
             requests: 0,
+            catalog: CATALOG,
         };
         scene.open().await;
         for customer in ["acme", FENCE] {
@@ -93,7 +96,7 @@ impl<B: Backend> Scene<B> {
                 committers: B::COMMITTERS,
                 ..Limits::default()
             };
-            let (engine, committer) = Engine::start(store, clock, catalog(CATALOG), limits);
+            let (engine, committer) = Engine::start(store, clock, catalog(self.catalog), limits);
             engine.set_payments(Arc::clone(&self.till) as _);
             let chores = Chores {
                 sweep: Duration::from_millis(5),
@@ -230,7 +233,8 @@ fn wallet(customer: &str) -> WalletName {
     WalletName {
         customer: customer_id(customer),
         subaccount: None,
-        unit: "USD".into(),
+        // The fence stays when dollars go.
+        unit: if customer == FENCE { "LUC" } else { "USD" }.into(),
     }
 }
 
@@ -268,6 +272,8 @@ macro_rules! on_each_store {
         }
     )*};
 }
+
+mod settings;
 
 on_each_store! {
     each_crossing_asks_once
@@ -374,7 +380,8 @@ mod scenes {
         scene.clock.advance(Span::from_minutes(1));
         assert_eq!(scene.asks(2).await, first);
         assert_eq!(scene.available("acme").await, 30 * USD);
-        assert_eq!(scene.top_up().await, None);
+        let kept = scene.top_up().await.unwrap().state;
+        assert!(kept.is_ending && kept.pending.is_none(), "{kept:?}");
         scene.spend("acme", 30 * USD).await;
         scene.clock.advance(Span::from_days(40));
         scene.asks_no_more_than(2).await;

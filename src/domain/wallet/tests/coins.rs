@@ -78,15 +78,15 @@ impl Pile {
 
     /// Gives up to `most` coins back that are held; returns how many of them paid what is owed.
     fn free(&mut self, hold: usize, most: i64, owed: i64, now: Timestamp) -> i64 {
-        let held = Place::Held(hold);
+        let from = Place::Held(hold);
         if self.is_over(now) {
-            self.shift(held, Place::Lapsed, most);
+            self.shift(from, Place::Lapsed, most);
             return 0;
         }
         let pays = self.grant.category == Category::Paid;
         let due = if pays { owed.min(most) } else { 0 };
-        let settled = self.shift(held, Place::Settled, due);
-        self.shift(held, Place::Here, most - settled);
+        let settled = self.shift(from, Place::Settled, due);
+        self.shift(from, Place::Here, most - settled);
         settled
     }
 }
@@ -264,9 +264,9 @@ impl Coins {
     }
 
     fn end(&mut self, hold: usize, now: Timestamp) {
-        let held = self.holds.get_mut(&hold).unwrap();
-        held.is_open = false;
-        for id in &held.piles {
+        let ended = self.holds.get_mut(&hold).unwrap();
+        ended.is_open = false;
+        for id in &ended.piles {
             let pile = self.piles.iter_mut().find(|pile| pile.grant.id == *id);
             self.owed -= pile.unwrap().free(hold, i64::MAX, self.owed, now);
         }

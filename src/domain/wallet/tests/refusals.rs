@@ -118,9 +118,12 @@ fn amounts_out_of_range_and_wallets_that_do_not_match() {
     }
     let mut scene = super::Scene::new();
     scene.made = 1;
-    let full = scene.new_grant(AMOUNT_MAX, 0, true, None);
-    let out = Err(Refusal::AmountOutOfRange);
-    assert_eq!(wallet.grant(full, at(1)), out);
+    let much = scene.new_grant(AMOUNT_MAX, 0, true, None);
+    let full = Err(Refusal::WalletFull {
+        amount: AMOUNT_MAX,
+        holds: 10,
+    });
+    assert_eq!(wallet.grant(much, at(1)), full);
     let mut same = wallet.clone();
     let not: Result<(Transaction, Transaction), _> = Err(Refusal::WalletsDoNotMatch);
     let moved = transfer(&mut wallet, &mut same, &grant_id(3), (1, 0), at(1));
@@ -128,6 +131,45 @@ fn amounts_out_of_range_and_wallets_that_do_not_match() {
     let mut other = Wallet::new(WalletKey::of(keys()[1].owner.as_ref(), "USD"));
     let moved = transfer(&mut wallet, &mut other, &grant_id(3), (1, 0), at(1));
     assert_eq!(moved, not);
+}
+
+/// A wallet of as many grants of 1 as it may have.
+fn crowded() -> Wallet {
+    let wallet = funded(1);
+    let one = wallet.grants()[0].clone();
+    let many = (0..GRANTS_MAX).map(|number| Grant {
+        id: GrantId::new(format!("many-{number:05}")).unwrap(),
+        ..one.clone()
+    });
+    Wallet::restore(wallet.head().clone(), many.collect(), Vec::new())
+}
+
+#[test]
+fn grants_of_which_nothing_is_left_take_no_place() {
+    let mut wallet = crowded();
+    let mut scene = super::Scene::new();
+    let new = scene.new_grant(5, 0, true, None);
+    let refused = wallet.grant(new.clone(), at(1));
+    assert_eq!(refused, Err(Refusal::TooManyGrants));
+    let most = i64::try_from(GRANTS_MAX).unwrap();
+    wallet.debit(most - 1, full(), at(2)).unwrap();
+    wallet.debit(1, full(), at(1)).unwrap();
+    wallet.grant(new, at(3)).unwrap();
+    let known = |wallet: &Wallet| -> Vec<String> {
+        let ids = wallet.grants().iter().map(|grant| grant.id.to_string());
+        ids.collect()
+    };
+    // Those that were used up last are known, however the wallet came into memory.
+    let head = wallet.head().clone();
+    let loaded = Wallet::restore(head, wallet.grants().to_vec(), Vec::new());
+    wallet.forget(at(4));
+    let last = GRANTS_MAX - 1 - SPENT_GRANTS_MAX..GRANTS_MAX - 1;
+    let last = last.map(|number| format!("many-{number:05}"));
+    let expected: Vec<String> = last.chain(["g1".to_owned()]).collect();
+    assert_eq!(known(&wallet), expected);
+    assert_eq!(known(&loaded), expected);
+    assert_eq!(wallet.heads(), loaded.heads());
+    assert_eq!(wallet.available(at(4)), 5);
 }
 
 #[test]
