@@ -11,7 +11,7 @@ CREATE TABLE wallets (
     number      bigint NOT NULL,           -- of the newest transaction of its ledger; 0: none yet
     receivable  bigint NOT NULL CHECK (receivable >= 0), -- what is owed
     terms       text NOT NULL,             -- JSON: cap, automatic top-up, what was included
-    due_time    bigint GENERATED ALWAYS AS (((terms::jsonb) ->> 'due_time')::bigint) STORED, -- NULL: nothing is due
+    due_time    bigint,                    -- what the terms say of it; NULL: nothing is due
     PRIMARY KEY (customer_id, subaccount, unit)
 ) WITH (fillfactor = 70);
 CREATE INDEX wallets_due ON wallets (due_time) WHERE due_time IS NOT NULL;

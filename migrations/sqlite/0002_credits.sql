@@ -9,7 +9,7 @@ CREATE TABLE wallets (
     number      INTEGER NOT NULL, -- of the newest transaction of its ledger; 0: none
     receivable  INTEGER NOT NULL CHECK (receivable >= 0),
     terms       TEXT NOT NULL,    -- JSON: what was set for it
-    due_time    INTEGER GENERATED ALWAYS AS (json_extract(terms, '$.due_time')) VIRTUAL, -- NULL: nothing is due
+    due_time    INTEGER,          -- what the terms say of it; NULL: nothing is due
     PRIMARY KEY (customer_no, subaccount, unit)
 ) WITHOUT ROWID;
 CREATE INDEX wallets_due ON wallets (due_time) WHERE due_time IS NOT NULL;

@@ -13,7 +13,7 @@ use crate::domain::id::{GrantId, HoldId, SubaccountId};
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{
     About, Balance, Category, Cause, Entry, Grant, Hold, HoldState, Posted, Source, Transaction,
-    Wallet, WalletHead, WalletKey,
+    Wallet, WalletHead, WalletKey, WalletTerms,
 };
 
 /// What is in a wallet.
@@ -73,6 +73,12 @@ pub(super) fn payment_column(grant: &Grant) -> Option<String> {
 }
 
 /// Returns the same from the column of a grant.
+/// Returns from when on the terms of a wallet have something to be done.
+pub(super) fn due_time_of_terms(terms: &str) -> Result<Option<i64>, StoreError> {
+    let terms: WalletTerms = read_json("wallets", terms)?;
+    Ok(terms.due_time.map(Timestamp::as_micros))
+}
+
 pub(super) fn payment_of_body(body: &str) -> Result<Option<String>, StoreError> {
     let body: GrantBody<'_> = read_json("grants", body)?;
     Ok(payment(body.source, &body.reference))

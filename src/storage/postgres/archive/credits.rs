@@ -9,7 +9,7 @@ use crate::storage::archive::{
 };
 use crate::storage::postgres::columns::indexed;
 use crate::storage::postgres::copy::CopyText;
-use crate::storage::wallets::payment_of_body;
+use crate::storage::wallets::{due_time_of_terms, payment_of_body};
 
 fn json(table: &'static str, row: &PgRow, at: usize) -> Result<Json, StoreError> {
     archive::json(table, row.try_get::<String, _>(at)?)
@@ -80,13 +80,18 @@ pub(super) fn read_draw(row: &PgRow) -> Result<Record, StoreError> {
     }))
 }
 
-pub(super) fn wallet<'a>(rows: &'a mut CopyText, row: &WalletRecord) -> &'a mut CopyText {
-    rows.text(&row.customer)
+pub(super) fn wallet<'a>(
+    rows: &'a mut CopyText,
+    row: &WalletRecord,
+) -> Result<&'a mut CopyText, StoreError> {
+    Ok(rows
+        .text(&row.customer)
         .text(&row.subaccount)
         .text(&row.unit)
         .number(row.number)
         .number(row.receivable)
         .text(row.terms.get())
+        .number_or_none(due_time_of_terms(row.terms.get())?))
 }
 
 pub(super) fn grant<'a>(

@@ -31,7 +31,7 @@ pub(super) const fn columns(table: Table) -> &'static str {
             "reservations (customer_id, id, subaccount, holder, metadata, items, reserve_time, expire_time, state,
                  end_time)"
         }
-        Table::Wallets => "wallets (customer_id, subaccount, unit, number, receivable, terms)",
+        Table::Wallets => "wallets (customer_id, subaccount, unit, number, receivable, terms, due_time)",
         Table::Grants => {
             "grants (customer_id, id, subaccount, unit, amount, used, held, lapsed, change_time, expire_time, body,
                  payment)"
@@ -90,7 +90,7 @@ pub(super) fn write(rows: &mut CopyText, record: &Record) -> Result<(), StoreErr
                 .text(row.body.get())
         }
         Record::Reservation(row) => reservation(rows, row),
-        Record::Wallet(row) => credits::wallet(rows, row),
+        Record::Wallet(row) => credits::wallet(rows, row)?,
         Record::Grant(row) => credits::grant(rows, row)?,
         Record::Hold(row) => credits::hold(rows, row),
         Record::Posted(row) => credits::posted(rows, row),

@@ -22,15 +22,16 @@ const ROWS_A_STATEMENT: usize = 1_000;
 
 /// What must stay of a grant is compared: one that would become another gets an amount that its table refuses.
 const STATEMENT: &str = "WITH heads AS (
-    INSERT INTO wallets (customer_id, subaccount, unit, number, receivable, terms)
-    SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::int8[], $5::int8[], $6::text[])
-    ON CONFLICT (customer_id, subaccount, unit) DO UPDATE SET
-        number = excluded.number, receivable = excluded.receivable, terms = excluded.terms
+    INSERT INTO wallets (customer_id, subaccount, unit, number, receivable, terms, due_time)
+    SELECT * FROM UNNEST($1::text[], $2::text[], $3::text[], $4::int8[], $5::int8[], $6::text[],
+        $7::int8[])
+    ON CONFLICT (customer_id, subaccount, unit) DO UPDATE SET number = excluded.number,
+        receivable = excluded.receivable, terms = excluded.terms, due_time = excluded.due_time
 ), credits AS (
     INSERT INTO grants AS g (customer_id, id, subaccount, unit, amount, used, held, lapsed, payment, change_time,
         expire_time, body)
-    SELECT * FROM UNNEST($7::text[], $8::text[], $9::text[], $10::text[], $11::int8[], $12::int8[], $13::int8[],
-        $14::int8[], $15::text[], $16::int8[], $17::int8[], $18::text[])
+    SELECT * FROM UNNEST($8::text[], $9::text[], $10::text[], $11::text[], $12::int8[], $13::int8[], $14::int8[],
+        $15::int8[], $16::text[], $17::int8[], $18::int8[], $19::text[])
     ON CONFLICT (customer_id, id) DO UPDATE SET
         amount = CASE WHEN (g.subaccount, g.unit, g.amount) = (excluded.subaccount, excluded.unit, excluded.amount)
             AND g.payment IS NOT DISTINCT FROM excluded.payment THEN g.amount ELSE -1 END,
@@ -38,15 +39,15 @@ const STATEMENT: &str = "WITH heads AS (
         expire_time = excluded.expire_time, body = excluded.body
 ), aside AS (
     INSERT INTO holds (customer_id, id, subaccount, unit, state, expire_time, end_time, body)
-    SELECT * FROM UNNEST($19::text[], $20::text[], $21::text[], $22::text[], $23::int2[], $24::int8[], $25::int8[],
-        $26::text[])
+    SELECT * FROM UNNEST($20::text[], $21::text[], $22::text[], $23::text[], $24::int2[], $25::int8[], $26::int8[],
+        $27::text[])
     ON CONFLICT (customer_id, id, subaccount, unit) DO UPDATE SET
         state = excluded.state, expire_time = excluded.expire_time, end_time = excluded.end_time,
         body = excluded.body
 )
 INSERT INTO ledger (customer_id, subaccount, unit, number, time, cause, body, available, held, receivable)
-SELECT * FROM UNNEST($27::text[], $28::text[], $29::text[], $30::int8[], $31::int8[], $32::text[], $33::text[],
-    $34::int8[], $35::int8[], $36::int8[])";
+SELECT * FROM UNNEST($28::text[], $29::text[], $30::text[], $31::int8[], $32::int8[], $33::text[], $34::text[],
+    $35::int8[], $36::int8[], $37::int8[])";
 
 type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
@@ -165,6 +166,9 @@ fn bind_heads<'q>(query: Statement<'q>, rows: &'q [(&CustomerId, &WalletHead)]) 
         .bind(column(rows, |row| row.1.number))
         .bind(column(rows, |row| row.1.receivable))
         .bind(column(rows, |row| json(&row.1.terms)))
+        .bind(column(rows, |row| {
+            row.1.terms.due_time.map(Timestamp::as_micros)
+        }))
 }
 
 fn bind_grants<'q>(

@@ -11,7 +11,7 @@ use crate::storage::archive::{
     Json, PostedRecord, ReservationRecord, RollupRecord, SubaccountRecord, WalletRecord,
 };
 use crate::storage::columns::corrupt;
-use crate::storage::wallets::payment_of_body;
+use crate::storage::wallets::{due_time_of_terms, payment_of_body};
 use crate::storage::{CustomerNo, EventKind, StoreError};
 
 /// Writes rows that may belong to a customer.
@@ -86,7 +86,7 @@ impl Inserts<'_> {
     pub(super) fn wallet(&mut self, row: &WalletRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         self.insert(
-            "INSERT INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             (
                 no,
                 &row.subaccount,
@@ -94,6 +94,7 @@ impl Inserts<'_> {
                 row.number,
                 row.receivable,
                 row.terms.get(),
+                due_time_of_terms(row.terms.get())?,
             ),
         )
     }

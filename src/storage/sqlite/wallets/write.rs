@@ -14,7 +14,10 @@ use crate::storage::wallets::{
 };
 use crate::storage::{CustomerNo, StoreError};
 
-const HEAD: &str = "REPLACE INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+/// Writes a wallet whose terms stay as they are: no index is touched.
+const USE_HEAD: &str = "UPDATE wallets SET number = ?4, receivable = ?5
+    WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND terms = ?6 AND due_time IS ?7";
+const HEAD: &str = "REPLACE INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 /// Writes a grant that stays as open as it is: no index is touched.
 const USE_GRANT: &str =
@@ -42,6 +45,7 @@ const DRAW: &str = "REPLACE INTO draws VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// The statements that write one table each.
 struct Writing<'a> {
+    use_head: CachedStatement<'a>,
     head: CachedStatement<'a>,
     use_grant: CachedStatement<'a>,
     grant: CachedStatement<'a>,
@@ -88,6 +92,7 @@ pub(in super::super) fn write(
 impl<'a> Writing<'a> {
     fn new(conn: &'a Connection) -> Result<Self, StoreError> {
         Ok(Self {
+            use_head: conn.prepare_cached(USE_HEAD)?,
             head: conn.prepare_cached(HEAD)?,
             use_grant: conn.prepare_cached(USE_GRANT)?,
             grant: conn.prepare_cached(GRANT)?,
@@ -100,14 +105,19 @@ impl<'a> Writing<'a> {
 
     fn head(&mut self, no: CustomerNo, head: &WalletHead) -> Result<(), StoreError> {
         let (part, unit) = key_columns(&head.key);
-        let statement = &mut self.head;
-        statement.raw_bind_parameter(1, no)?;
-        statement.raw_bind_parameter(2, part)?;
-        statement.raw_bind_parameter(3, unit)?;
-        statement.raw_bind_parameter(4, head.number)?;
-        statement.raw_bind_parameter(5, head.receivable)?;
-        statement.raw_bind_parameter(6, json(&head.terms))?;
-        statement.raw_execute()?;
+        let terms = json(&head.terms);
+        for statement in [&mut self.use_head, &mut self.head] {
+            statement.raw_bind_parameter(1, no)?;
+            statement.raw_bind_parameter(2, part)?;
+            statement.raw_bind_parameter(3, unit)?;
+            statement.raw_bind_parameter(4, head.number)?;
+            statement.raw_bind_parameter(5, head.receivable)?;
+            statement.raw_bind_parameter(6, &*terms)?;
+            statement.raw_bind_parameter(7, head.terms.due_time.map(Timestamp::as_micros))?;
+            if statement.raw_execute()? > 0 {
+                break;
+            }
+        }
         Ok(())
     }
 
