@@ -137,8 +137,6 @@ impl Wallet {
             end_time: None,
             dirty: true,
         });
-        pool.state = HoldState::Open;
-        pool.end_time = None;
         pool.dirty = true;
         pool.amount = pool.amount.saturating_add(amount);
         for (grant, part) in legs {
@@ -172,10 +170,6 @@ impl Wallet {
             self.free(&grant, freed, now, &mut done);
             pool.amount -= freed;
             over -= freed;
-        }
-        if pool.legs.is_empty() {
-            pool.state = HoldState::Captured;
-            pool.end_time = Some(now);
         }
         pool.dirty = true;
         self.holds.insert(id.clone(), pool);
@@ -218,7 +212,8 @@ impl Wallet {
         hold.captured += amount;
         hold.dirty = true;
         hold.legs.retain(|(_, part)| *part > 0);
-        if is_last || hold.legs.is_empty() {
+        // An empty pool stays, since the next reservation fills it again.
+        if is_last || (hold.legs.is_empty() && !hold.is_pool) {
             let state = if hold.captured == 0 {
                 HoldState::Released
             } else {

@@ -51,7 +51,7 @@ impl WalletView {
             spendable,
             grants: wallet.grants().to_vec(),
             holds: holds
-                .filter(|(_, hold)| hold.is_open())
+                .filter(|(_, hold)| hold.is_open() && (!hold.is_pool || hold.held() > 0))
                 .map(|(id, hold)| (id.clone(), hold.clone()))
                 .collect(),
             terms: wallet.head().terms.clone(),
