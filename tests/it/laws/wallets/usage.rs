@@ -206,7 +206,7 @@ impl Customer {
         let charge = (quantity > 0).then(|| self.charge(sent, quantity, open, now));
         let owed = charge.map_or(0, |charge| charge.owed);
         assert!(
-            owed == 0 || !is_set_aside,
+            owed <= 0 || !is_set_aside,
             "what was set aside is covered: {sent:?}"
         );
         self.events.get_mut(&sent.id).expect("it is stored").charge = charge;
@@ -273,15 +273,22 @@ impl Customer {
         if short > 0 && short <= draw.rest.max(0) + 1 && amount > short {
             amount -= short;
         }
+        let owed = if amount < 0 {
+            // What could not be given back before lowers what is charged now.
+            let before = self.vault.purses[wallet].owed;
+            amount = -self.vault.refund(wallet, -amount, now);
+            self.vault.purses[wallet].owed - before
+        } else {
+            self.vault.use_pool(wallet, feature, pooled);
+            self.vault.spend(wallet, amount - pooled, now)
+        };
         draw.rest += exact - amount;
         draw.amount += amount;
         self.draws[feature] = Some(draw);
-        self.vault.use_pool(wallet, feature, pooled);
-        let owed = self.vault.spend(wallet, amount - pooled, now);
         if let Some(id) = open {
-            self.use_counted(id, feature, amount);
+            self.use_counted(id, feature, amount.max(0));
         }
-        self.vault.count_caps(sent.by, wallet, amount, now);
+        self.vault.count_caps(sent.by, wallet, amount.max(0), now);
         Charge {
             wallet,
             quantity,
