@@ -30,6 +30,9 @@ const LONG_STAND: Duration = Duration::from_millis(4_500);
 /// How long clients work on after a trouble has ended.
 const AFTERMATH: Duration = Duration::from_millis(500);
 
+/// Transactions that each replica runs at a time.
+const COMMITTERS: &str = "4";
+
 /// The database and its replicas.
 pub struct Several {
     // Ended before the cluster is.
@@ -43,6 +46,8 @@ impl Several {
         runtime()?.block_on(cluster.execute(&format!("CREATE DATABASE {DATABASE}")));
         let replicas = (0..plan.store.servers()).map(|_| {
             let mut replica = Replica::new(&cluster, DATABASE, &plan.binary, catalog);
+            // More transactions at a time than there may be cores: what is wrong between them shows sooner.
+            replica.setup = replica.setup.set("BURSAR_COMMITTERS", COMMITTERS);
             if let Some(fault) = plan.fault {
                 replica.setup = replica.setup.set("BURSAR_FAULT", fault);
             }
