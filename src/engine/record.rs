@@ -221,22 +221,22 @@ fn plain(
     }
     match count(step, row, cell, meter, None)? {
         Ok(Tallied { charge, .. }) => {
-            let outcome = RecordOutcome::Recorded(recorded(row));
             let is_repeat = step.duplicate(index).is_some();
-            if charge.is_some() && !is_repeat {
+            if charge.is_none() && !is_repeat {
+                return Ok(RecordOutcome::Recorded(recorded(row)));
+            }
+            if !is_repeat {
                 // It is stored anew, with what it drew.
                 step.refuse_plain(index, row);
             }
-            if charge.is_some() || is_repeat {
-                // What a repeat repeats is taken out again.
-                let charge = charge.map(Box::new);
-                let record_time = step.now();
-                step.store(EventRow {
-                    record_time,
-                    charge,
-                    ..row.clone()
-                });
-            }
+            // What a repeat repeats is taken out again.
+            let stored = EventRow {
+                record_time: step.now(),
+                charge: charge.map(Box::new),
+                ..row.clone()
+            };
+            let outcome = RecordOutcome::Recorded(recorded(&stored));
+            step.store(stored);
             Ok(outcome)
         }
         Err(error) => {

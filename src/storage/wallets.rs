@@ -72,13 +72,13 @@ pub(super) fn payment_column(grant: &Grant) -> Option<String> {
     payment(grant.source, &grant.reference)
 }
 
-/// Returns the same from the column of a grant.
 /// Returns from when on the terms of a wallet have something to be done.
 pub(super) fn due_time_of_terms(terms: &str) -> Result<Option<i64>, StoreError> {
     let terms: WalletTerms = read_json("wallets", terms)?;
     Ok(terms.due_time.map(Timestamp::as_micros))
 }
 
+/// Returns the same as [`payment_column`] from the column of a grant.
 pub(super) fn payment_of_body(body: &str) -> Result<Option<String>, StoreError> {
     let body: GrantBody<'_> = read_json("grants", body)?;
     Ok(payment(body.source, &body.reference))

@@ -1,4 +1,4 @@
-//! Usage that draws on a wallet: charged when it is recorded, given back when it is taken back, and pledged before.
+//! Usage that draws on a wallet is charged when it is recorded. Voids and pools have files of their own.
 
 use super::credit::{Drawing, pool_id};
 use super::{Account, Counted, Effects};
@@ -119,7 +119,7 @@ impl Account {
         };
         draw.charge(due.quantity, due.exact, amount)?;
         if let Some(id) = reservation {
-            self.use_counted(id, &due.feature, amount);
+            self.use_counted(id, (&due.feature, &wallet), amount);
         }
         self.book
             .count_caps((usage.subaccount, &wallet), amount.max(0), now);
@@ -165,7 +165,7 @@ impl Account {
 
     /// Moves an amount from a wallet to revenue, as much of it as `pool` from what is set aside. Returns what is owed of
     /// it.
-    fn take(
+    pub(super) fn take(
         &mut self,
         feature: &FeatureId,
         key: &WalletKey,
@@ -185,11 +185,7 @@ impl Account {
             done.join(wallet.debit(amount - pool, Cover::Owe, now)?);
         }
         let owed = (wallet.receivable() - owed).max(0);
-        let about = About {
-            meter: Some(usage.meter.clone()),
-            ..About::default()
-        };
-        self.book.post(key, done, about, now);
+        self.book.post(key, done, about(usage), now);
         Ok(owed)
     }
 
@@ -211,7 +207,12 @@ impl Account {
     }
 
     /// Gives back what a reservation counted under caps of what is spent now: it counts when it is spent.
-    fn use_counted(&mut self, id: &ReservationId, feature: &FeatureId, amount: i64) {
+    fn use_counted(
+        &mut self,
+        id: &ReservationId,
+        (feature, payer): (&FeatureId, &WalletKey),
+        amount: i64,
+    ) {
         let Some(reservation) = self.reservations.get_mut(id) else {
             return;
         };
@@ -219,7 +220,7 @@ impl Account {
         let items = reservation.items.iter_mut();
         let mut left = amount.max(0);
         for item in items.filter(|item| item.feature == *feature) {
-            if let Some(pledge) = &mut item.pledge {
+            if let Some(pledge) = item.pledge.as_mut().filter(|of| of.wallet == *payer) {
                 let part = pledge.counted.min(left);
                 pledge.counted -= part;
                 left -= part;
@@ -228,5 +229,13 @@ impl Account {
                     .give_back_caps(caps, part, reservation.reserve_time);
             }
         }
+    }
+}
+
+/// Says in a ledger what usage an entry is for.
+pub(super) fn about(usage: &Counted<'_>) -> About {
+    About {
+        meter: Some(usage.meter.clone()),
+        ..About::default()
     }
 }

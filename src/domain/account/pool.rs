@@ -140,9 +140,12 @@ impl Account {
             let caps = (reservation.subaccount.as_ref(), &key);
             self.book
                 .give_back_caps(caps, counted, reservation.reserve_time);
-            self.lower_pool(&feature, &key, &reservation.id, now);
-            for other in self.pledging(&feature) {
-                self.lower_pool(&feature, &other, &reservation.id, now);
+            let mut wallets = self.pledging(&feature);
+            if !wallets.contains(&key) {
+                wallets.push(key);
+            }
+            for wallet in &wallets {
+                self.lower_pool(&feature, wallet, &reservation.id, now);
             }
         }
     }

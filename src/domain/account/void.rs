@@ -5,21 +5,23 @@
 //! it had drawn itself.
 
 use super::credit::Drawing;
+use super::draw::about;
 use super::{Account, Counted, Effects};
 use crate::domain::catalog::Pricing;
 use crate::domain::id::FeatureId;
 use crate::domain::quantity::{Milli, Overflow};
 use crate::domain::rating::Amount;
 use crate::domain::time::Timestamp;
-use crate::domain::wallet::{About, Cause, Cover, Refusal, Transaction, UsageCharge, WalletKey};
+use crate::domain::wallet::{Cause, Refusal, Transaction, UsageCharge, WalletKey};
 
 /// What is no longer charged.
 struct Back {
     feature: FeatureId,
     wallet: WalletKey,
     quantity: Milli,
-    /// Its exact price, and whether fractions of earlier charges are settled with it.
+    /// What that changes in the price, mostly below zero.
     exact: Amount,
+    /// Whether it is priced anew, and not what its event had been charged: then fractions are settled with it.
     is_priced: bool,
     period_start: Timestamp,
 }
@@ -57,14 +59,17 @@ impl Account {
         recorded: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Back>, Overflow> {
-        let own = drawn.map(|charge| Back {
-            feature: charge.feature.clone(),
-            wallet: charge.wallet.clone(),
-            quantity: charge.quantity,
-            exact: Amount::from_micros(charge.amount),
-            is_priced: false,
-            period_start: charge.period_start,
-        });
+        let own = |charge: &UsageCharge| {
+            Ok(Back {
+                feature: charge.feature.clone(),
+                wallet: charge.wallet.clone(),
+                quantity: charge.quantity,
+                exact: Amount::ZERO.minus(Amount::from_micros(charge.amount))?,
+                is_priced: false,
+                period_start: charge.period_start,
+            })
+        };
+        let own = drawn.map(own).transpose()?;
         let right = self.rights.drawing(usage.meter, usage.dimensions);
         let Some(terms) = right.and_then(Drawing::of) else {
             return Ok(own);
@@ -87,7 +92,6 @@ impl Account {
             return Ok(own);
         }
         let less = Milli::ZERO.minus(quantity)?;
-        let cheaper = self.exact_price(&terms, (Milli::ZERO, less), now)?;
         Ok(Some(Back {
             feature: feature.clone(),
             wallet: own.map_or_else(
@@ -95,7 +99,7 @@ impl Account {
                 |own| own.wallet,
             ),
             quantity,
-            exact: Amount::ZERO.minus(cheaper)?,
+            exact: self.exact_price(&terms, (Milli::ZERO, less), now)?,
             is_priced: true,
             period_start: period.start,
         }))
@@ -109,16 +113,15 @@ impl Account {
         recorded: Timestamp,
         now: Timestamp,
     ) -> Result<UsageCharge, Overflow> {
-        let exact = Amount::ZERO.minus(back.exact)?;
         let mut draw = self.running_draw(&back.feature, &back.wallet.unit, now);
         let amount = if back.is_priced {
-            draw.due(exact)?
+            draw.due(back.exact)?
         } else {
-            exact.round()?.micros
+            back.exact.round()?.micros
         };
         let (amount, owed) = if amount > 0 {
-            let owed = self.owe(&back.wallet, amount, usage, now)?;
-            (amount, owed)
+            let owed = self.take(&back.feature, &back.wallet, (amount, 0), usage, now);
+            (amount, owed.map_err(|_| Overflow)?)
         } else {
             let (given, owed) = self.give_back(&back.wallet, -amount, usage, now)?;
             (-given, owed)
@@ -131,7 +134,7 @@ impl Account {
         let is_other = current.is_some_and(|of| of.period == draw.period && of.unit != draw.unit);
         if !is_other {
             let is_own = draw.period.start == back.period_start;
-            draw.take_back(quantity, exact, amount, is_own)?;
+            draw.take_back(quantity, back.exact, amount, is_own)?;
             self.book.draws_mut().insert(back.feature.clone(), draw);
         }
         Ok(UsageCharge {
@@ -169,30 +172,5 @@ impl Account {
         let owed = wallet.receivable() - before;
         self.book.post(key, done, about(usage), now);
         Ok((given, owed))
-    }
-
-    /// Charges a wallet for what taking use back has made dearer. Returns what is owed of it.
-    fn owe(
-        &mut self,
-        key: &WalletKey,
-        amount: i64,
-        usage: &Counted<'_>,
-        now: Timestamp,
-    ) -> Result<i64, Overflow> {
-        let wallet = self.book.wallet_mut(key);
-        let before = wallet.receivable();
-        let done = wallet
-            .debit(amount, Cover::Owe, now)
-            .map_err(|_| Overflow)?;
-        let owed = wallet.receivable() - before;
-        self.book.post(key, done, about(usage), now);
-        Ok(owed)
-    }
-}
-
-fn about(usage: &Counted<'_>) -> About {
-    About {
-        meter: Some(usage.meter.clone()),
-        ..About::default()
     }
 }

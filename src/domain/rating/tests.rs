@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Amount, Line, Money, Percent, Terms, add_on, charge, line, price, total};
+use super::{Amount, Line, Money, Percent, Terms, add_on, charge, dearest, line, price, total};
 use crate::domain::catalog::{
     Catalog, Charge, EntitlementSpec, Interval, PriceTier, Pricing, Product, parse_catalog,
 };
@@ -295,5 +295,26 @@ proptest! {
         prop_assert!(amount.cents >= paid.cents && discount.micros >= 0 && discount.cents >= 0);
         // Both are the same amount, each off by at most half of its own unit.
         prop_assert!((amount.cents * 10_000 - amount.micros).abs() <= 5_001);
+    }
+
+    /// Of some of the next units each may be any of them: unit by unit, the dearest first.
+    #[test]
+    fn some_units_cost_at_most_what_the_dearest_of_them_do(
+        tiers in tiers(),
+        (amount_micros, size) in (1..2_000_000_i64, 1..9_i64),
+        (base, total, part) in (0..120_i64, 0..60_i64, 0..60_i64),
+    ) {
+        let units = |units: i64| Milli::from_units(units).unwrap();
+        let part = part.min(total);
+        let each = Pricing::PerUnit { amount_micros, per: 1 };
+        let packages = Pricing::Package { amount_micros, size };
+        for pricing in [Pricing::Graduated { tiers: tiers.clone() }, each, packages] {
+            let up_to = |end: i64| price(&pricing, units(end)).unwrap().round().unwrap().micros;
+            let mut each: Vec<i64> = (base..base + total).map(|unit| up_to(unit + 1) - up_to(unit)).collect();
+            each.sort_unstable_by_key(|unit| std::cmp::Reverse(*unit));
+            let slow: i64 = each.iter().take(usize::try_from(part).unwrap()).sum();
+            let ours = dearest(&pricing, units(base), units(total), units(part)).unwrap();
+            prop_assert_eq!(ours.round().unwrap().micros, slow, "{:?}", pricing);
+        }
     }
 }

@@ -40,7 +40,7 @@ pub struct TopUpState {
     pub pending: Option<i64>,
     /// Whether it was unset: nothing is asked for anew, and where it stands is kept for when it is set again.
     #[serde(default)]
-    pub is_ending: bool,
+    pub is_unset: bool,
     /// When the last crossing began: with its number it names the payment.
     pub fire_time: Option<Timestamp>,
     /// When its payment was last asked for.
@@ -76,7 +76,7 @@ impl AutoTopUp {
             state: TopUpState {
                 crossing: 0,
                 pending: None,
-                is_ending: false,
+                is_unset: false,
                 fire_time: None,
                 ask_time: None,
                 wait_until: Timestamp::MIN,
@@ -111,7 +111,7 @@ impl AutoTopUp {
     /// that whoever unsets and sets it does not get around its cap.
     #[must_use]
     pub const fn unset(mut self) -> Self {
-        self.state.is_ending = true;
+        self.state.is_unset = true;
         self
     }
 
@@ -133,7 +133,7 @@ impl AutoTopUp {
                     .map_or(Timestamp::MIN, |asked| asked.plus(ASK_AGAIN)),
             );
         }
-        if state.is_ending || self.is_off() || available >= self.threshold || self.amount > self.cap
+        if state.is_unset || self.is_off() || available >= self.threshold || self.amount > self.cap
         {
             return None;
         }

@@ -160,7 +160,7 @@ pub(in crate::grpc) fn to_name(customer: impl Into<String>, key: WalletKey) -> p
 pub(in crate::grpc) fn wallet(customer: impl Into<String>, view: WalletView) -> pb::Wallet {
     let now = view.time;
     let holds = view.holds.into_iter();
-    let top_up = view.terms.top_up.filter(|top_up| !top_up.state.is_ending);
+    let top_up = view.terms.top_up.filter(|top_up| !top_up.state.is_unset);
     pb::Wallet {
         customer_id: customer.into(),
         spendable_micros: view.spendable,

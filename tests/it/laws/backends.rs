@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bursar::clock::{Clock, ManualClock};
+use bursar::engine::{Engine, Limits};
 use bursar::storage::Store;
 use bursar::storage::memory::MemoryStore;
 use bursar::storage::postgres::{self, PostgresStore};
 use bursar::storage::sqlite::{Options, SqliteStore};
 
+use tokio::task::JoinHandle;
+
+use super::system::catalog;
 use crate::postgres::cluster::Cluster;
 
 /// A store that can be closed and opened again.
@@ -82,6 +86,25 @@ impl Backend for Postgres {
         let opened = PostgresStore::open(&cluster().url(&home.0), options).await;
         Arc::new(opened.expect("the database opens").0)
     }
+}
+
+/// Starts as many engines on a store as its backend has, with the task of each that commits.
+pub async fn engines<B: Backend>(
+    home: &B::Home,
+    clock: &Arc<ManualClock>,
+    sold: &str,
+) -> Vec<(Engine, JoinHandle<()>)> {
+    let mut engines = Vec::with_capacity(B::ENGINES);
+    for _ in 0..B::ENGINES {
+        let store = B::open(home, clock).await;
+        let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
+        let limits = Limits {
+            committers: B::COMMITTERS,
+            ..Limits::default()
+        };
+        engines.push(Engine::start(store, clock, catalog(sold), limits));
+    }
+    engines
 }
 
 /// A database of the cluster, by name.

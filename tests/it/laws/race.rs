@@ -6,10 +6,10 @@ use bursar::clock::ManualClock;
 use bursar::domain::id::{CustomerId, EventId, FeatureId, MeterId, RequestId};
 use bursar::domain::time::Span;
 use bursar::domain::usage::{Labels, UsageEvent};
-use bursar::engine::{ConsumeAsk, Engine, Limits, Profile, ReserveCall};
+use bursar::engine::{ConsumeAsk, Engine, Profile, ReserveCall};
 
-use super::backends::{Backend, Memory, Postgres, Sqlite};
-use super::system::{catalog, start};
+use super::backends::{Backend, Memory, Postgres, Sqlite, engines};
+use super::system::start;
 
 const CATALOG: &str = r#"
 default_plan = "basic"
@@ -24,12 +24,7 @@ units = { limits = [{ amount = 10, window = "day" }] }
 
 async fn race<B: Backend>(by_reserving: bool) {
     let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
-    let mut engines = Vec::new();
-    for _ in 0..B::ENGINES {
-        let (store, clock) = (B::open(&home, &clock).await, Arc::clone(&clock) as _);
-        let limits = Limits::default();
-        engines.push(Engine::start(store, clock, catalog(CATALOG), limits));
-    }
+    let engines = engines::<B>(&home, &clock, CATALOG).await;
     let engine = engines[0].0.clone();
     let acme = CustomerId::new("acme").unwrap();
     let request = RequestId::new("create").unwrap();

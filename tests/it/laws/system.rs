@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bursar::clock::{Clock, ManualClock};
+use bursar::clock::ManualClock;
 use bursar::domain::catalog::parse_catalog;
 use bursar::domain::id::{CustomerId, EventId, FeatureId, MeterId, RequestId, ReservationId};
 use bursar::domain::time::{Span, Timestamp};
 use bursar::domain::usage::{Labels, UsageEvent};
 use bursar::domain::window::TimeRange;
-use bursar::engine::{ConsumeAsk, Engine, Error, Limits, Profile, RecordOutcome, ReserveCall};
+use bursar::engine::{ConsumeAsk, Engine, Error, Profile, RecordOutcome, ReserveCall};
 use bursar::storage::{AuditQuery, EventQuery, StoredCatalog};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use tokio::runtime::Runtime;
 
-use super::backends::{Backend, Memory, Postgres, Sqlite};
+use super::backends::{Backend, Memory, Postgres, Sqlite, engines};
 use super::model::{CATALOG, CUSTOMERS, Call, Event, Expected, Fate, Model, Step};
 
 /// Engines on one store, as that many processes.
@@ -129,16 +129,7 @@ impl<B: Backend> System<B> {
                 drop(engine);
                 committer.await.unwrap();
             }
-            for _ in 0..B::ENGINES {
-                let store = B::open(&self.home, &self.clock).await;
-                let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-                let limits = Limits {
-                    committers: B::COMMITTERS,
-                    ..Limits::default()
-                };
-                let engine = Engine::start(store, clock, catalog(CATALOG), limits);
-                self.engines.push(engine);
-            }
+            self.engines = engines::<B>(&self.home, &self.clock, CATALOG).await;
         });
     }
 

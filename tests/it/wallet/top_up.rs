@@ -6,20 +6,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bursar::clock::{Clock, ManualClock};
+use bursar::clock::ManualClock;
 use bursar::domain::id::{CustomerId, RequestId};
 use bursar::domain::time::Span;
 use bursar::domain::wallet::{AutoTopUp, Category, Source};
 use bursar::domain::window::Window;
 use bursar::engine::{
-    Charge, Chores, DebitCall, Engine, GrantCall, Limits, Payment, PaymentFault, PaymentGateway,
-    Profile, TopUpCall, TopUpTerms, WalletName,
+    Charge, Chores, DebitCall, Engine, GrantCall, Payment, PaymentFault, PaymentGateway, Profile,
+    TopUpCall, TopUpTerms, WalletName,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{CATALOG, USD};
-use crate::laws::backends::{Backend, Memory, Postgres, Sqlite};
-use crate::laws::system::{catalog, start};
+use crate::laws::backends::{Backend, Memory, Postgres, Sqlite, engines};
+use crate::laws::system::start;
 
 /// Says what becomes of what is asked for, and remembers it. What nobody said anything about is paid.
 #[derive(Default)]
@@ -89,14 +89,7 @@ impl<B: Backend> Scene<B> {
     }
 
     async fn open(&mut self) {
-        for _ in 0..B::ENGINES {
-            let store = B::open(&self.home, &self.clock).await;
-            let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-            let limits = Limits {
-                committers: B::COMMITTERS,
-                ..Limits::default()
-            };
-            let (engine, committer) = Engine::start(store, clock, catalog(self.catalog), limits);
+        for (engine, committer) in engines::<B>(&self.home, &self.clock, self.catalog).await {
             engine.set_payments(Arc::clone(&self.till) as _);
             let chores = Chores {
                 sweep: Duration::from_millis(5),
@@ -195,7 +188,7 @@ impl<B: Backend> Scene<B> {
         }
     }
 
-    /// Waits until so much was asked for in all, sees that it stays so, and that no key came twice.
+    /// Waits until so much was asked for in all, sees that it stays so, and returns the last of it.
     async fn asks(&mut self, times: usize) -> Charge {
         eventually(async || self.asked("acme").len() >= times).await;
         self.settle().await;
@@ -376,12 +369,12 @@ mod scenes {
         scene.set("acme", Some(terms(11, 20))).await;
         let first = scene.asks(1).await;
         scene.set("acme", None).await;
-        assert!(scene.top_up().await.unwrap().state.is_ending);
+        assert!(scene.top_up().await.unwrap().state.is_unset);
         scene.clock.advance(Span::from_minutes(1));
         assert_eq!(scene.asks(2).await, first);
         assert_eq!(scene.available("acme").await, 30 * USD);
         let kept = scene.top_up().await.unwrap().state;
-        assert!(kept.is_ending && kept.pending.is_none(), "{kept:?}");
+        assert!(kept.is_unset && kept.pending.is_none(), "{kept:?}");
         scene.spend("acme", 30 * USD).await;
         scene.clock.advance(Span::from_days(40));
         scene.asks_no_more_than(2).await;

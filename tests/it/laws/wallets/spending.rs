@@ -9,12 +9,12 @@ use bursar::domain::usage::{Labels, UsageEvent};
 use bursar::domain::wallet::{Account, Category, Refusal, Source};
 use bursar::domain::window::TimeRange;
 use bursar::engine::{
-    CaptureCall, ConsumeAsk, DebitCall, Engine, Error, GrantCall, Limits, Profile, ReserveCall,
+    CaptureCall, ConsumeAsk, DebitCall, Engine, Error, GrantCall, Profile, ReserveCall,
 };
 use bursar::storage::LedgerQuery;
 
-use super::super::backends::{Backend, Memory, Postgres, Sqlite};
-use super::super::system::{catalog, start};
+use super::super::backends::{Backend, Memory, Postgres, Sqlite, engines};
+use super::super::system::start;
 use super::market::CATALOG;
 use super::system::{customer, key, wallet};
 
@@ -36,12 +36,7 @@ enum Way {
 
 async fn race<B: Backend>(ways: &'static [Way]) {
     let (home, clock) = (B::home(), Arc::new(ManualClock::at(start())));
-    let mut engines = Vec::new();
-    for _ in 0..B::ENGINES {
-        let (store, clock) = (B::open(&home, &clock).await, Arc::clone(&clock) as _);
-        let limits = Limits::default();
-        engines.push(Engine::start(store, clock, catalog(CATALOG), limits));
-    }
+    let engines = engines::<B>(&home, &clock, CATALOG).await;
     let engine = engines[0].0.clone();
     let create = engine.create_customer("test", request("create"), customer(0), Profile::default());
     create.await.unwrap();

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bursar::clock::{Clock, ManualClock};
+use bursar::clock::ManualClock;
 use bursar::domain::id::{CustomerId, GrantId, HoldId, RequestId, ReservationId, SubaccountId};
 use bursar::domain::time::{Span, Timestamp};
 use bursar::domain::wallet::WalletKey;
-use bursar::engine::{Engine, Limits, Profile, SubaccountProfile, WalletName};
+use bursar::engine::{Engine, Profile, SubaccountProfile, WalletName};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use tokio::runtime::Runtime;
 
-use super::super::backends::{Backend, Memory, Postgres, Sqlite};
-use super::super::system::{catalog, start};
+use super::super::backends::{Backend, Memory, Postgres, Sqlite, engines};
+use super::super::system::start;
 use super::market::CATALOG;
 use super::model::{Model, OWNERS, Outcome, Sent};
 use super::steps::Step;
@@ -128,16 +128,7 @@ impl<B: Backend> System<B> {
                 drop(engine);
                 committer.await.unwrap();
             }
-            for _ in 0..B::ENGINES {
-                let store = B::open(&self.home, &self.clock).await;
-                let clock: Arc<dyn Clock> = Arc::clone(&self.clock) as _;
-                let limits = Limits {
-                    committers: B::COMMITTERS,
-                    ..Limits::default()
-                };
-                let engine = Engine::start(store, clock, catalog(CATALOG), limits);
-                self.engines.push(engine);
-            }
+            self.engines = engines::<B>(&self.home, &self.clock, CATALOG).await;
         });
     }
 }

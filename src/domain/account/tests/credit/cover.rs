@@ -191,3 +191,16 @@ fn what_was_set_aside_in_another_unit_is_left_alone() {
     ended.unwrap().unwrap();
     assert_eq!(held(&history), 0);
 }
+
+#[test]
+fn use_below_zero_that_is_taken_back_is_charged_as_usage_again() {
+    let mut history = History::new();
+    history.grant(10_000);
+    history.record(2, 3, None);
+    history.record(2, -2, None);
+    assert_eq!(history.charged[2], 1_000);
+    history.void(1);
+    assert_eq!(history.charged[2], 3_000);
+    // What its ledger says of usage is what events and voids were charged.
+    history.compare().unwrap();
+}
