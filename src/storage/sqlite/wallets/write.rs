@@ -16,14 +16,15 @@ use crate::storage::{CustomerNo, StoreError};
 
 /// Writes a wallet whose terms stay as they are: no index is touched.
 const USE_HEAD: &str = "UPDATE wallets SET number = ?4, receivable = ?5
-    WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND terms = ?6 AND due_time IS ?7";
+    WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND terms = ?6 AND +due_time IS ?7";
 const HEAD: &str = "REPLACE INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
-/// Writes a grant that stays as open as it is: no index is touched.
+/// Writes a grant that stays as open as it is: no index is touched. The `+` keeps the planner from asking whether a
+/// partial index would do, which it would ask anew, by preparing the statement again, for each value that is bound.
 const USE_GRANT: &str =
     "UPDATE grants SET used = ?6, held = ?7, lapsed = ?8, change_time = ?10, body = ?13
     WHERE customer_no = ?1 AND id = ?2 AND subaccount = ?3 AND unit = ?4 AND amount = ?5
-      AND payment IS ?9 AND expire_time IS ?11 AND is_open = ?12";
+      AND +payment IS ?9 AND +expire_time IS ?11 AND +is_open = ?12";
 const GRANT: &str =
     "INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
     ON CONFLICT (customer_no, id) DO UPDATE SET used = excluded.used, held = excluded.held,
@@ -34,8 +35,8 @@ const GRANT: &str =
 
 /// Writes a hold that stays open as long as it was to be.
 const USE_HOLD: &str = "UPDATE holds SET body = ?8
-    WHERE customer_no = ?1 AND id = ?2 AND subaccount = ?3 AND unit = ?4 AND state = ?5
-      AND expire_time = ?6 AND end_time IS ?7";
+    WHERE customer_no = ?1 AND id = ?2 AND subaccount = ?3 AND unit = ?4 AND +state = ?5
+      AND +expire_time = ?6 AND +end_time IS ?7";
 const HOLD: &str = "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT DO UPDATE SET state = excluded.state, expire_time = excluded.expire_time,
     end_time = excluded.end_time, body = excluded.body";
