@@ -10,6 +10,7 @@ CREATE TABLE wallets (
     receivable  INTEGER NOT NULL CHECK (receivable >= 0),
     terms       TEXT NOT NULL,    -- JSON: what was set for it
     due_time    INTEGER,          -- what the terms say of it; NULL: nothing is due
+    places      TEXT NOT NULL,    -- JSON: where its newest transactions stand in the ledger
     PRIMARY KEY (customer_no, subaccount, unit)
 ) WITHOUT ROWID;
 CREATE INDEX wallets_due ON wallets (due_time) WHERE due_time IS NOT NULL;
@@ -55,8 +56,11 @@ CREATE INDEX holds_open ON holds (customer_no) WHERE state = 0;
 CREATE INDEX holds_due ON holds (expire_time) WHERE state = 0;
 CREATE INDEX holds_ended ON holds (end_time) WHERE state <> 0;
 
--- What moved, numbered for each wallet from 1 without gaps. Rows are appended and never changed.
+-- What moved, numbered for each wallet from 1 without gaps. Rows are appended as they come and never changed: in an order
+-- by wallet each would be on a page of its own to write. A wallet finds its own by their places: `wallets.places` says
+-- where its newest is, and each says where others before it are.
 CREATE TABLE ledger (
+    place       INTEGER PRIMARY KEY,
     customer_no INTEGER NOT NULL,
     subaccount  TEXT NOT NULL,
     unit        TEXT NOT NULL,
@@ -67,8 +71,9 @@ CREATE TABLE ledger (
     available   INTEGER NOT NULL, -- what the wallet held after it
     held        INTEGER NOT NULL,
     receivable  INTEGER NOT NULL,
-    PRIMARY KEY (customer_no, subaccount, unit, number)
-) WITHOUT ROWID;
+    prev        INTEGER,          -- place of the number before; NULL: it is the first
+    back        INTEGER           -- place of the number without its lowest bit, as 8 is for 12; NULL: that is 0
+);
 
 -- What usage of a feature drew on wallets in a billing period.
 CREATE TABLE draws (

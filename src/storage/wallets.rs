@@ -307,7 +307,7 @@ pub(super) struct PostedColumns<'a> {
 }
 
 impl PostedColumns<'_> {
-    pub(super) fn read(self, wallet: WalletKey) -> Result<Posted, StoreError> {
+    pub(super) fn read(&self, wallet: WalletKey) -> Result<Posted, StoreError> {
         let body: PostedBody<'_> = read_json("ledger", self.body)?;
         Ok(Posted {
             wallet,

@@ -154,3 +154,30 @@ impl Chain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::conformance::fixture::START;
+    use crate::storage::conformance::fixture::purse::rich;
+    use crate::storage::wallets::posted_body;
+
+    #[test]
+    fn a_transaction_counts_with_whose_it_is_and_its_number() {
+        let posted = rich(START).posted.remove(0);
+        let mark = BatchMark {
+            epoch: 1,
+            number: 1,
+        };
+        let hash = |customer, posted: &Posted| {
+            let mut chain = Chain::begin(&[], mark, START);
+            chain.posted(customer, posted, &posted_body(posted));
+            chain.0.finalize()
+        };
+        let sound = hash(1, &posted);
+        assert_eq!(hash(1, &posted), sound);
+        assert_ne!(hash(2, &posted), sound);
+        let number = posted.number + 1;
+        assert_ne!(hash(1, &Posted { number, ..posted }), sound);
+    }
+}

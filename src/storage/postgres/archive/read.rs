@@ -68,7 +68,8 @@ const fn statement(table: Table) -> &'static str {
         }
         Table::Holds => "SELECT customer_id, id, subaccount, unit, state, expire_time, end_time, body FROM holds",
         Table::Ledger => {
-            "SELECT customer_id, subaccount, unit, number, time, cause, body, available, held, receivable FROM ledger"
+            "SELECT customer_id, subaccount, unit, number, time, cause, body, available, held, receivable FROM ledger
+             ORDER BY customer_id, subaccount, unit, number"
         }
         Table::Draws => "SELECT customer_id, feature, period_start, period_end, body FROM draws",
         Table::Counters => {

@@ -2,6 +2,7 @@
 
 use super::super::columns::{IdColumn, pack_ring, read_json, read_kind, read_time};
 use super::super::names::{Numbers, Reading};
+use super::super::wallets::{Appending, places};
 use crate::domain::counter::{CounterSpec, Ring};
 use crate::domain::id::{CustomerId, EventId, MeterId};
 use crate::domain::quantity::Milli;
@@ -11,7 +12,7 @@ use crate::storage::archive::{
     Json, PostedRecord, ReservationRecord, RollupRecord, SubaccountRecord, WalletRecord,
 };
 use crate::storage::columns::corrupt;
-use crate::storage::wallets::{due_time_of_terms, payment_of_body};
+use crate::storage::wallets::{PostedColumns, due_time_of_terms, payment_of_body};
 use crate::storage::{CustomerNo, EventKind, StoreError};
 
 /// Writes rows that may belong to a customer.
@@ -86,7 +87,7 @@ impl Inserts<'_> {
     pub(super) fn wallet(&mut self, row: &WalletRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         self.insert(
-            "INSERT INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '[]')",
             (
                 no,
                 &row.subaccount,
@@ -140,20 +141,23 @@ impl Inserts<'_> {
 
     pub(super) fn posted(&mut self, row: &PostedRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
+        let wallet = (no, &*row.subaccount, &*row.unit);
+        let found = places(self.reading.conn, wallet)?;
+        let mut places = found
+            .ok_or_else(|| corrupt("ledger", "a transaction of a wallet that is not there"))?;
+        let columns = PostedColumns {
+            number: row.number,
+            time: row.time,
+            cause: &row.cause,
+            body: row.body.get(),
+            available: row.available,
+            held: row.held,
+            receivable: row.receivable,
+        };
+        Appending::new(self.reading.conn)?.append(wallet, &mut places, &columns)?;
         self.insert(
-            "INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            (
-                no,
-                &row.subaccount,
-                &row.unit,
-                row.number,
-                row.time,
-                &row.cause,
-                row.body.get(),
-                row.available,
-                row.held,
-                row.receivable,
-            ),
+            "UPDATE wallets SET places = ?4 WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3",
+            (no, &row.subaccount, &row.unit, places.column()),
         )
     }
 

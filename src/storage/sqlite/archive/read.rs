@@ -224,7 +224,7 @@ pub(super) fn totals(conn: &Connection, after: &str) -> Result<Vec<CustomerTotal
             credits: sum(conn, no, "(amount - used - lapsed)", "grants")?,
             owed: sum(conn, no, "receivable", "wallets")?,
             holds: count(conn, no, "holds INDEXED BY holds_open", "state = 0")?,
-            transactions: count(conn, no, "ledger", "1")?,
+            transactions: transactions(conn, no)?,
         });
     }
     Ok(totals)
@@ -245,5 +245,13 @@ fn count(conn: &Connection, no: CustomerNo, table: &str, which: &str) -> Result<
     let sql = format!("SELECT count(*) FROM {table} WHERE customer_no = ?1 AND {which}");
     Ok(conn
         .prepare_cached(&sql)?
+        .query_row([no], |row| row.get(0))?)
+}
+
+/// Counts the transactions that the wallets of a customer find in the ledger.
+fn transactions(conn: &Connection, no: CustomerNo) -> Result<i64, StoreError> {
+    let sql = "SELECT ifnull(sum(json_extract(places, '$[#-1][0]')), 0) FROM wallets WHERE customer_no = ?1";
+    Ok(conn
+        .prepare_cached(sql)?
         .query_row([no], |row| row.get(0))?)
 }

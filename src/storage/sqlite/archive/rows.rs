@@ -76,7 +76,7 @@ impl<'a> Rows<'a> {
             Table::Ledger => {
                 "SELECT c.id, l.subaccount, l.unit, l.number, l.time, l.cause, l.body, l.available, l.held,
                      l.receivable
-                 FROM ledger l JOIN customers c ON c.no = l.customer_no"
+                 FROM ledger l CROSS JOIN customers c ON c.no = l.customer_no ORDER BY l.place"
             }
             Table::Draws => {
                 "SELECT c.id, d.feature, d.period_start, d.period_end, d.body

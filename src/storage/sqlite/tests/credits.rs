@@ -5,14 +5,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::{make, open};
 use crate::domain::time::Timestamp;
-use crate::domain::wallet::{About, Book, BookChanges, NewGrant, Source};
+use crate::domain::wallet::{About, Book, BookChanges, NewGrant, Posted, Source, WalletKey};
 use crate::storage::Store;
 use crate::storage::conformance::fixture::purse::{
     agents, book_of, changes_of, charge, hold_id, keep, new_grant, new_hold, own, posted, rich,
     spend,
 };
 use crate::storage::conformance::fixture::{
-    Draft, START, create, customer_id, day, event, events_of, minute,
+    Draft, START, create, customer_id, day, event, events_of, minute, subaccount_id,
 };
 use crate::storage::sqlite::open::MIGRATIONS;
 
@@ -58,22 +58,43 @@ async fn hash_of(changes: BookChanges) -> Vec<u8> {
 async fn the_chain_covers_ledgers() {
     let whole = hash_of(rich(START)).await;
     assert_eq!(hash_of(rich(START)).await, whole);
-    let changes: [fn(&mut BookChanges); 6] = [
-        |changes| drop(changes.posted.pop()),
-        |changes| changes.posted[2].number = 77,
-        |changes| changes.posted[2].time = minute(1),
-        |changes| changes.posted[2].wallet = agents(),
-        |changes| changes.posted[2].about.note = "other".into(),
-        |changes| changes.posted[2].balance.held += 1,
+    // The transactions of one wallet may be those of another that has none.
+    let of_agent = |row: &&mut Posted| row.wallet == agents();
+    let rest = WalletKey::of(Some(&subaccount_id("s2")), "USD");
+    let changes: [&dyn Fn(&mut BookChanges); 5] = [
+        &|changes| drop(changes.posted.pop()),
+        &|changes| changes.posted[2].time = minute(1),
+        &|changes| changes.posted[2].about.note = "other".into(),
+        &|changes| changes.posted[2].balance.held += 1,
+        &|changes| {
+            for row in changes.posted.iter_mut().filter(of_agent) {
+                row.wallet = rest.clone();
+            }
+        },
     ];
     for (case, change) in changes.into_iter().enumerate() {
         let mut other = rich(START);
-        // A number that no wallet has, so that it may be moved to another.
-        other.posted[2].number = 50;
-        let sound = hash_of(other.clone()).await;
         change(&mut other);
-        assert_ne!(hash_of(other).await, sound, "case {case}");
+        assert_ne!(hash_of(other).await, whole, "case {case}");
     }
+}
+
+#[tokio::test]
+async fn what_does_not_follow_in_its_ledger_is_refused() {
+    let (store, _directory) = make().await;
+    create(&store, "acme").await;
+    for number in [0, 2, 50] {
+        let mut changes = rich(START);
+        changes.posted[0].number = number;
+        let changes = changes_of("acme", changes);
+        Draft::new().changes(changes).must_break(&store).await;
+    }
+    let mut changes = rich(START);
+    changes.heads.retain(|head| head.key != agents());
+    let changes = changes_of("acme", changes);
+    Draft::new().changes(changes).must_break(&store).await;
+    let changes = changes_of("acme", rich(START));
+    Draft::new().changes(changes).run(&store).await;
 }
 
 #[tokio::test]

@@ -1,26 +1,30 @@
 //! Listing the ledger of a wallet, page by page.
 
-use rusqlite::OptionalExtension;
+use rusqlite::Row;
 
-use super::super::columns::{equals, json, read_token, token};
+use super::super::columns::{json, read_token, token};
 use super::super::lists::Filling;
 use super::super::names::Reading;
-use super::read::text;
+use super::places::{Spot, Walk, columns, places, spot};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::wallet::Posted;
-use crate::domain::window::TimeRange;
-use crate::storage::wallets::{PostedColumns, cause_column, key_columns};
-use crate::storage::{CustomerNo, LedgerQuery, Page, StoreError};
+use crate::storage::wallets::{cause_column, key_columns};
+use crate::storage::{LedgerQuery, Page, StoreError};
 
 /// How far clocks may differ, so that a later number has an earlier time.
 const CLOCKS_APART: Span = Span::from_hours(1);
+/// Transactions that are read at a time where the first is to come first: a ledger is read from the newest on.
+const STRETCH: i64 = 256;
 
-/// A ledger under the eyes.
-struct Ledger<'a> {
-    reading: Reading<'a>,
-    customer: CustomerNo,
-    part: &'a str,
-    unit: &'a str,
+/// What is wanted of a ledger.
+struct Wanted<'a> {
+    query: &'a LedgerQuery,
+    /// Numbers and times, in bounds; what is outside of them ends a search.
+    numbers: (i64, i64),
+    times: (i64, i64),
+    /// What must stand in the text of a transaction, so that few are decoded.
+    cause: Option<&'static str>,
+    names: Vec<String>,
 }
 
 /// Lists a ledger.
@@ -35,135 +39,120 @@ pub(in super::super) fn page(
         return Ok(filling.page(place));
     };
     let (part, unit) = key_columns(&query.wallet);
-    let ledger = Ledger {
-        reading,
-        customer,
-        part,
-        unit,
+    let places = places(reading.conn, (customer, part, unit))?;
+    let Some(newest) = places.and_then(|places| places.newest()) else {
+        return Ok(filling.page(place));
     };
-    let (mut first, mut last) = ledger.within(query.range)?;
-    match after {
-        Some(after) if query.is_rising => first = first.max(after.saturating_add(1)),
-        Some(after) => last = last.min(after.saturating_sub(1)),
-        None => {}
-    }
-    let sql = page_sql(query.is_rising, query.cause.is_some());
-    let mut statement = reading.conn.prepare_cached(&sql)?;
-    let mut rows = statement.query((
-        customer,
-        part,
-        unit,
-        first,
-        last,
-        query.range.start.as_micros(),
-        query.range.end.as_micros(),
-        query.cause.map(cause_column),
-        query.hold.as_ref().map(json),
-        query.grant.as_ref().map(json),
-    ))?;
-    while let Some(row) = rows.next()? {
-        let columns = PostedColumns {
-            number: row.get(0)?,
-            time: row.get(1)?,
-            cause: text("ledger", row, 2)?,
-            body: text("ledger", row, 3)?,
-            available: row.get(4)?,
-            held: row.get(5)?,
-            receivable: row.get(6)?,
-        };
-        let posted = columns.read(query.wallet.clone())?;
-        if query.matches(&posted) && !filling.take(posted) {
-            break;
-        }
+    let wanted = Wanted::new(query, after);
+    let mut walk = Walk::new(reading.conn)?;
+    if query.is_rising {
+        wanted.rise(&mut walk, newest, &mut filling)?;
+    } else {
+        wanted.fall(&mut walk, newest, &mut filling)?;
     }
     Ok(filling.page(place))
 }
 
-/// Reads transactions between two numbers. What they are about is looked for in their text first, so that few are decoded.
-fn page_sql(is_rising: bool, by_cause: bool) -> String {
-    format!(
-        "SELECT number, time, cause, body, available, held, receivable FROM ledger
-         WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND number >= ?4 AND number <= ?5
-           AND time >= ?6 AND time < ?7 AND {} AND (?9 IS NULL OR instr(body, ?9) > 0)
-           AND (?10 IS NULL OR instr(body, ?10) > 0)
-         ORDER BY number {}",
-        equals("cause", "?8", by_cause),
-        if is_rising { "ASC" } else { "DESC" }
-    )
-}
-
-impl Ledger<'_> {
-    /// Returns the first and the last number between which all transactions of a range are: times rise with numbers, so
-    /// that few have to be looked at to know.
-    fn within(&self, range: TimeRange) -> Result<(i64, i64), StoreError> {
-        let (mut first, mut last) = (1, i64::MAX);
+impl<'a> Wanted<'a> {
+    fn new(query: &'a LedgerQuery, after: Option<i64>) -> Self {
+        let numbers = match after {
+            Some(after) if query.is_rising => (after.saturating_add(1), i64::MAX),
+            Some(after) => (1, after.saturating_sub(1)),
+            None => (1, i64::MAX),
+        };
+        let range = query.range;
+        let (mut from, mut to) = (i64::MIN, i64::MAX);
         if range.start > Timestamp::MIN {
-            first = self.since(range.start.minus(CLOCKS_APART))?;
+            from = range.start.minus(CLOCKS_APART).as_micros();
         }
         if range.end < Timestamp::MAX {
-            last = self.since(range.end.plus(CLOCKS_APART))?;
+            to = range.end.plus(CLOCKS_APART).as_micros();
         }
-        Ok((first, last))
+        let names = [
+            query.hold.as_ref().map(json),
+            query.grant.as_ref().map(json),
+        ];
+        Self {
+            query,
+            numbers,
+            times: (from, to),
+            cause: query.cause.map(cause_column),
+            names: names.into_iter().flatten().collect(),
+        }
     }
 
-    /// Returns a number at or before which the times of an instant begin, unless clocks differed.
-    fn since(&self, at: Timestamp) -> Result<i64, StoreError> {
-        let (mut low, mut high) = (1, self.last()?.saturating_add(1));
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.time(middle)?.is_none_or(|time| time >= at.as_micros()) {
-                high = middle;
-            } else {
-                low = middle + 1;
+    /// Whether a transaction is where those that are wanted begin, or after it.
+    const fn is_begun(&self, spot: &Spot) -> bool {
+        spot.number >= self.numbers.0 && spot.time >= self.times.0
+    }
+
+    /// Whether a transaction is after all that are wanted.
+    const fn is_past(&self, spot: &Spot) -> bool {
+        spot.number > self.numbers.1 || spot.time >= self.times.1
+    }
+
+    /// Reads where a transaction stands, and the rest of it if it is wanted.
+    fn see(&self, row: &Row<'_>) -> Result<(Spot, Option<Posted>), StoreError> {
+        let (spot, columns) = (spot(row)?, columns(row)?);
+        let may_be = self.cause.is_none_or(|cause| columns.cause == cause)
+            && self.names.iter().all(|name| columns.body.contains(&**name));
+        if !may_be {
+            return Ok((spot, None));
+        }
+        let posted = columns.read(self.query.wallet.clone())?;
+        let found = Some(posted).filter(|posted| self.query.matches(posted));
+        Ok((spot, found))
+    }
+
+    /// Fills a page from the last on.
+    fn fall(
+        &self,
+        walk: &mut Walk<'_>,
+        newest: i64,
+        filling: &mut Filling<Posted>,
+    ) -> Result<(), StoreError> {
+        let past = walk.first(newest, |spot| self.is_past(spot))?;
+        let mut next = past.map_or(Some(newest), |past| past.prev);
+        while let Some(place) = next {
+            let (spot, found) = walk.visit(place, |row| self.see(row))?;
+            if !self.is_begun(&spot) {
+                break;
+            }
+            if let Some(posted) = found
+                && !filling.take(posted)
+            {
+                break;
+            }
+            next = spot.prev;
+        }
+        Ok(())
+    }
+
+    /// Fills a page from the first on, stretch by stretch.
+    fn rise(
+        &self,
+        walk: &mut Walk<'_>,
+        newest: i64,
+        filling: &mut Filling<Posted>,
+    ) -> Result<(), StoreError> {
+        let mut first = walk.first(newest, |spot| self.is_begun(spot))?;
+        while let Some(start) = first {
+            if self.is_past(&start) {
+                break;
+            }
+            let end = start.number.saturating_add(STRETCH);
+            first = walk.first(newest, |spot| spot.number >= end)?;
+            let mut next = first.map_or(Some(newest), |beyond| beyond.prev);
+            let mut stretch = Vec::new();
+            while let Some(place) = next {
+                let (spot, found) = walk.visit(place, |row| self.see(row))?;
+                stretch.extend(found);
+                next = spot.prev.filter(|_| place != start.place);
+            }
+            if !stretch.into_iter().rev().all(|posted| filling.take(posted)) {
+                break;
             }
         }
-        Ok(low)
-    }
-
-    fn last(&self) -> Result<i64, StoreError> {
-        let sql = "SELECT ifnull(max(number), 0) FROM ledger
-             WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3";
-        let mut statement = self.reading.conn.prepare_cached(sql)?;
-        Ok(statement.query_row((self.customer, self.part, self.unit), |row| row.get(0))?)
-    }
-
-    /// Returns the time of a transaction, or of the next where there is a gap.
-    fn time(&self, number: i64) -> Result<Option<i64>, StoreError> {
-        let sql = "SELECT time FROM ledger
-             WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND number >= ?4
-             ORDER BY number LIMIT 1";
-        let mut statement = self.reading.conn.prepare_cached(sql)?;
-        let asked = (self.customer, self.part, self.unit, number);
-        Ok(statement.query_row(asked, |row| row.get(0)).optional()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::Connection;
-
-    use super::*;
-    use crate::storage::sqlite::open::MIGRATIONS;
-
-    #[test]
-    fn a_ledger_is_read_by_its_key_in_order() {
-        let conn = Connection::open_in_memory().unwrap();
-        for (_, _, text) in MIGRATIONS {
-            conn.execute_batch(text).unwrap();
-        }
-        for (is_rising, by_cause) in [(true, true), (true, false), (false, true), (false, false)] {
-            let sql = page_sql(is_rising, by_cause);
-            let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let steps: Vec<String> = explain
-                .raw_query()
-                .mapped(|row| row.get(3))
-                .collect::<Result<_, _>>()
-                .unwrap();
-            let [step] = &steps[..] else {
-                panic!("it is sorted: {steps:?}");
-            };
-            assert!(step.starts_with("SEARCH"), "{step}");
-            assert!(step.contains("number>? AND number<?"), "{step}");
-        }
+        Ok(())
     }
 }

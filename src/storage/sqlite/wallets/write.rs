@@ -1,23 +1,30 @@
 //! Writing what changed in wallets.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 use rusqlite::{CachedStatement, Connection};
 
 use super::super::columns::json;
 use super::super::marks::Chain;
 use super::super::names::{Numbers, Reading};
+use super::places::{Appending, Places, places};
 use crate::domain::id::{CustomerId, HoldId};
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{BookChanges, Draw, Grant, Hold, Posted, WalletHead, WalletKey};
 use crate::storage::wallets::{
-    cause_column, grant_body, hold_body, hold_state_column, is_open, key_columns, payment_column,
-    posted_body,
+    PostedColumns, cause_column, grant_body, hold_body, hold_state_column, is_open, key_columns,
+    payment_column, posted_body,
 };
 use crate::storage::{CustomerNo, StoreError};
 
 /// Writes a wallet whose terms stay as they are: no index is touched.
-const USE_HEAD: &str = "UPDATE wallets SET number = ?4, receivable = ?5
+const USE_HEAD: &str =
+    "UPDATE wallets SET number = ?4, receivable = ?5, places = ifnull(?8, places)
     WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND terms = ?6 AND +due_time IS ?7";
-const HEAD: &str = "REPLACE INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+const HEAD: &str = "INSERT INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ifnull(?8, '[]'))
+    ON CONFLICT DO UPDATE SET number = excluded.number, receivable = excluded.receivable, terms = excluded.terms,
+    due_time = excluded.due_time, places = ifnull(?8, places)";
 
 /// Writes a grant that stays as open as it is: no index is touched. The `+` keeps the planner from asking whether a
 /// partial index would do, which it would ask anew, by preparing the statement again, for each value that is bound.
@@ -41,7 +48,6 @@ const HOLD: &str = "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT DO UPDATE SET state = excluded.state, expire_time = excluded.expire_time,
     end_time = excluded.end_time, body = excluded.body";
 
-const POSTED: &str = "INSERT INTO ledger VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 const DRAW: &str = "REPLACE INTO draws VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// The statements that write one table each.
@@ -52,7 +58,7 @@ struct Writing<'a> {
     grant: CachedStatement<'a>,
     use_hold: CachedStatement<'a>,
     hold: CachedStatement<'a>,
-    posted: CachedStatement<'a>,
+    ledger: Appending<'a>,
     draw: CachedStatement<'a>,
 }
 
@@ -69,19 +75,33 @@ pub(in super::super) fn write(
     let mut writing = Writing::new(reading.conn)?;
     for (customer, changes) in books {
         let no = numbers.customer(reading, customer)?;
+        let mut grown = BTreeMap::new();
+        for posted in &changes.posted {
+            let body = posted_body(posted);
+            chain.posted(no, posted, &body);
+            let places = match grown.entry(&posted.wallet) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let (part, unit) = key_columns(&posted.wallet);
+                    let found = places(reading.conn, (no, part, unit))?;
+                    new.insert(found.unwrap_or_default())
+                }
+            };
+            writing.posted(no, posted, &body, places)?;
+        }
         for head in &changes.heads {
-            writing.head(no, head)?;
+            writing.head(no, head, grown.remove(&head.key))?;
+        }
+        if let Some((wallet, _)) = grown.first_key_value() {
+            return Err(StoreError::Constraint(format!(
+                "what moved in {wallet:?} would not be counted there"
+            )));
         }
         for (key, grant) in &changes.grants {
             writing.grant(no, key, grant)?;
         }
         for (key, id, hold) in &changes.holds {
             writing.hold(no, (key, id), hold)?;
-        }
-        for posted in &changes.posted {
-            let body = posted_body(posted);
-            chain.posted(no, posted, &body);
-            writing.posted(no, posted, &body)?;
         }
         for draw in &changes.draws {
             writing.draw(no, draw)?;
@@ -99,14 +119,21 @@ impl<'a> Writing<'a> {
             grant: conn.prepare_cached(GRANT)?,
             use_hold: conn.prepare_cached(USE_HOLD)?,
             hold: conn.prepare_cached(HOLD)?,
-            posted: conn.prepare_cached(POSTED)?,
+            ledger: Appending::new(conn)?,
             draw: conn.prepare_cached(DRAW)?,
         })
     }
 
-    fn head(&mut self, no: CustomerNo, head: &WalletHead) -> Result<(), StoreError> {
+    /// Writes a wallet, and where its newest transactions stand if it has new ones.
+    fn head(
+        &mut self,
+        no: CustomerNo,
+        head: &WalletHead,
+        grown: Option<Places>,
+    ) -> Result<(), StoreError> {
         let (part, unit) = key_columns(&head.key);
         let terms = json(&head.terms);
+        let places = grown.map(|places| places.column());
         for statement in [&mut self.use_head, &mut self.head] {
             statement.raw_bind_parameter(1, no)?;
             statement.raw_bind_parameter(2, part)?;
@@ -115,6 +142,7 @@ impl<'a> Writing<'a> {
             statement.raw_bind_parameter(5, head.receivable)?;
             statement.raw_bind_parameter(6, &*terms)?;
             statement.raw_bind_parameter(7, head.terms.due_time.map(Timestamp::as_micros))?;
+            statement.raw_bind_parameter(8, places.as_deref())?;
             if statement.raw_execute()? > 0 {
                 break;
             }
@@ -177,22 +205,25 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// Appends a transaction: a number that stands already breaks the key.
-    fn posted(&mut self, no: CustomerNo, posted: &Posted, body: &str) -> Result<(), StoreError> {
+    /// Appends a transaction.
+    fn posted(
+        &mut self,
+        no: CustomerNo,
+        posted: &Posted,
+        body: &str,
+        places: &mut Places,
+    ) -> Result<(), StoreError> {
         let (part, unit) = key_columns(&posted.wallet);
-        let statement = &mut self.posted;
-        statement.raw_bind_parameter(1, no)?;
-        statement.raw_bind_parameter(2, part)?;
-        statement.raw_bind_parameter(3, unit)?;
-        statement.raw_bind_parameter(4, posted.number)?;
-        statement.raw_bind_parameter(5, posted.time.as_micros())?;
-        statement.raw_bind_parameter(6, cause_column(posted.transaction.cause))?;
-        statement.raw_bind_parameter(7, body)?;
-        statement.raw_bind_parameter(8, posted.balance.available)?;
-        statement.raw_bind_parameter(9, posted.balance.held)?;
-        statement.raw_bind_parameter(10, posted.balance.receivable)?;
-        statement.raw_execute()?;
-        Ok(())
+        let columns = PostedColumns {
+            number: posted.number,
+            time: posted.time.as_micros(),
+            cause: cause_column(posted.transaction.cause),
+            body,
+            available: posted.balance.available,
+            held: posted.balance.held,
+            receivable: posted.balance.receivable,
+        };
+        self.ledger.append((no, part, unit), places, &columns)
     }
 
     fn draw(&mut self, no: CustomerNo, draw: &Draw) -> Result<(), StoreError> {

@@ -1,0 +1,307 @@
+//! Where the transactions of a wallet stand in the ledger, which keeps those of all wallets as they come.
+//!
+//! Sorted by wallet, each would be on a page of its own to write. So rows are appended, and each says where two before it
+//! stand: the number before, and the number that is left of its own without the lowest bit that is set (8 of 12, 12 of 14).
+//! From any number an earlier one is found in few steps: by the second while that does not lead too far, else by the first.
+
+use rusqlite::{CachedStatement, Connection, Row};
+
+use super::super::columns::{corrupt, json, read_json};
+use super::read::text;
+use crate::storage::wallets::PostedColumns;
+use crate::storage::{CustomerNo, StoreError};
+
+/// The number and the place of a wallet's newest transaction, after those of the transactions that are found from it by
+/// taking the lowest bit away again and again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Places(Vec<(i64, i64)>);
+
+impl Places {
+    pub(super) fn read(column: &str) -> Result<Self, StoreError> {
+        Ok(Self(read_json("wallets", column)?))
+    }
+
+    pub(in super::super) fn column(&self) -> String {
+        json(&self.0)
+    }
+
+    /// Returns the number of the newest transaction; 0: there is none.
+    pub(in super::super) fn number(&self) -> i64 {
+        self.0.last().map_or(0, |newest| newest.0)
+    }
+
+    /// Returns where the newest transaction stands.
+    pub(super) fn newest(&self) -> Option<i64> {
+        self.0.last().map(|newest| newest.1)
+    }
+
+    /// Prepares for the next number; returns where the transactions stand that it is to name: `prev` and `back`.
+    fn make_room(&mut self) -> (Option<i64>, Option<i64>) {
+        let prev = self.newest();
+        let next = self.number() + 1;
+        let kept = |place: &(i64, i64)| place.0 <= next & (next - 1);
+        self.0.truncate(self.0.partition_point(kept));
+        (prev, self.newest())
+    }
+}
+
+/// Reads the places of a wallet; `None`: there is no such wallet.
+pub(in super::super) fn places(
+    conn: &Connection,
+    wallet: (CustomerNo, &str, &str),
+) -> Result<Option<Places>, StoreError> {
+    let sql = "SELECT places FROM wallets WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3";
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query(wallet)?;
+    let row = rows.next()?;
+    row.map(|row| Places::read(text("wallets", row, 0)?))
+        .transpose()
+}
+
+/// Appends transactions to the ledger.
+pub(in super::super) struct Appending<'a> {
+    conn: &'a Connection,
+    statement: CachedStatement<'a>,
+}
+
+impl<'a> Appending<'a> {
+    pub(in super::super) fn new(conn: &'a Connection) -> Result<Self, StoreError> {
+        let sql = "INSERT INTO ledger VALUES
+            (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        Ok(Self {
+            conn,
+            statement: conn.prepare_cached(sql)?,
+        })
+    }
+
+    /// Appends the next transaction of a wallet.
+    pub(in super::super) fn append(
+        &mut self,
+        (no, part, unit): (CustomerNo, &str, &str),
+        places: &mut Places,
+        posted: &PostedColumns<'_>,
+    ) -> Result<(), StoreError> {
+        let before = places.number();
+        if posted.number != before + 1 {
+            return Err(StoreError::Constraint(format!(
+                "transaction {} of a wallet would follow {before}",
+                posted.number
+            )));
+        }
+        let (prev, back) = places.make_room();
+        let statement = &mut self.statement;
+        statement.raw_bind_parameter(1, no)?;
+        statement.raw_bind_parameter(2, part)?;
+        statement.raw_bind_parameter(3, unit)?;
+        statement.raw_bind_parameter(4, posted.number)?;
+        statement.raw_bind_parameter(5, posted.time)?;
+        statement.raw_bind_parameter(6, posted.cause)?;
+        statement.raw_bind_parameter(7, posted.body)?;
+        statement.raw_bind_parameter(8, posted.available)?;
+        statement.raw_bind_parameter(9, posted.held)?;
+        statement.raw_bind_parameter(10, posted.receivable)?;
+        statement.raw_bind_parameter(11, prev)?;
+        statement.raw_bind_parameter(12, back)?;
+        statement.raw_execute()?;
+        places
+            .0
+            .push((posted.number, self.conn.last_insert_rowid()));
+        Ok(())
+    }
+}
+
+/// What leads to a transaction and on from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    pub(super) place: i64,
+    pub(super) number: i64,
+    pub(super) time: i64,
+    pub(super) prev: Option<i64>,
+    back: Option<i64>,
+}
+
+/// Goes from place to place.
+pub(super) struct Walk<'a> {
+    statement: CachedStatement<'a>,
+    #[cfg(test)]
+    visited: usize,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(conn: &'a Connection) -> Result<Self, StoreError> {
+        let sql = "SELECT place, number, time, prev, back, cause, body, available, held, receivable
+             FROM ledger WHERE place = ?1";
+        Ok(Self {
+            statement: conn.prepare_cached(sql)?,
+            #[cfg(test)]
+            visited: 0,
+        })
+    }
+
+    /// Shows the row at a place, for [`spot`] and [`columns`].
+    pub(super) fn visit<T>(
+        &mut self,
+        place: i64,
+        see: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        #[cfg(test)]
+        {
+            self.visited += 1;
+        }
+        let mut rows = self.statement.query([place])?;
+        let row = rows
+            .next()?
+            .ok_or_else(|| corrupt("ledger", format!("nothing stands at place {place}")))?;
+        see(row)
+    }
+
+    /// Returns the first transaction, down from a place, for which something is true that is true for all after it; `None`:
+    /// it is not even true for the one at the place.
+    pub(super) fn first(
+        &mut self,
+        from: i64,
+        is_reached: impl Fn(&Spot) -> bool,
+    ) -> Result<Option<Spot>, StoreError> {
+        let mut found = None;
+        let mut next = [Some(from), None];
+        loop {
+            let mut moved = None;
+            for place in next.into_iter().flatten() {
+                let spot = self.visit(place, |row| spot(row))?;
+                if is_reached(&spot) {
+                    moved = Some(spot);
+                    break;
+                }
+            }
+            let Some(spot) = moved else {
+                return Ok(found);
+            };
+            found = Some(spot);
+            let prev = spot.prev.filter(|prev| Some(*prev) != spot.back);
+            next = [spot.back, prev];
+        }
+    }
+}
+
+/// Returns what leads on from a transaction.
+pub(super) fn spot(row: &Row<'_>) -> Result<Spot, StoreError> {
+    Ok(Spot {
+        place: row.get(0)?,
+        number: row.get(1)?,
+        time: row.get(2)?,
+        prev: row.get(3)?,
+        back: row.get(4)?,
+    })
+}
+
+/// Returns what a transaction is.
+pub(super) fn columns<'r>(row: &'r Row<'_>) -> Result<PostedColumns<'r>, StoreError> {
+    Ok(PostedColumns {
+        number: row.get(1)?,
+        time: row.get(2)?,
+        cause: text("ledger", row, 5)?,
+        body: text("ledger", row, 6)?,
+        available: row.get(7)?,
+        held: row.get(8)?,
+        receivable: row.get(9)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::sqlite::open::MIGRATIONS;
+
+    /// Returns a ledger in which two wallets take turns, and the places of both.
+    fn ledger(transactions: i64) -> (Connection, [Places; 2]) {
+        let conn = Connection::open_in_memory().unwrap();
+        for (_, _, text) in MIGRATIONS {
+            conn.execute_batch(text).unwrap();
+        }
+        let mut both = [Places::default(), Places::default()];
+        {
+            let mut appending = Appending::new(&conn).unwrap();
+            for number in 1..=transactions {
+                for (part, places) in ["", "agent"].into_iter().zip(&mut both) {
+                    let row = PostedColumns {
+                        number,
+                        time: number * 10,
+                        cause: "debit",
+                        body: part,
+                        available: 0,
+                        held: 0,
+                        receivable: 0,
+                    };
+                    appending.append((1, part, "USD"), places, &row).unwrap();
+                }
+            }
+        }
+        (conn, both)
+    }
+
+    #[test]
+    fn any_number_is_found_from_any_later_one_in_few_steps() {
+        let (conn, [own, agents]) = ledger(700);
+        assert_eq!((own.number(), agents.number()), (700, 700));
+        let mut walk = Walk::new(&conn).unwrap();
+        for (places, parity) in [(&own, 1), (&agents, 0)] {
+            let newest = places.newest().unwrap();
+            for number in 1..=700 {
+                walk.visited = 0;
+                let found = walk.first(newest, |spot| spot.number >= number).unwrap();
+                let found = found.unwrap();
+                assert_eq!(found.number, number);
+                assert_eq!(found.place % 2, parity, "it is of the other wallet");
+                assert!(walk.visited <= 60, "{} for {number}", walk.visited);
+                let by_time = walk.first(newest, |spot| spot.time > number * 10 - 10);
+                assert_eq!(by_time.unwrap().unwrap().number, number);
+            }
+            let none = walk.first(newest, |spot| spot.number > 700).unwrap();
+            assert!(none.is_none());
+        }
+    }
+
+    #[test]
+    fn places_come_back_from_their_column_and_stay_few() {
+        let (_, [places, _]) = ledger(700);
+        let numbers: Vec<i64> = places.0.iter().map(|place| place.0).collect();
+        assert_eq!(numbers, [512, 640, 672, 688, 696, 700]);
+        assert_eq!(Places::read(&places.column()).unwrap(), places);
+        assert!(Places::read("{}").is_err());
+    }
+
+    #[test]
+    fn only_the_next_number_is_appended() {
+        let (conn, [mut places, _]) = ledger(3);
+        let mut appending = Appending::new(&conn).unwrap();
+        for number in [0, 1, 3, 5] {
+            let row = PostedColumns {
+                number,
+                time: 0,
+                cause: "debit",
+                body: "",
+                available: 0,
+                held: 0,
+                receivable: 0,
+            };
+            let outcome = appending.append((1, "", "USD"), &mut places, &row);
+            assert!(
+                matches!(outcome, Err(StoreError::Constraint(_))),
+                "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_is_gone_is_told() {
+        let (conn, [own, _]) = ledger(9);
+        conn.execute_batch("DELETE FROM ledger WHERE number = 8 AND subaccount = ''")
+            .unwrap();
+        let mut walk = Walk::new(&conn).unwrap();
+        let outcome = walk.first(own.newest().unwrap(), |spot| spot.number >= 8);
+        assert!(
+            matches!(outcome, Err(StoreError::Corrupt { .. })),
+            "{outcome:?}"
+        );
+    }
+}
