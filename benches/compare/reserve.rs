@@ -7,13 +7,18 @@ use std::time::Duration;
 use bursar::clock::Stopwatch;
 
 use bursar::grpc::pb::entitlement_service_client::EntitlementServiceClient;
-use bursar::grpc::pb::{CommitReservationRequest, ReserveItem, ReserveRequest, UsageEvent};
+use bursar::grpc::pb::{
+    CommitReservationRequest, ReleaseReservationRequest, ReserveItem, ReserveRequest, UsageEvent,
+};
 use tokio::runtime::Runtime;
 use tonic::transport::Channel;
 
+use crate::record::per_second;
 use crate::results::{Results, median};
 use crate::server::{Server, customer};
 use crate::{ROUNDS, scaled};
+
+type Client = EntitlementServiceClient<Channel>;
 
 const LANES: usize = 256;
 const CUSTOMERS: usize = 10_000;
@@ -47,8 +52,6 @@ pub async fn round_of(
     customers: usize,
     feature: &'static str,
 ) -> f64 {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let time = Duration::from_millis(if crate::is_short() { 300 } else { 2_000 });
     let done = Arc::new(AtomicUsize::new(0));
     let started = Stopwatch::start();
     let mut channels = Vec::new();
@@ -61,10 +64,8 @@ pub async fn round_of(
             let mut client = EntitlementServiceClient::new(channels[lane % count].clone());
             let done = Arc::clone(&done);
             tokio::spawn(async move {
-                while started.elapsed() < time {
-                    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-                    let name = format!("{}-{number}", std::process::id());
-                    pair(&mut client, &name, customer(number % customers), feature).await;
+                while started.elapsed() < time() {
+                    pair(&mut client, feature, customers).await;
                     done.fetch_add(1, Ordering::Relaxed);
                 }
             })
@@ -73,20 +74,68 @@ pub async fn round_of(
     for lane in lanes {
         lane.await.expect("the lane ends");
     }
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let rate = done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64();
+    per_second(done.load(Ordering::Relaxed), started)
+}
+
+/// Sends reservations for a while, so many at a time, and gives them back after that; returns how many were made in a
+/// second.
+pub async fn reserves(
+    server: &Server,
+    lanes: usize,
+    customers: usize,
+    feature: &'static str,
+) -> f64 {
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        clients.push(EntitlementServiceClient::new(server.channel().await));
+    }
+    let started = Stopwatch::start();
+    let tasks: Vec<_> = (0..lanes)
+        .map(|lane| {
+            let mut client = clients[lane % clients.len()].clone();
+            tokio::spawn(async move {
+                let mut made = Vec::new();
+                while started.elapsed() < time() {
+                    let (name, number) = next();
+                    let customer = customer(number % customers);
+                    let id = reserve(&mut client, &name, &customer, feature).await;
+                    made.push((customer, id));
+                }
+                (client, made)
+            })
+        })
+        .collect();
+    let mut ended = Vec::new();
+    for task in tasks {
+        ended.push(task.await.expect("the lane ends"));
+    }
+    let made: usize = ended.iter().map(|(_, made)| made.len()).sum();
+    let rate = per_second(made, started);
+    let tasks: Vec<_> = ended
+        .into_iter()
+        .map(|(client, made)| tokio::spawn(release(client, made)))
+        .collect();
+    for task in tasks {
+        task.await.expect("the lane ends");
+    }
     rate
 }
 
-async fn pair(
-    client: &mut EntitlementServiceClient<Channel>,
-    name: &str,
-    customer_id: String,
-    feature: &str,
-) {
-    let reserve = ReserveRequest {
+fn time() -> Duration {
+    Duration::from_millis(if crate::is_short() { 300 } else { 2_000 })
+}
+
+/// Returns a name that no other call has, and its number.
+fn next() -> (String, usize) {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    (format!("{}-{number}", std::process::id()), number)
+}
+
+async fn reserve(client: &mut Client, name: &str, customer: &str, feature: &str) -> String {
+    let request = ReserveRequest {
         request_id: format!("reserve-{name}"),
-        customer_id: customer_id.clone(),
+        customer_id: customer.to_owned(),
         items: vec![ReserveItem {
             feature_id: feature.to_owned(),
             quantity: Some(10),
@@ -94,12 +143,15 @@ async fn pair(
         }],
         ..ReserveRequest::default()
     };
-    let answer = client
-        .reserve(reserve)
-        .await
-        .expect("an answer")
-        .into_inner();
-    let reservation_id = answer.reservation.expect("it is granted").reservation_id;
+    let answer = client.reserve(request).await.expect("an answer");
+    let reservation = answer.into_inner().reservation;
+    reservation.expect("it is granted").reservation_id
+}
+
+async fn pair(client: &mut Client, feature: &str, customers: usize) {
+    let (name, number) = next();
+    let customer_id = customer(number % customers);
+    let reservation_id = reserve(client, &name, &customer_id, feature).await;
     let commit = CommitReservationRequest {
         request_id: format!("commit-{name}"),
         customer_id: customer_id.clone(),
@@ -114,4 +166,18 @@ async fn pair(
         }],
     };
     client.commit_reservation(commit).await.expect("a commit");
+}
+
+async fn release(mut client: Client, made: Vec<(String, String)>) {
+    for (customer_id, reservation_id) in made {
+        let request = ReleaseReservationRequest {
+            request_id: format!("release-{reservation_id}"),
+            customer_id,
+            reservation_id,
+        };
+        client
+            .release_reservation(request)
+            .await
+            .expect("a release");
+    }
 }

@@ -20,7 +20,7 @@ use crate::check::PATH;
 use crate::cluster::Cluster;
 use crate::load::{Requests, frame, run};
 use crate::record::per_second;
-use crate::reserve::round_of;
+use crate::reserve::{reserves, round_of};
 use crate::results::{Results, median};
 use crate::server::{Server, customer};
 use crate::{ROUNDS, scaled};
@@ -247,16 +247,21 @@ pub fn draws(runtime: &Runtime, results: &mut Results) {
         })
     };
     let (without, with) = (requests("calls"), requests("paid_calls"));
-    let (mut checks, mut reserves) = (vec![], vec![]);
+    let (mut checks, mut reserved, mut committed) = (vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
         let bare = run(server.address, &without, LANES, time()).requests_per_second;
         checks.push(run(server.address, &with, LANES, time()).requests_per_second / bare);
+        reserved.push(runtime.block_on(async {
+            let bare = reserves(&server, LANES, customers, "calls").await;
+            reserves(&server, LANES, customers, "paid_calls").await / bare
+        }));
         let servers = [&server];
-        reserves.push(runtime.block_on(async {
+        committed.push(runtime.block_on(async {
             let bare = round_of(&servers, LANES, customers, "calls").await;
             round_of(&servers, LANES, customers, "paid_calls").await / bare
         }));
     }
     results.note("check_credits_over_check", median(checks));
-    results.note("reserve_credits_over_reserve", median(reserves));
+    results.note("reserve_credits_over_reserve", median(reserved));
+    results.note("pair_credits_over_pair", median(committed));
 }

@@ -2,59 +2,71 @@
 --
 -- Amounts are micro-units of the wallet's credit unit.
 
-CREATE TABLE wallets (
+-- What stands in wallets: one table for all kinds of rows, so that what a use changes stands together and is one page to
+-- write. The views below say what each kind has. No index knows a column that changes with every use.
+CREATE TABLE books (
     customer_no INTEGER NOT NULL,
     subaccount  TEXT NOT NULL,    -- '': the customer's own
     unit        TEXT NOT NULL,
-    number      INTEGER NOT NULL, -- of the newest transaction of its ledger; 0: none
-    receivable  INTEGER NOT NULL CHECK (receivable >= 0),
-    terms       TEXT NOT NULL,    -- JSON: what was set for it
-    due_time    INTEGER,          -- what the terms say of it; NULL: nothing is due
-    places      TEXT NOT NULL,    -- JSON: where its newest transactions stand in the ledger
-    PRIMARY KEY (customer_no, subaccount, unit)
+    kind        INTEGER NOT NULL, -- 0 wallet, 1 grant, 2 hold, 3 draw
+    id          TEXT NOT NULL,    -- '' for a wallet; feature and start of the period for a draw
+    state       INTEGER NOT NULL, -- 0 open, others by kind
+    due_time    INTEGER,          -- from when on there is something to do while it is open
+    change_time INTEGER,
+    number      INTEGER,
+    receivable  INTEGER CHECK (receivable >= 0),
+    places      TEXT,
+    amount      INTEGER,
+    used        INTEGER CHECK (used >= 0),
+    held        INTEGER CHECK (held >= 0),
+    lapsed      INTEGER CHECK (lapsed >= 0),
+    payment     TEXT,
+    body        TEXT NOT NULL,    -- JSON: what has no column
+    PRIMARY KEY (customer_no, subaccount, unit, kind, id),
+    CHECK (used + held + lapsed <= amount),
+    CHECK (kind <> 0 OR (number IS NOT NULL AND receivable IS NOT NULL AND places IS NOT NULL)),
+    CHECK (kind <> 1 OR (amount IS NOT NULL AND used IS NOT NULL AND held IS NOT NULL AND lapsed IS NOT NULL))
 ) WITHOUT ROWID;
-CREATE INDEX wallets_due ON wallets (due_time) WHERE due_time IS NOT NULL;
-
--- Credits that came at once. No index knows a column that changes with every use: while a grant is open, its row alone
--- is written.
-CREATE TABLE grants (
-    customer_no INTEGER NOT NULL,
-    id          TEXT NOT NULL,
-    subaccount  TEXT NOT NULL,
-    unit        TEXT NOT NULL,
-    amount      INTEGER NOT NULL,
-    used        INTEGER NOT NULL CHECK (used >= 0),
-    held        INTEGER NOT NULL CHECK (held >= 0),
-    lapsed      INTEGER NOT NULL CHECK (lapsed >= 0),
-    payment     TEXT,             -- source and reference, where it brought money
-    change_time INTEGER NOT NULL,
-    expire_time INTEGER,
-    is_open     INTEGER NOT NULL, -- whether something is left, set aside or not
-    body        TEXT NOT NULL,    -- JSON: the rest of it
-    PRIMARY KEY (customer_no, id),
-    CHECK (used + held + lapsed <= amount)
-) WITHOUT ROWID;
+CREATE INDEX books_open ON books (customer_no, kind) WHERE state = 0;
+CREATE INDEX books_due ON books (due_time) WHERE state = 0 AND due_time IS NOT NULL;
+CREATE UNIQUE INDEX grants_by_id ON books (customer_no, id) WHERE kind = 1;
 -- What was paid once brings credits once.
-CREATE UNIQUE INDEX grants_by_payment ON grants (customer_no, payment) WHERE payment IS NOT NULL;
-CREATE INDEX grants_open ON grants (customer_no) WHERE is_open = 1;
-CREATE INDEX grants_spent ON grants (customer_no, change_time) WHERE is_open = 0;
-CREATE INDEX grants_due ON grants (expire_time) WHERE is_open = 1 AND expire_time IS NOT NULL;
+CREATE UNIQUE INDEX grants_by_payment ON books (customer_no, payment) WHERE payment IS NOT NULL;
+CREATE INDEX grants_spent ON books (customer_no, change_time) WHERE kind = 1 AND state <> 0;
+CREATE INDEX holds_ended ON books (change_time) WHERE kind = 2 AND state <> 0;
+
+CREATE VIEW wallets AS SELECT customer_no, subaccount, unit,
+    number,               -- of the newest transaction of its ledger; 0: none
+    receivable,
+    body AS terms,        -- JSON: what was set for it
+    due_time,             -- what the terms say of it; NULL: nothing is due
+    places                -- JSON: where its newest transactions stand in the ledger
+    FROM books WHERE kind = 0;
+
+-- Credits that came at once.
+CREATE VIEW grants AS SELECT customer_no, id, subaccount, unit, amount, used, held, lapsed,
+    payment,              -- source and reference, where it brought money
+    change_time,
+    due_time AS expire_time,
+    state = 0 AS is_open, -- whether something is left, set aside or not
+    body
+    FROM books WHERE kind = 1;
 
 -- Credits that are set aside, or were. Pools, which hold for the reservations of a feature, bear its name in every wallet.
-CREATE TABLE holds (
-    customer_no INTEGER NOT NULL,
-    id          TEXT NOT NULL,
-    subaccount  TEXT NOT NULL,
-    unit        TEXT NOT NULL,
-    state       INTEGER NOT NULL, -- 0 open, 1 captured, 2 released, 3 expired
-    expire_time INTEGER NOT NULL,
-    end_time    INTEGER,
-    body        TEXT NOT NULL,    -- JSON: the rest of it
-    PRIMARY KEY (customer_no, id, subaccount, unit)
-) WITHOUT ROWID;
-CREATE INDEX holds_open ON holds (customer_no) WHERE state = 0;
-CREATE INDEX holds_due ON holds (expire_time) WHERE state = 0;
-CREATE INDEX holds_ended ON holds (end_time) WHERE state <> 0;
+CREATE VIEW holds AS SELECT customer_no, id, subaccount, unit,
+    state,                -- 0 open, 1 captured, 2 released, 3 expired
+    due_time AS expire_time,
+    change_time AS end_time,
+    body
+    FROM books WHERE kind = 2;
+
+-- What usage of a feature drew on wallets in a billing period; of no wallet, since it may draw on several.
+CREATE VIEW draws AS SELECT customer_no,
+    json_extract(body, '$.feature') AS feature,
+    json_extract(body, '$.period.start') AS period_start,
+    json_extract(body, '$.period.end') AS period_end,
+    body
+    FROM books WHERE kind = 3;
 
 -- What moved, numbered for each wallet from 1 without gaps. Rows are appended as they come and never changed: in an order
 -- by wallet each would be on a page of its own to write. A wallet finds its own by their places: `wallets.places` says
@@ -74,16 +86,6 @@ CREATE TABLE ledger (
     prev        INTEGER,          -- place of the number before; NULL: it is the first
     back        INTEGER           -- place of the number without its lowest bit, as 8 is for 12; NULL: that is 0
 );
-
--- What usage of a feature drew on wallets in a billing period.
-CREATE TABLE draws (
-    customer_no  INTEGER NOT NULL,
-    feature      TEXT NOT NULL,
-    period_start INTEGER NOT NULL,
-    period_end   INTEGER NOT NULL,
-    body         TEXT NOT NULL,   -- JSON
-    PRIMARY KEY (customer_no, feature, period_start)
-) WITHOUT ROWID;
 
 -- What an event drew on a wallet, as JSON; NULL: nothing.
 ALTER TABLE events ADD COLUMN charge TEXT;

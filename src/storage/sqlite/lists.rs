@@ -213,15 +213,9 @@ pub(super) fn overdue(
              SELECT customer_no, expire_time FROM reservations INDEXED BY reservations_due
              WHERE state = 0 AND expire_time <= ?1
              UNION ALL
-             SELECT customer_no, expire_time FROM holds INDEXED BY holds_due
-             WHERE state = 0 AND expire_time <= ?1
-             UNION ALL
-             SELECT customer_no, due_time FROM wallets INDEXED BY wallets_due
-             WHERE due_time IS NOT NULL AND due_time <= ?1
-             UNION ALL
-             SELECT customer_no, expire_time FROM grants INDEXED BY grants_due
-             WHERE is_open = 1 AND expire_time IS NOT NULL AND expire_time <= ?1
-               AND used + held + lapsed < amount
+             SELECT customer_no, due_time FROM books INDEXED BY books_due
+             WHERE state = 0 AND due_time IS NOT NULL AND due_time <= ?1
+               AND (kind <> 1 OR used + held + lapsed < amount)
          ) d JOIN customers c ON c.no = d.customer_no
          GROUP BY c.id ORDER BY min(d.expire_time), c.id LIMIT ?2",
     )?;

@@ -287,9 +287,9 @@ impl Slice<'_> {
     fn holds(&mut self) -> Result<bool, StoreError> {
         let ended = self.now.minus(RESERVATIONS_KEPT).as_micros();
         self.take(
-            "DELETE FROM holds WHERE (customer_no, id, subaccount, unit) IN
-             (SELECT customer_no, id, subaccount, unit FROM holds INDEXED BY holds_ended
-              WHERE state <> 0 AND end_time < ?1 LIMIT ?2)",
+            "DELETE FROM books WHERE (customer_no, subaccount, unit, kind, id) IN
+             (SELECT customer_no, subaccount, unit, kind, id FROM books INDEXED BY holds_ended
+              WHERE kind = 2 AND state <> 0 AND change_time < ?1 LIMIT ?2)",
             |left| (ended, left),
         )?;
         Ok(self.left > 0)

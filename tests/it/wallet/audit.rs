@@ -90,8 +90,8 @@ const DAMAGES: [Damage; 6] = [
         text: "noted is 5000000 available, 4 held, 0 owed, the entries come to 5000000 available, 0 held",
     },
     Damage {
-        breaks: "UPDATE grants SET used = used + 7 WHERE subaccount = ''",
-        mends: "UPDATE grants SET used = used - 7 WHERE subaccount = ''",
+        breaks: "UPDATE books SET used = used + 7 WHERE kind = 1 AND subaccount = ''",
+        mends: "UPDATE books SET used = used - 7 WHERE kind = 1 AND subaccount = ''",
         faults: &[(Kind::Differs, 0, None)],
         text: "has 4999993 available, the entries say 5000000",
     },
@@ -231,9 +231,9 @@ fn ledgers_are_proved_from_time_to_time() {
         told(0).await;
         alter(&path, "UPDATE ledger SET available = 7");
         told(1).await;
-        alter(&path, "UPDATE grants SET used = 7");
+        alter(&path, "UPDATE books SET used = 7 WHERE kind = 1");
         told(2).await;
-        alter(&path, "UPDATE grants SET used = 0");
+        alter(&path, "UPDATE books SET used = 0 WHERE kind = 1");
         alter(&path, "UPDATE ledger SET available = 1000000");
         told(0).await;
         stop.cancel();

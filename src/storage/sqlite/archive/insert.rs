@@ -2,7 +2,7 @@
 
 use super::super::columns::{IdColumn, pack_ring, read_json, read_kind, read_time};
 use super::super::names::{Numbers, Reading};
-use super::super::wallets::{Appending, places};
+use super::super::wallets::{Appending, draw_id, places};
 use crate::domain::counter::{CounterSpec, Ring};
 use crate::domain::id::{CustomerId, EventId, MeterId};
 use crate::domain::quantity::Milli;
@@ -87,7 +87,8 @@ impl Inserts<'_> {
     pub(super) fn wallet(&mut self, row: &WalletRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         self.insert(
-            "INSERT INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, '[]')",
+            "INSERT INTO books (customer_no, subaccount, unit, kind, id, state, number, receivable, body, due_time, places)
+             VALUES (?1, ?2, ?3, 0, '', 0, ?4, ?5, ?6, ?7, '[]')",
             (
                 no,
                 &row.subaccount,
@@ -104,7 +105,9 @@ impl Inserts<'_> {
         let no = self.customer(&row.customer)?;
         let payment = payment_of_body(row.body.get())?;
         self.insert(
-            "INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?6 + ?8 < ?5, ?12)",
+            "INSERT INTO books (customer_no, kind, id, subaccount, unit, amount, used, held, lapsed, payment, change_time,
+                 due_time, state, body)
+             VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?6 + ?8 >= ?5, ?12)",
             (
                 no,
                 &row.id,
@@ -125,7 +128,8 @@ impl Inserts<'_> {
     pub(super) fn hold(&mut self, row: &HoldRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         self.insert(
-            "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO books (customer_no, kind, id, subaccount, unit, state, due_time, change_time, body)
+             VALUES (?1, 2, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             (
                 no,
                 &row.id,
@@ -156,7 +160,8 @@ impl Inserts<'_> {
         };
         Appending::new(self.reading.conn)?.append(wallet, &mut places, &columns)?;
         self.insert(
-            "UPDATE wallets SET places = ?4 WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3",
+            "UPDATE books SET places = ?4
+             WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = 0 AND id = ''",
             (no, &row.subaccount, &row.unit, places.column()),
         )
     }
@@ -164,14 +169,9 @@ impl Inserts<'_> {
     pub(super) fn draw(&mut self, row: &DrawRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         self.insert(
-            "INSERT INTO draws VALUES (?1, ?2, ?3, ?4, ?5)",
-            (
-                no,
-                &row.feature,
-                row.period_start,
-                row.period_end,
-                row.body.get(),
-            ),
+            "INSERT INTO books (customer_no, subaccount, unit, kind, id, state, body)
+             VALUES (?1, '', '', 3, ?2, 1, ?3)",
+            (no, draw_id(&row.feature, row.period_start), row.body.get()),
         )
     }
 

@@ -223,7 +223,12 @@ pub(super) fn totals(conn: &Connection, after: &str) -> Result<Vec<CustomerTotal
             allocations: count(conn, no, "allocations", "1")?,
             credits: sum(conn, no, "(amount - used - lapsed)", "grants")?,
             owed: sum(conn, no, "receivable", "wallets")?,
-            holds: count(conn, no, "holds INDEXED BY holds_open", "state = 0")?,
+            holds: count(
+                conn,
+                no,
+                "books INDEXED BY books_open",
+                "kind = 2 AND state = 0",
+            )?,
             transactions: transactions(conn, no)?,
         });
     }

@@ -111,7 +111,7 @@ async fn a_grant_that_stays_open_touches_no_index() {
     book.grant(&own(), bought, About::default(), START).unwrap();
     keep(&store, "acme", &mut book, START).await;
     // An update that names what indexes go by would be refused.
-    let guard = "CREATE TRIGGER whole BEFORE UPDATE OF is_open ON grants
+    let guard = "CREATE TRIGGER whole BEFORE UPDATE OF state ON books
                BEGIN SELECT raise(ABORT, 'written whole'); END";
     super::execute(&store, guard).await.unwrap();
     let hold = new_hold("h1", 30, day(1));

@@ -50,7 +50,8 @@ pub(in super::super) fn places(
     conn: &Connection,
     wallet: (CustomerNo, &str, &str),
 ) -> Result<Option<Places>, StoreError> {
-    let sql = "SELECT places FROM wallets WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3";
+    let sql = "SELECT places FROM books
+         WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = 0 AND id = ''";
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(wallet)?;
     let row = rows.next()?;

@@ -11,11 +11,19 @@ use crate::storage::wallets::{GrantColumns, HoldColumns, assemble, meant, read_k
 use crate::storage::{CustomerNo, StoreError};
 
 const GRANTS: &str = "
-    SELECT subaccount, unit, id, amount, used, held, lapsed, change_time, expire_time, body
-    FROM grants INDEXED BY grants_open WHERE customer_no = ?1 AND is_open = 1
+    SELECT subaccount, unit, id, amount, used, held, lapsed, change_time, due_time, body
+    FROM books INDEXED BY books_open WHERE customer_no = ?1 AND kind = 1 AND state = 0
     UNION ALL
-    SELECT subaccount, unit, id, amount, used, held, lapsed, change_time, expire_time, body
-    FROM grants INDEXED BY grants_spent WHERE customer_no = ?1 AND is_open = 0 AND change_time > ?2";
+    SELECT subaccount, unit, id, amount, used, held, lapsed, change_time, due_time, body
+    FROM books INDEXED BY grants_spent
+    WHERE customer_no = ?1 AND kind = 1 AND state <> 0 AND change_time > ?2";
+
+/// A hold of an id, in whichever wallet of its customer.
+const HOLD: &str = "
+    SELECT h.subaccount, h.unit, h.state, h.due_time, h.change_time, h.body
+    FROM books w INDEXED BY books_open CROSS JOIN books h
+    WHERE w.customer_no = ?1 AND w.kind = 0 AND w.state = 0 AND h.customer_no = w.customer_no
+      AND h.subaccount = w.subaccount AND h.unit = w.unit AND h.kind = 2 AND h.id = ?2";
 
 /// Reads the wallets of a customer and its subaccounts: heads, grants that are not forgotten, holds that are open.
 pub(in super::super) fn wallets(
@@ -36,7 +44,8 @@ pub(in super::super) fn wallets(
 
 fn heads(reading: Reading<'_>, customer: CustomerNo) -> Result<Vec<WalletHead>, StoreError> {
     let mut statement = reading.conn.prepare_cached(
-        "SELECT subaccount, unit, number, receivable, terms FROM wallets WHERE customer_no = ?1",
+        "SELECT subaccount, unit, number, receivable, body
+         FROM books INDEXED BY books_open WHERE customer_no = ?1 AND kind = 0 AND state = 0",
     )?;
     let mut rows = statement.query([customer])?;
     let mut found = Vec::new();
@@ -81,8 +90,8 @@ fn open_holds(
     customer: CustomerNo,
 ) -> Result<Vec<(WalletKey, HoldId, Hold)>, StoreError> {
     let mut statement = reading.conn.prepare_cached(
-        "SELECT subaccount, unit, state, expire_time, end_time, body, id
-         FROM holds INDEXED BY holds_open WHERE customer_no = ?1 AND state = 0",
+        "SELECT subaccount, unit, state, due_time, change_time, body, id
+         FROM books INDEXED BY books_open WHERE customer_no = ?1 AND kind = 2 AND state = 0",
     )?;
     let mut rows = statement.query([customer])?;
     let mut found = Vec::new();
@@ -102,10 +111,7 @@ pub(in super::super) fn hold(
     let Some(customer) = reading.customer_no(customer)? else {
         return Ok(None);
     };
-    let mut statement = reading.conn.prepare_cached(
-        "SELECT subaccount, unit, state, expire_time, end_time, body FROM holds
-         WHERE customer_no = ?1 AND id = ?2 ORDER BY subaccount, unit",
-    )?;
+    let mut statement = reading.conn.prepare_cached(HOLD)?;
     let mut rows = statement.query((customer, id.as_str()))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -132,14 +138,15 @@ pub(in super::super) fn draws(
     now: Timestamp,
 ) -> Result<Vec<Draw>, StoreError> {
     let mut statement = reading.conn.prepare_cached(
-        "SELECT body FROM draws WHERE customer_no = ?1 AND period_end > ?2
-         ORDER BY feature, period_start",
+        "SELECT body FROM books WHERE customer_no = ?1 AND subaccount = '' AND unit = '' AND kind = 3",
     )?;
-    let mut rows = statement.query((customer, now.as_micros()))?;
-    let mut found = Vec::new();
+    let mut rows = statement.query([customer])?;
+    let mut found: Vec<Draw> = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(read_json("draws", text("draws", row, 0)?)?);
+        let draw: Draw = read_json("draws", text("draws", row, 0)?)?;
+        found.extend(Some(draw).filter(|draw| draw.period.end > now));
     }
+    found.sort_unstable_by(|a, b| (&a.feature, a.period.start).cmp(&(&b.feature, b.period.start)));
     Ok(found)
 }
 

@@ -18,39 +18,63 @@ use crate::storage::wallets::{
 };
 use crate::storage::{CustomerNo, StoreError};
 
+/// The rows of one kind and their key.
+macro_rules! of_wallet {
+    ($kind:literal, $id:literal) => {
+        concat!(
+            "customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = ",
+            $kind,
+            " AND id = ",
+            $id
+        )
+    };
+}
+
 /// Writes a wallet whose terms stay as they are: no index is touched.
-const USE_HEAD: &str =
-    "UPDATE wallets SET number = ?4, receivable = ?5, places = ifnull(?8, places)
-    WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND terms = ?6 AND +due_time IS ?7";
-const HEAD: &str = "INSERT INTO wallets VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ifnull(?8, '[]'))
-    ON CONFLICT DO UPDATE SET number = excluded.number, receivable = excluded.receivable, terms = excluded.terms,
-    due_time = excluded.due_time, places = ifnull(?8, places)";
+const USE_HEAD: &str = concat!(
+    "UPDATE books SET number = ?4, receivable = ?5, places = ifnull(?8, places) WHERE ",
+    of_wallet!(0, "''"),
+    " AND body = ?6 AND +due_time IS ?7"
+);
+const HEAD: &str = "INSERT INTO books
+        (customer_no, subaccount, unit, kind, id, state, number, receivable, body, due_time, places)
+    VALUES (?1, ?2, ?3, 0, '', 0, ?4, ?5, ?6, ?7, ifnull(?8, '[]'))
+    ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET number = excluded.number,
+    receivable = excluded.receivable, body = excluded.body, due_time = excluded.due_time,
+    places = ifnull(?8, places)";
 
 /// Writes a grant that stays as open as it is: no index is touched. The `+` keeps the planner from asking whether a
 /// partial index would do, which it would ask anew, by preparing the statement again, for each value that is bound.
-const USE_GRANT: &str =
-    "UPDATE grants SET used = ?6, held = ?7, lapsed = ?8, change_time = ?10, body = ?13
-    WHERE customer_no = ?1 AND id = ?2 AND subaccount = ?3 AND unit = ?4 AND amount = ?5
-      AND +payment IS ?9 AND +expire_time IS ?11 AND +is_open = ?12";
-const GRANT: &str =
-    "INSERT INTO grants VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-    ON CONFLICT (customer_no, id) DO UPDATE SET used = excluded.used, held = excluded.held,
-    lapsed = excluded.lapsed, change_time = excluded.change_time, expire_time = excluded.expire_time,
-    is_open = excluded.is_open, body = excluded.body
-    WHERE subaccount = excluded.subaccount AND unit = excluded.unit AND amount = excluded.amount
-      AND payment IS excluded.payment";
+const USE_GRANT: &str = concat!(
+    "UPDATE books SET used = ?6, held = ?7, lapsed = ?8, change_time = ?10, body = ?13 WHERE ",
+    of_wallet!(1, "?4"),
+    " AND amount = ?5 AND +payment IS ?9 AND +due_time IS ?11 AND +state = ?12"
+);
+const GRANT: &str = "INSERT INTO books
+        (customer_no, subaccount, unit, kind, id, amount, used, held, lapsed, payment, change_time, due_time, state, body)
+    VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+    ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET used = excluded.used, held = excluded.held,
+    lapsed = excluded.lapsed, change_time = excluded.change_time, due_time = excluded.due_time,
+    state = excluded.state, body = excluded.body
+    WHERE amount = excluded.amount AND payment IS excluded.payment";
 
 /// Writes a hold that stays open as long as it was to be.
-const USE_HOLD: &str = "UPDATE holds SET body = ?8
-    WHERE customer_no = ?1 AND id = ?2 AND subaccount = ?3 AND unit = ?4 AND +state = ?5
-      AND +expire_time = ?6 AND +end_time IS ?7";
-const HOLD: &str = "INSERT INTO holds VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT DO UPDATE SET state = excluded.state, expire_time = excluded.expire_time,
-    end_time = excluded.end_time, body = excluded.body";
+const USE_HOLD: &str = concat!(
+    "UPDATE books SET body = ?8 WHERE ",
+    of_wallet!(2, "?4"),
+    " AND +state = ?5 AND +due_time = ?6 AND +change_time IS ?7"
+);
+const HOLD: &str = "INSERT INTO books
+        (customer_no, subaccount, unit, kind, id, state, due_time, change_time, body)
+    VALUES (?1, ?2, ?3, 2, ?4, ?5, ?6, ?7, ?8)
+    ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET state = excluded.state,
+    due_time = excluded.due_time, change_time = excluded.change_time, body = excluded.body";
 
-const DRAW: &str = "REPLACE INTO draws VALUES (?1, ?2, ?3, ?4, ?5)";
+const DRAW: &str = "INSERT INTO books (customer_no, subaccount, unit, kind, id, state, body)
+    VALUES (?1, '', '', 3, ?2, 1, ?3)
+    ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET body = excluded.body";
 
-/// The statements that write one table each.
+/// The statements that write one kind of rows each.
 struct Writing<'a> {
     use_head: CachedStatement<'a>,
     head: CachedStatement<'a>,
@@ -157,9 +181,9 @@ impl<'a> Writing<'a> {
         // Most grants that are written are there already, and stay open.
         for statement in [&mut self.use_grant, &mut self.grant] {
             statement.raw_bind_parameter(1, no)?;
-            statement.raw_bind_parameter(2, grant.id.as_str())?;
-            statement.raw_bind_parameter(3, part)?;
-            statement.raw_bind_parameter(4, unit)?;
+            statement.raw_bind_parameter(2, part)?;
+            statement.raw_bind_parameter(3, unit)?;
+            statement.raw_bind_parameter(4, grant.id.as_str())?;
             statement.raw_bind_parameter(5, grant.amount)?;
             statement.raw_bind_parameter(6, grant.used)?;
             statement.raw_bind_parameter(7, grant.held)?;
@@ -167,7 +191,7 @@ impl<'a> Writing<'a> {
             statement.raw_bind_parameter(9, payment.as_deref())?;
             statement.raw_bind_parameter(10, grant.change_time.as_micros())?;
             statement.raw_bind_parameter(11, grant.expire_time.map(Timestamp::as_micros))?;
-            statement.raw_bind_parameter(12, is_open(grant))?;
+            statement.raw_bind_parameter(12, !is_open(grant))?;
             statement.raw_bind_parameter(13, &*body)?;
             if statement.raw_execute()? > 0 {
                 return Ok(());
@@ -191,9 +215,9 @@ impl<'a> Writing<'a> {
         let statements = [goes_on.then_some(&mut self.use_hold), Some(&mut self.hold)];
         for statement in statements.into_iter().flatten() {
             statement.raw_bind_parameter(1, no)?;
-            statement.raw_bind_parameter(2, id.as_str())?;
-            statement.raw_bind_parameter(3, part)?;
-            statement.raw_bind_parameter(4, unit)?;
+            statement.raw_bind_parameter(2, part)?;
+            statement.raw_bind_parameter(3, unit)?;
+            statement.raw_bind_parameter(4, id.as_str())?;
             statement.raw_bind_parameter(5, hold_state_column(hold.state))?;
             statement.raw_bind_parameter(6, hold.expire_time.as_micros())?;
             statement.raw_bind_parameter(7, hold.end_time.map(Timestamp::as_micros))?;
@@ -229,11 +253,17 @@ impl<'a> Writing<'a> {
     fn draw(&mut self, no: CustomerNo, draw: &Draw) -> Result<(), StoreError> {
         let statement = &mut self.draw;
         statement.raw_bind_parameter(1, no)?;
-        statement.raw_bind_parameter(2, draw.feature.as_str())?;
-        statement.raw_bind_parameter(3, draw.period.start.as_micros())?;
-        statement.raw_bind_parameter(4, draw.period.end.as_micros())?;
-        statement.raw_bind_parameter(5, json(draw))?;
+        statement.raw_bind_parameter(
+            2,
+            draw_id(draw.feature.as_str(), draw.period.start.as_micros()),
+        )?;
+        statement.raw_bind_parameter(3, json(draw))?;
         statement.raw_execute()?;
         Ok(())
     }
+}
+
+/// Names a draw among those of its customer.
+pub(in super::super) fn draw_id(feature: &str, period_start: i64) -> String {
+    format!("{feature} {period_start}")
 }
