@@ -169,7 +169,7 @@ impl Wallet {
     /// that were paid for, in the order of use; the rest is owed. Of credits that were given, what is left is taken.
     ///
     /// # Errors
-    /// When there is no such grant, it came from another wallet, or more is taken back than it brought.
+    /// When there is no such grant, it came from another wallet, more is taken back than it brought, or than can be owed.
     pub fn claw_back(
         &mut self,
         id: &GrantId,
@@ -204,8 +204,7 @@ impl Wallet {
             legs.push((other.id.clone(), part));
             missing -= part;
         }
-        let owed = self.head.receivable.checked_add(missing);
-        let owed = owed.ok_or(Refusal::AmountOutOfRange)?;
+        let owed = self.owes(missing)?;
         let mut done = Transaction::new(Cause::Clawback);
         let to = || Account::Funding(source);
         for (from, part) in legs.into_iter().filter(|leg| leg.1 > 0) {

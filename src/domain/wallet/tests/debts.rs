@@ -248,3 +248,26 @@ fn a_transfer_names_the_grants_that_no_entry_names() {
     transfer(&mut purse.wallet, &mut other, &grant_id(10), (6, 0), at(2)).unwrap();
     assert_eq!((other.available(at(2)), other.receivable()), (6, 8));
 }
+
+#[test]
+fn what_is_owed_stays_within_64_bits() {
+    let mut purse = Purse::new();
+    let paid = purse.grant(9, true, None);
+    purse.owe(9);
+    let head = WalletHead {
+        receivable: i64::MAX - 5,
+        ..purse.wallet.head().clone()
+    };
+    let mut wallet = Wallet::restore(head, purse.wallet.grants().to_vec(), Vec::new());
+    let before = wallet.clone();
+    let refusal = Refusal::OwesTooMuch {
+        amount: 6,
+        owed: i64::MAX - 5,
+    };
+    let owing = wallet.debit(6, Cover::Owe, at(3));
+    assert_eq!(owing, Err(refusal.clone()));
+    assert_eq!(wallet.claw_back(&paid, 6, at(3)), Err(refusal));
+    assert_eq!(wallet, before);
+    wallet.debit(5, Cover::Owe, at(3)).unwrap();
+    assert_eq!(wallet.receivable(), i64::MAX);
+}
