@@ -6,11 +6,35 @@ use serde::{Deserialize, Serialize};
 
 /// Largest quantity of one event, in units of its meter (10¹²).
 pub const QUANTITY_MAX: i64 = 1_000_000_000_000;
+/// Most whole units that a counter can hold.
+pub const COUNTED_MAX: i64 = i64::MAX / 1000;
 
 /// A sum left the range of 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the sum leaves the range of 64 bits")]
 pub struct Overflow;
+
+/// Which bound a quantity goes beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// A counter would leave 64 bits of thousandths.
+    #[error("what is counted would go beyond {COUNTED_MAX} units")]
+    Counted,
+    /// It costs more than can be charged.
+    #[error("what is charged would go beyond {limit} micro-units")]
+    Charged {
+        /// What it costs, in micro-units; `None`: that leaves 64 bits.
+        cost: Option<i64>,
+        /// The bound, in micro-units.
+        limit: i64,
+    },
+}
+
+impl From<Overflow> for Excess {
+    fn from(Overflow: Overflow) -> Self {
+        Self::Counted
+    }
+}
 
 /// A weighted amount in thousandths of a meter's unit: what counters hold.
 #[derive(

@@ -12,10 +12,11 @@ use super::prepare;
 use super::profiles::check_live;
 use super::record::{self, RecordOutcome, Recorded};
 use super::step::Step;
+use super::take_back::take_back;
 use super::void::{self, VoidStatus};
 use crate::domain::catalog::Meter;
 use crate::domain::id::{CustomerId, EventId, RequestId};
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::{Excess, Milli};
 use crate::domain::usage::{Labels, UsageEvent};
 use crate::storage::{EventKey, EventRow};
 
@@ -68,7 +69,7 @@ impl Engine {
         let catalog = self.catalog().catalog;
         let (weighted, meter) = match prepare::weigh(&ask.replacement, &catalog, now) {
             Ok((weighted, meter)) => (weighted, Ok(meter)),
-            Err(error) => (Milli::ZERO, Err(below(error))),
+            Err(error) => (Milli::ZERO, Err(error.below("replacement"))),
         };
         let amend = Amend {
             row: prepare::row(ask.replacement.clone(), &cell, weighted, now),
@@ -77,18 +78,9 @@ impl Engine {
             meter,
             notes: void::notes(&ask.reason, Some(&ask.replacement.event_id)),
         };
-        self.submit_once(caller, request, &ask, amend).await
-    }
-}
-
-/// Places an error of the replacement.
-fn below(error: Error) -> Error {
-    match error {
-        Error::Invalid { field, rule } => Error::Invalid {
-            field: format!("replacement.{field}"),
-            rule,
-        },
-        other => other,
+        let amended = self.submit_once(caller, request, &ask, amend).await;
+        let quantity = ask.replacement.quantity;
+        amended.map_err(|wrong| wrong.blame("replacement.quantity", quantity, Excess::Counted))
     }
 }
 
@@ -169,13 +161,19 @@ impl Mutation for Amend {
             row.count_time = original.count_time;
         }
         self.check(&row, step)?;
-        void::take_back(step, cell, &original, &self.notes)?;
-        // The original is counted off: only taking the batch back leaves nothing behind.
-        let outcome = record::store_one(step, 2, row, cell, &meter).map_err(|_| Overflow)?;
+        let quantity = original.event.quantity;
+        let too_much = |excess| Error::overrun("event_id", quantity, excess);
+        take_back(step, cell, &original, &self.notes, too_much)?;
+        let outcome =
+            record::store_one(step, 2, row, cell, &meter).map_err(|wrong| match wrong {
+                Error::Overflow(_) => wrong.below("replacement"),
+                // The original is counted off: only taking the batch back leaves nothing behind.
+                _ => Error::Overflow(None),
+            })?;
         let (recorded, duplicate) = match outcome {
             RecordOutcome::Recorded(recorded) => (recorded, false),
             RecordOutcome::Duplicate(recorded) => (recorded, true),
-            RecordOutcome::Rejected(_) => return Err(Error::Overflow(Overflow)),
+            RecordOutcome::Rejected(_) => return Err(Error::Overflow(None)),
         };
         Ok(Applied::Done(Amended {
             original,

@@ -4,7 +4,7 @@ use super::Engine;
 use super::cell::Cell;
 use super::check::{CheckAsk, CheckMode};
 use super::error::Error;
-use super::reserve::{rate_tokens, take};
+use super::reserve::{rate_tokens, take, too_large};
 use crate::domain::account::{Account, Ask, Effects, ReserveAsk, ReserveItem};
 use crate::domain::decision::{Decision, Reason};
 use crate::domain::id::{ReservationId, SubaccountId};
@@ -29,9 +29,9 @@ impl Engine {
         let seen = inner.look(now, |account| {
             let decided = account
                 .clone()
-                .reserve(&trial, now, &mut Effects::default())?
-                .decisions;
-            let decided = asks.iter().zip(decided).map(|(ask, decision)| {
+                .reserve(&trial, now, &mut Effects::default())
+                .map_err(|wrong| too_large(&trial, wrong))?;
+            let decided = asks.iter().zip(decided.decisions).map(|(ask, decision)| {
                 let ask = question(ask, subaccount, mode.verbose);
                 let rate = account.rate_of(ask.feature);
                 let tokens = rate_tokens(account, ask.feature, ask.quantity);

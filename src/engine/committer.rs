@@ -17,7 +17,6 @@ use super::error::Error;
 use super::mutation::{Pending, Write};
 use super::track::Track;
 use crate::clock::Stopwatch;
-use crate::domain::quantity::Overflow;
 use crate::failpoint;
 use crate::storage::{BatchMark, Committed, StoreError};
 
@@ -296,7 +295,7 @@ impl Committer {
         }
         let is_corrupt = matches!(error, StoreError::Corrupt { .. });
         let error = match error {
-            StoreError::Constraint(_) => Error::Overflow(Overflow),
+            StoreError::Constraint(_) => Error::Overflow(None),
             other => Error::Store(other),
         };
         let waits = !is_corrupt && !matches!(error, Error::Overflow(_));

@@ -15,7 +15,7 @@ use crate::domain::account::{Account, Ask};
 use crate::domain::catalog::{Aggregation, Catalog, FeatureKind, Meter};
 use crate::domain::decision::Decision;
 use crate::domain::id::FeatureId;
-use crate::domain::quantity::Milli;
+use crate::domain::quantity::{Excess, Milli};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::UsageEvent;
 use crate::storage::{EventKey, EventRow};
@@ -82,7 +82,9 @@ impl Engine {
             is_paid: false,
             shared: Arc::clone(&self.shared),
         };
-        let mut consumed = self.submit(consume).await?;
+        let consumed = self.submit(consume).await;
+        let mut consumed = consumed
+            .map_err(|wrong| wrong.blame("quantity", ask.event.quantity, Excess::Counted))?;
         if let Some(RecordOutcome::Recorded(recorded)) = &mut consumed.outcome {
             recorded.customer_created = created;
         }

@@ -1,6 +1,7 @@
 //! Why something could not be done. Denials are not here: they are data.
 
 use crate::domain::catalog::CatalogFault;
+use crate::domain::quantity::{Excess, Overflow};
 use crate::domain::time::Span;
 use crate::domain::wallet::Refusal;
 use crate::storage::StoreError;
@@ -98,9 +99,10 @@ pub enum Error {
     /// A wallet refuses; nothing was moved.
     #[error(transparent)]
     Wallet(#[from] Refusal),
-    /// A sum would leave the range of 64 bits.
-    #[error("{0}")]
-    Overflow(crate::domain::quantity::Overflow),
+    /// More is asked for than can be counted or charged; `None`: a sum would leave the range of 64 bits, and no one field
+    /// is to blame.
+    #[error("{}", .0.as_ref().map_or_else(|| Overflow.to_string(), ToString::to_string))]
+    Overflow(Option<Box<Overrun>>),
     /// Too much is waiting; the same call may succeed later.
     #[error("too much is waiting: {queue}")]
     Overloaded {
@@ -118,6 +120,18 @@ pub enum Error {
     /// A fault of ours; logged where it happened.
     #[error("internal fault")]
     Internal,
+}
+
+/// A field that asks for more than can be counted or charged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {excess}")]
+pub struct Overrun {
+    /// Its path, such as `events[3].quantity`.
+    pub field: String,
+    /// What it asks for.
+    pub quantity: i64,
+    /// Which bound that goes beyond.
+    pub excess: Excess,
 }
 
 /// A rule that a field breaks.
@@ -243,6 +257,46 @@ impl Error {
         }
     }
 
+    /// Returns the error for a field that asks for more than can be counted or charged.
+    #[must_use]
+    pub fn overrun(field: impl Into<String>, quantity: i64, excess: Excess) -> Self {
+        Self::Overflow(Some(Box::new(Overrun {
+            field: field.into(),
+            quantity,
+            excess,
+        })))
+    }
+
+    /// Names the field that is to blame when a sum left the range of 64 bits and none was named yet.
+    #[must_use]
+    pub fn blame(self, field: impl Into<String>, quantity: i64, excess: Excess) -> Self {
+        match self {
+            Self::Overflow(None) => Self::overrun(field, quantity, excess),
+            other => other,
+        }
+    }
+
+    /// Puts a path in front of the field that it names.
+    #[must_use]
+    pub fn below(mut self, path: &str) -> Self {
+        if let Self::Invalid { field, .. } = &mut self {
+            *field = format!("{path}.{field}");
+        } else if let Self::Overflow(Some(overrun)) = &mut self {
+            overrun.field = format!("{path}.{}", overrun.field);
+        }
+        self
+    }
+
+    /// Returns the path of the field that it names.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        match self {
+            Self::Invalid { field, .. } => Some(field),
+            Self::Overflow(Some(overrun)) => Some(&overrun.field),
+            _ => None,
+        }
+    }
+
     /// Returns the error for a thing that does not exist.
     #[must_use]
     pub fn not_found(kind: Thing, id: &(impl ToString + ?Sized)) -> Self {
@@ -253,8 +307,8 @@ impl Error {
     }
 }
 
-impl From<crate::domain::quantity::Overflow> for Error {
-    fn from(overflow: crate::domain::quantity::Overflow) -> Self {
-        Self::Overflow(overflow)
+impl From<Overflow> for Error {
+    fn from(Overflow: Overflow) -> Self {
+        Self::Overflow(None)
     }
 }

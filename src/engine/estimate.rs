@@ -9,14 +9,17 @@ use super::error::{Error, Rule, Thing};
 use crate::domain::account::{Rehearsal, WouldDraw};
 use crate::domain::catalog::{CreditPack, FeatureKind, Filter, Meter, Pricing, Product};
 use crate::domain::id::{CustomerId, FeatureId, MeterId, PlanId, ProductId};
-use crate::domain::quantity::{Milli, Overflow};
-use crate::domain::rating::{
-    Course, Destination, Line, Money, Percent, Seller, Terms, line, total,
-};
+use crate::domain::quantity::{Excess, Milli, Overflow};
+use crate::domain::rating::{Course, Destination, Line, Money, Percent, Seller, Terms, line};
 use crate::domain::usage::Labels;
 
 /// Most items of one estimate.
 pub const ESTIMATE_ITEMS_MAX: usize = 100;
+/// What an amount on an invoice goes beyond that leaves 64 bits.
+const BEYOND_MONEY: Excess = Excess::Charged {
+    cost: None,
+    limit: i64::MAX,
+};
 
 /// A question for the cost of work.
 #[derive(Debug, Clone)]
@@ -113,15 +116,17 @@ impl Engine {
             courses: HashMap::new(),
         };
         let mut items = Vec::with_capacity(ask.items.len());
+        let mut total = Money::ZERO;
         for (index, item) in ask.items.iter().enumerate() {
             let cost = self.item_cost(&position, item, &mut progress).await;
-            items.push(cost.map_err(|error| within_item(index, error))?);
+            let added = cost.and_then(|cost| {
+                total = total.plus(cost.line.amount)?;
+                Ok(cost)
+            });
+            let too_dear = |wrong: Error| wrong.blame("quantity", item.quantity, BEYOND_MONEY);
+            items.push(added.map_err(|wrong| too_dear(wrong).below(&format!("items[{index}]")))?);
         }
-        let lines: Vec<Line> = items.iter().map(|item| item.line).collect();
-        Ok(CostAnswer {
-            items,
-            total: total(&lines)?,
-        })
+        Ok(CostAnswer { items, total })
     }
 
     /// Returns where someone stands who comes to a plan now.
@@ -163,9 +168,11 @@ impl Engine {
         };
         let meter = self.meter(&meter)?;
         check_dimensions(&meter, &dimensions)?;
-        let weighted = meter.weigh_units(item.quantity, &dimensions)?;
-        let drawn = progress.rehearsal.draw(&meter.id, &dimensions, weighted)?;
-        if let Some(drawn) = drawn {
+        let too_much = |excess| Error::overrun("quantity", item.quantity, excess);
+        let weighted = meter.weigh_units(item.quantity, &dimensions);
+        let weighted = weighted.map_err(|Overflow| too_much(Excess::Counted))?;
+        let drawn = progress.rehearsal.draw(&meter.id, &dimensions, weighted);
+        if let Some(drawn) = drawn.map_err(too_much)? {
             return Ok(drawing(weighted, drawn)?);
         }
         if !progress.courses.contains_key(&meter.id) {
@@ -298,15 +305,5 @@ fn check_dimensions(meter: &Meter, dimensions: &Labels) -> Result<(), Error> {
             rule: Rule::DimensionUndeclared,
         }),
         None => Ok(()),
-    }
-}
-
-fn within_item(index: usize, error: Error) -> Error {
-    match error {
-        Error::Invalid { field, rule } => Error::Invalid {
-            field: format!("items[{index}].{field}"),
-            rule,
-        },
-        other => other,
     }
 }

@@ -49,6 +49,7 @@ mod step;
 mod subaccounts;
 mod subscriptions;
 mod sums;
+mod take_back;
 mod track;
 mod usage;
 mod void;
@@ -91,7 +92,7 @@ pub use self::consume::{ConsumeAsk, Consumed};
 pub use self::customers::Profile;
 pub use self::denials::{DenialSample, Denied};
 pub use self::entitlements::{Entitled, EntitledAsk};
-pub use self::error::{Bounded, Error, Rule, Thing};
+pub use self::error::{Bounded, Error, Overrun, Rule, Thing};
 pub use self::estimate::{
     CostAnswer, CostAsk, CostItem, CostOf, ESTIMATE_ITEMS_MAX, ItemCost, Whose,
 };

@@ -10,6 +10,7 @@ use super::cell::Cell;
 use super::error::Error;
 use super::record::{Record, RecordAnswer, RecordOutcome};
 use crate::domain::catalog::Meter;
+use crate::domain::quantity::Excess;
 use crate::storage::EventRow;
 
 /// Events of any customers that are recorded together.
@@ -134,17 +135,20 @@ impl Engine {
                     answer.plain.append(&mut done.plain);
                     answer.probed.append(&mut done.probed);
                 }
-                Err(error @ Error::Overflow(_)) => match plain.len() + probed.len() {
-                    1 if plain.is_empty() => {
-                        answer.probed.push(RecordOutcome::Rejected(error));
-                    }
-                    1 => answer.plain.push(RecordOutcome::Rejected(error)),
-                    _ => {
-                        let (first, second) = (halves(&plain), halves(&probed));
-                        parts.push((first.1, second.1));
-                        parts.push((first.0, second.0));
-                    }
-                },
+                Err(Error::Overflow(_)) if plain.len() + probed.len() > 1 => {
+                    let (first, second) = (halves(&plain), halves(&probed));
+                    parts.push((first.1, second.1));
+                    parts.push((first.0, second.0));
+                }
+                Err(error @ Error::Overflow(_)) => {
+                    let (row, outcomes) = if plain.is_empty() {
+                        (&events.probed[probed.start].0, &mut answer.probed)
+                    } else {
+                        (&events.plain[plain.start], &mut answer.plain)
+                    };
+                    let error = error.blame("quantity", row.event.quantity, Excess::Counted);
+                    outcomes.push(RecordOutcome::Rejected(error));
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -10,7 +10,7 @@ use super::customers::CREATION_QUOTA;
 use super::error::{Error, Rule, Thing};
 use crate::domain::account::Account;
 use crate::domain::catalog::{Catalog, Meter};
-use crate::domain::quantity::{Milli, QUANTITY_MAX};
+use crate::domain::quantity::{Excess, Milli, Overflow, QUANTITY_MAX};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{DIMENSIONS_MAX, InvalidEventTime, UsageEvent, check_event_time};
 use crate::storage::{EventFlags, EventKind, EventRow};
@@ -240,7 +240,9 @@ pub(super) fn weigh(
             Rule::DimensionUndeclared,
         ));
     }
-    let weighted = meter.weigh(event.quantity, &event.dimensions)?;
+    let weighted = meter.weigh(event.quantity, &event.dimensions);
+    let weighted =
+        weighted.map_err(|Overflow| Error::overrun("quantity", event.quantity, Excess::Counted))?;
     Ok((weighted, Arc::clone(meter)))
 }
 

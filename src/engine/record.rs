@@ -281,12 +281,13 @@ fn count(
             weighted: row.weighted,
             at: row.count_time,
         };
+        let too_much = |excess| Error::overrun("quantity", row.event.quantity, excess);
         if let Err(overflow) = account.fits(&usage) {
-            return Ok(Err(Error::Overflow(overflow)));
+            return Ok(Err(too_much(overflow.into())));
         }
         let (charge, is_beyond) = account
             .record(&usage, reservation, now, effects)
-            .map_err(Error::Overflow)?;
+            .map_err(too_much)?;
         Ok(Ok(Tallied { charge, is_beyond }))
     });
     match counted {

@@ -62,7 +62,7 @@ impl Recount {
             return Err(Error::Internal);
         }
         if folded.contains(&FoldResult::Overflow) {
-            return Err(Error::Overflow(Overflow));
+            return Err(Error::Overflow(None));
         }
         Ok(())
     }

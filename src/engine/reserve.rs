@@ -10,7 +10,7 @@ use super::error::{Bounded, Error};
 use super::mutation::{Applied, Mutation};
 use super::step::Step;
 use super::{Engine, Shared};
-use crate::domain::account::{Account, Ask, Effects, ReserveAsk, ReserveItem};
+use crate::domain::account::{Account, Ask, Effects, ItemExcess, ReserveAsk, ReserveItem};
 use crate::domain::catalog::{EntitlementSpec, RateSpec};
 use crate::domain::customer::RESERVATIONS_MAX;
 use crate::domain::decision::{Decision, Reason};
@@ -242,9 +242,10 @@ impl Reserve {
         }
         let reserved = if decisions.iter().all(|decision| decision.allowed) {
             match stale {
-                Some(stale) => account.reserve_as_decided_on(stale, ask, now, effects)?,
-                None => account.reserve(ask, now, effects)?,
+                Some(stale) => account.reserve_as_decided_on(stale, ask, now, effects),
+                None => account.reserve(ask, now, effects),
             }
+            .map_err(|wrong| too_large(ask, wrong))?
         } else {
             crate::domain::account::Reserved {
                 decisions,
@@ -262,6 +263,13 @@ impl Reserve {
         }
         Ok(answer)
     }
+}
+
+/// Names the item that is more than can be counted or charged.
+pub(super) fn too_large(ask: &ReserveAsk, wrong: ItemExcess) -> Error {
+    let ItemExcess { item, excess } = wrong;
+    let quantity = ask.items.get(item).map_or(0, |item| item.quantity);
+    Error::overrun(format!("items[{item}].quantity"), quantity, excess)
 }
 
 fn look<'a>(item: &'a ReserveItem, ask: &'a ReserveAsk, verbose: bool) -> Ask<'a> {

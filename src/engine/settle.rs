@@ -15,7 +15,7 @@ use super::step::Step;
 use crate::domain::account::{Ended, NotOpen};
 use crate::domain::catalog::Meter;
 use crate::domain::id::{CustomerId, RequestId, ReservationId};
-use crate::domain::quantity::Overflow;
+use crate::domain::quantity::Excess;
 use crate::domain::reservation::{Reservation, ReservationState};
 use crate::domain::time::Span;
 use crate::domain::usage::UsageEvent;
@@ -68,13 +68,14 @@ impl Engine {
         let content = (&customer, &id, &events);
         let weigh = |(index, event): (usize, &UsageEvent)| {
             let checked = prepare::weigh(event, &catalog, now);
-            let (weighted, meter) = checked.map_err(|error| at(error, index))?;
+            let (weighted, meter) = checked.map_err(|error| error.below(&place(index)))?;
             Ok((prepare::row(event.clone(), &cell, weighted, now), meter))
         };
         let rows = events.iter().enumerate().map(weigh).collect();
         let room = self.room(events.len())?;
         self.settle::<_, true>(caller, request, &content, (&cell, &id), rows, room)
             .await
+            .map_err(|error| blame_largest(error, &events))
     }
 
     /// Gives a reservation back.
@@ -168,13 +169,21 @@ impl Engine {
     }
 }
 
-fn at(error: Error, index: usize) -> Error {
-    match error {
-        Error::Invalid { field, rule } => Error::Invalid {
-            field: format!("events[{index}].{field}"),
-            rule,
-        },
-        other => other,
+/// Names an event of the call.
+fn place(index: usize) -> String {
+    format!("events[{index}]")
+}
+
+/// Names the largest event when all of them together are more than can be counted.
+fn blame_largest(error: Error, events: &[UsageEvent]) -> Error {
+    let largest = events.iter().enumerate();
+    let largest = largest.max_by_key(|(_, event)| event.quantity.unsigned_abs());
+    match largest {
+        Some((index, event)) => {
+            let field = format!("{}.quantity", place(index));
+            error.blame(field, event.quantity, Excess::Counted)
+        }
+        None => error,
     }
 }
 
@@ -286,13 +295,11 @@ impl<const COMMIT: bool> Mutation for Settle<COMMIT> {
         let mut recorded = Vec::with_capacity(self.rows.len());
         for (nth, (row, meter)) in self.rows.iter().enumerate() {
             let outcome = record::store_one(step, nth, row.clone(), &self.cells[0], meter)
-                // Some events may be counted already: only taking the batch back leaves nothing behind.
-                .map_err(|error| {
-                    if nth == 0 {
-                        error
-                    } else {
-                        Error::Overflow(Overflow)
-                    }
+                .map_err(|error| match error {
+                    Error::Overflow(_) => error.below(&place(nth)),
+                    error if nth == 0 => error,
+                    // Some events are counted already: only taking the batch back leaves nothing behind.
+                    _ => Error::Overflow(None),
                 })?;
             match outcome {
                 RecordOutcome::Recorded(one) => recorded.push((false, one)),

@@ -12,7 +12,7 @@ use crate::domain::account::Account;
 use crate::domain::counter::{Counter, CounterSpec, Tally};
 use crate::domain::customer::Override;
 use crate::domain::id::SubaccountId;
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::Milli;
 use crate::domain::reservation::LIFE_MAX;
 use crate::domain::rights::{Owner, needed};
 use crate::domain::subscription::Subscription;
@@ -208,7 +208,7 @@ pub(super) fn fill(
     result: &FoldResult,
 ) -> Result<Vec<CounterRow>, Error> {
     match (result, &mut counter.tally) {
-        (FoldResult::Overflow, _) => Err(Error::Overflow(Overflow)),
+        (FoldResult::Overflow, _) => Err(Error::Overflow(None)),
         (FoldResult::Windows(windows), Tally::Fixed { range, used, ahead }) => {
             let row = |window: &WindowUse| CounterRow {
                 subaccount: subaccount.cloned(),

@@ -7,7 +7,7 @@ use super::error::{Error, Rule, Thing};
 use super::lists::page_token;
 use crate::domain::catalog::{Aggregation, Interval, Meter};
 use crate::domain::id::{CustomerId, MeterId, SubaccountId};
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::Milli;
 use crate::domain::rating::Money;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::{EVENT_AGE_MAX, EVENT_AHEAD_MAX, Labels};
@@ -201,7 +201,7 @@ fn check(ask: &UsageAsk, meter: &Meter) -> Result<(), Error> {
 
 pub(super) fn sum_error(error: StoreError) -> Error {
     match error {
-        StoreError::Constraint(_) => Error::Overflow(Overflow),
+        StoreError::Constraint(_) => Error::Overflow(None),
         other @ (StoreError::Unavailable(_)
         | StoreError::Full(_)
         | StoreError::Unknown(_)

@@ -12,13 +12,13 @@ use super::error::{Error, Rule};
 use super::mutation::{Applied, Mutation};
 use super::profiles::check_live;
 use super::step::Step;
-use crate::domain::account::Counted;
+use super::take_back::take_back;
 use crate::domain::id::{CustomerId, EventId, MeterId, RequestId, SubaccountId};
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
-use crate::domain::usage::{EVENT_AGE_MAX, Labels, UsageEvent};
+use crate::domain::usage::{EVENT_AGE_MAX, Labels};
 use crate::domain::window::TimeRange;
-use crate::storage::{CustomerNo, EventFlags, EventKey, EventKind, EventQuery, EventRow};
+use crate::storage::{CustomerNo, EventKey, EventKind, EventQuery, EventRow};
 
 /// Most events that one call takes back.
 pub const VOIDS_MAX: usize = 1000;
@@ -295,53 +295,6 @@ pub(super) fn keys(customer: CustomerNo, id: &EventId) -> [EventKey; 2] {
     })
 }
 
-/// Counts an event off again and stores its void.
-pub(super) fn take_back(
-    step: &mut Step<'_, '_>,
-    cell: &Cell,
-    original: &EventRow,
-    notes: &Labels,
-) -> Result<(), Error> {
-    let now = step.now();
-    let mut void = compensation(original, notes, now)?;
-    let usage = Counted {
-        subaccount: void.event.subaccount_id.as_ref(),
-        meter: &void.event.meter_id,
-        dimensions: &void.event.dimensions,
-        weighted: void.weighted,
-        at: void.count_time,
-    };
-    let drawn = (original.charge.as_deref(), original.record_time);
-    void.charge = step.with(cell, |account, effects| {
-        account.take_back(&usage, drawn, now, effects)
-    })??;
-    let catalog = step.batch.loader.current().catalog;
-    let meter = catalog.meters.get(&void.event.meter_id);
-    let is_additive = meter.is_some_and(|meter| meter.aggregation.is_additive());
-    step.batch.rollups.take_back(&void, !is_additive);
-    step.store(void);
-    Ok(())
-}
-
-fn compensation(original: &EventRow, notes: &Labels, now: Timestamp) -> Result<EventRow, Overflow> {
-    let event = &original.event;
-    Ok(EventRow {
-        customer: original.customer,
-        event: UsageEvent {
-            quantity: event.quantity.checked_neg().ok_or(Overflow)?,
-            metadata: notes.clone(),
-            ..event.clone()
-        },
-        kind: EventKind::Void,
-        weighted: Milli::ZERO.minus(original.weighted)?,
-        event_time: original.event_time,
-        count_time: original.count_time,
-        record_time: now,
-        flags: EventFlags::default(),
-        charge: None,
-    })
-}
-
 struct Void {
     cells: [Arc<Cell>; 1],
     ids: Vec<EventId>,
@@ -353,6 +306,17 @@ struct Void {
     wrong: Option<Error>,
     /// Their room among the events that wait.
     _room: OwnedSemaphorePermit,
+}
+
+impl Void {
+    /// Names the field that names an event.
+    fn field(&self, nth: usize) -> String {
+        if self.by_id {
+            format!("event_ids[{nth}]")
+        } else {
+            "filter".to_owned()
+        }
+    }
 }
 
 impl Mutation for Void {
@@ -389,7 +353,9 @@ impl Mutation for Void {
             let result = result(id.clone(), original.as_ref(), voided, now);
             let done = result.status == VoidStatus::Voided;
             if let (true, Some(original)) = (done, &original) {
-                take_back(step, cell, original, &self.notes)?;
+                let quantity = original.event.quantity;
+                let too_much = |excess| Error::overrun(self.field(nth), quantity, excess);
+                take_back(step, cell, original, &self.notes, too_much)?;
             }
             if done || self.by_id {
                 answer.results.push(result);

@@ -4,6 +4,7 @@
 //! log; callers get the reason, what to do about it, and the ids that they sent themselves.
 
 mod missing;
+mod range;
 mod wallet;
 
 use std::collections::HashMap;
@@ -119,6 +120,12 @@ impl Fault {
         Self::new(Code::FailedPrecondition, reason, text, metadata)
     }
 
+    /// A fault of asking for more than numbers can hold.
+    fn beyond(text: String, metadata: &[(&'static str, String)]) -> Self {
+        let reason = ErrorReason::QuantityOverflow;
+        Self::new(Code::OutOfRange, reason, text, metadata)
+    }
+
     /// A fault of what is there already.
     fn exists(reason: ErrorReason, text: String, metadata: &[(&'static str, String)]) -> Self {
         Self::new(Code::AlreadyExists, reason, text, metadata)
@@ -161,24 +168,21 @@ fn fault(error: &Error) -> Fault {
         Error::Exists { kind, id } => {
             let kind = kind.to_string();
             let metadata = [("kind", kind.clone()), ("id", id.clone())];
-            let reason = ErrorReason::ResourceExists;
-            Fault::new(Code::AlreadyExists, reason, text, &metadata).thing(&kind, id)
+            Fault::exists(ErrorReason::ResourceExists, text, &metadata).thing(&kind, id)
         }
         Error::EventIdReused { id, differs } => {
             let metadata = [("event_id", id.clone()), ("field", (*differs).to_owned())];
-            let reason = ErrorReason::EventIdReused;
-            Fault::new(Code::AlreadyExists, reason, text, &metadata).thing("event", id)
+            Fault::exists(ErrorReason::EventIdReused, text, &metadata).thing("event", id)
         }
         Error::RequestIdReused { id } => {
             let metadata = [("request_id", id.clone())];
-            let reason = ErrorReason::RequestIdReused;
-            Fault::new(Code::AlreadyExists, reason, text, &metadata).thing("request", id)
+            Fault::exists(ErrorReason::RequestIdReused, text, &metadata).thing("request", id)
         }
         Error::ReservationClosed { id, state } => reservation_closed(id, state, text),
         Error::EventVoided { id } => {
             let metadata = [("event_id", id.clone())];
             let reason = ErrorReason::EventAlreadyVoided;
-            Fault::new(Code::FailedPrecondition, reason, text, &metadata).precondition("VOIDED", id)
+            Fault::failed(reason, text, &metadata).precondition("VOIDED", id)
         }
         Error::FeatureKind { id, kind, wanted } => {
             let metadata = [
@@ -187,7 +191,7 @@ fn fault(error: &Error) -> Fault {
                 ("actual", (*kind).to_owned()),
             ];
             let reason = ErrorReason::FeatureKindMismatch;
-            Fault::new(Code::FailedPrecondition, reason, text, &metadata).precondition("KIND", id)
+            Fault::failed(reason, text, &metadata).precondition("KIND", id)
         }
         Error::CatalogInvalid(faults) => catalog_invalid(faults, text),
         Error::CatalogVersion { actual, expected } => {
@@ -200,15 +204,11 @@ fn fault(error: &Error) -> Fault {
         }
         Error::CustomerDeleted { id } => {
             let metadata = [("customer_id", id.clone())];
-            let reason = ErrorReason::CustomerDeleted;
-            Fault::new(Code::FailedPrecondition, reason, text, &metadata)
-                .precondition("DELETED", id)
+            Fault::failed(ErrorReason::CustomerDeleted, text, &metadata).precondition("DELETED", id)
         }
         Error::TooMany { things, most } => too_many(*things, *most, text),
         Error::Wallet(refusal) => wallet::refused(refusal, text),
-        Error::Overflow(_) => {
-            Fault::new(Code::OutOfRange, ErrorReason::QuantityOverflow, text, &[])
-        }
+        Error::Overflow(overrun) => range::overrun(overrun.as_deref(), text),
         Error::Overloaded { queue, retry_after } => overloaded(queue, *retry_after, text),
         Error::Draining => {
             Fault::new(Code::Unavailable, ErrorReason::Draining, text, &[]).retry(Duration::ZERO)

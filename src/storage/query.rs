@@ -199,6 +199,7 @@ impl LedgerQuery {
     pub(super) fn matches(&self, posted: &Posted) -> bool {
         let of_grant = |grant: &GrantId| {
             posted.about.grant.as_ref() == Some(grant)
+                || posted.about.settled.contains(grant)
                 || posted
                     .transaction
                     .entries

@@ -3,11 +3,11 @@
 use super::credit::{Drawing, pool_id};
 use super::{Account, Counted, Effects};
 use crate::domain::id::{FeatureId, ReservationId};
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::{Excess, Milli, Overflow};
 use crate::domain::rating::Amount;
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{
-    About, Cause, Cover, Draw, Refusal, Transaction, UsageCharge, WalletKey,
+    AMOUNT_MAX, About, Cause, Cover, Draw, Refusal, Transaction, UsageCharge, WalletKey,
 };
 
 /// What is to be charged for one event, before it is counted.
@@ -30,13 +30,18 @@ impl Account {
         reservation: Option<&ReservationId>,
         now: Timestamp,
         effects: &mut Effects,
-    ) -> Result<(Option<UsageCharge>, bool), Overflow> {
-        let due = self.due(usage, now)?;
+    ) -> Result<(Option<UsageCharge>, bool), Excess> {
+        let due = self.due(usage, now);
+        let due = due.map_err(|Overflow| too_dear(None))?;
         self.count(usage, now, effects)?;
         self.note_late(usage, now, now)?;
         let drawing = due.as_ref().map(|due| due.feature.clone());
         let charge = match due {
-            Some(due) => self.charge(usage, due, reservation, now)?,
+            Some(due) => {
+                let cost = due.exact.ceil().ok();
+                let charged = self.charge(usage, due, reservation, now);
+                charged.map_err(|Overflow| too_dear(cost))?
+            }
             None => None,
         };
         let is_beyond = match reservation {
@@ -230,6 +235,13 @@ impl Account {
             }
         }
     }
+}
+
+/// Returns the bound that a charge goes beyond: that of one charge, or else of what is charged in sum.
+pub(super) fn too_dear(cost: Option<i64>) -> Excess {
+    let fits_alone = cost.is_some_and(|cost| cost <= AMOUNT_MAX);
+    let limit = if fits_alone { i64::MAX } else { AMOUNT_MAX };
+    Excess::Charged { cost, limit }
 }
 
 /// Says in a ledger what usage an entry is for.

@@ -38,7 +38,7 @@ pub use effects::{Effects, Shift};
 pub use in_flight::Overdue;
 pub use plan_change::PlanTerms;
 pub use rehearsal::{Rehearsal, WouldDraw};
-pub use reserve::{ReserveAsk, ReserveItem, Reserved};
+pub use reserve::{ItemExcess, ReserveAsk, ReserveItem, Reserved};
 pub use settle::{Ended, NotOpen};
 pub use upgrade::smallest_plan;
 

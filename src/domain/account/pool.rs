@@ -1,10 +1,11 @@
 //! The pools of credits that open reservations have pledged: one for each feature and wallet, filled and emptied as what
 //! is pledged changes, and its price.
 
-use super::Account;
 use super::credit::{Drawing, Pledged, pool_id};
+use super::draw::too_dear;
+use super::{Account, ItemExcess};
 use crate::domain::id::{FeatureId, ReservationId};
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::Milli;
 use crate::domain::reservation::{Pledge, Reservation};
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{About, WalletKey};
@@ -19,9 +20,10 @@ impl Account {
         reservation: &mut Reservation,
         pledged: &[Option<Pledged>],
         now: Timestamp,
-    ) -> Result<(), Overflow> {
+    ) -> Result<(), ItemExcess> {
         let spender = reservation.subaccount.clone();
-        for (item, pledged) in reservation.items.iter_mut().zip(pledged) {
+        let items = reservation.items.iter_mut().zip(pledged).enumerate();
+        for (place, (item, pledged)) in items {
             let Some(pledged) = pledged else {
                 continue;
             };
@@ -37,7 +39,11 @@ impl Account {
                 ..About::default()
             };
             if !self.raise_pool(pledged, about, now) {
-                return Err(Overflow);
+                let excess = too_dear(Some(pledged.extra));
+                return Err(ItemExcess {
+                    item: place,
+                    excess,
+                });
             }
             // What others pledged may now come after this.
             self.fill_pools(&pledged.feature, Some(&pledged.wallet), now);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::credit::Drawing;
+use super::draw::too_dear;
 use super::{Account, AccountParts, Counted, Effects};
 use crate::domain::catalog::{Catalog, FeatureKind, Interval, Plan};
 use crate::domain::counter::Counter;
 use crate::domain::customer::Customer;
 use crate::domain::id::{CustomerId, FeatureId, InvalidId, MeterId};
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::{Excess, Milli, Overflow};
 use crate::domain::rating::{Amount, Line, Money, Percent};
 use crate::domain::rights::{Owner, Right, Rights, Tracked, needed};
 use crate::domain::time::Timestamp;
@@ -125,7 +126,7 @@ impl Rehearsal {
         meter: &MeterId,
         dimensions: &Labels,
         weighted: Milli,
-    ) -> Result<Option<WouldDraw>, Overflow> {
+    ) -> Result<Option<WouldDraw>, Excess> {
         let rights = Arc::clone(&self.account.rights);
         let Some(right) = rights.drawing(meter, dimensions) else {
             return Ok(None);
@@ -135,7 +136,8 @@ impl Rehearsal {
         }
         let before = self.drawn(right)?;
         let charged = self.record(meter, dimensions, weighted)?;
-        let amount = self.drawn(right)?.minus(before)?;
+        let amount = self.drawn(right)?.minus(before);
+        let amount = amount.map_err(|Overflow| too_dear(None))?;
         Ok(Some(WouldDraw {
             feature: right.feature.id.clone(),
             line: Line::settled(charged, amount),
@@ -143,7 +145,7 @@ impl Rehearsal {
     }
 
     /// Uses what reservations of a feature have pledged.
-    fn use_pledged(&mut self, right: Option<&Right>, quantity: Milli) -> Result<(), Overflow> {
+    fn use_pledged(&mut self, right: Option<&Right>, quantity: Milli) -> Result<(), Excess> {
         let drawing = right.filter(|right| Drawing::of(right).is_some());
         if let Some(FeatureKind::Metered { meter, filter }) =
             drawing.map(|right| &right.feature.kind)
@@ -159,7 +161,7 @@ impl Rehearsal {
         meter: &MeterId,
         dimensions: &Labels,
         weighted: Milli,
-    ) -> Result<Milli, Overflow> {
+    ) -> Result<Milli, Excess> {
         let usage = Counted {
             subaccount: None,
             meter,
@@ -173,12 +175,13 @@ impl Rehearsal {
     }
 
     /// Returns what a feature drew in the billing period, in dollars.
-    fn drawn(&self, right: &Right) -> Result<Money, Overflow> {
+    fn drawn(&self, right: &Right) -> Result<Money, Excess> {
         let terms = Drawing::of(right);
         let feature = &right.feature.id;
         let draw = terms.map(|terms| self.account.running_draw(feature, terms.unit, self.now));
         let amount = Amount::from_micros(draw.map_or(0, |draw| draw.amount));
         let rate = right.unit.as_ref().map_or(1, |unit| unit.per_dollar);
-        amount.times(1, i128::from(rate))?.round()
+        let dollars = amount.times(1, i128::from(rate)).and_then(Amount::round);
+        dollars.map_err(|Overflow| too_dear(None))
     }
 }

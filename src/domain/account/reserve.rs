@@ -5,7 +5,7 @@ use super::{Account, Ask, Effects};
 use crate::domain::catalog::{EntitlementSpec, RateSpec};
 use crate::domain::decision::{Decision, Reason};
 use crate::domain::id::{FeatureId, ReservationId, SubaccountId};
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::{Excess, Milli, Overflow};
 use crate::domain::reservation::{ItemHold, Reservation, ReservationState, ReservedItem};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::Labels;
@@ -49,17 +49,34 @@ pub struct Reserved {
     pub reservation: Option<Reservation>,
 }
 
+/// An item that is more than can be counted or charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ItemExcess {
+    /// Its position.
+    pub item: usize,
+    /// Which bound it goes beyond.
+    pub excess: Excess,
+}
+
+impl ItemExcess {
+    /// An item that a counter has no room for.
+    const fn counted(item: usize) -> Self {
+        let excess = Excess::Counted;
+        Self { item, excess }
+    }
+}
+
 impl Account {
     /// Sets items aside, all or none.
     ///
     /// # Errors
-    /// When a counter would leave the range of 64 bits; nothing is set aside then.
+    /// When an item is more than can be counted or charged; what was done to the account is to be taken back then.
     pub fn reserve(
         &mut self,
         ask: &ReserveAsk,
         now: Timestamp,
         effects: &mut Effects,
-    ) -> Result<Reserved, Overflow> {
+    ) -> Result<Reserved, ItemExcess> {
         let mut decisions = Vec::with_capacity(ask.items.len());
         let (mut pending, mut pledged) = (Pending::default(), Vec::new());
         let mut reservation = Reservation {
@@ -73,7 +90,7 @@ impl Account {
             state: ReservationState::Open,
             end_time: None,
         };
-        for item in &ask.items {
+        for (place, item) in ask.items.iter().enumerate() {
             // Two items of one feature see each other's slots and credits: sums follow only once all is granted.
             let asked = ask_of(item, ask.subaccount.as_ref());
             let mut decision = self.check_beside(&asked, now, &pending);
@@ -98,15 +115,16 @@ impl Account {
                     pending.push(pledge.clone());
                 }
                 pledged.push(pledge);
-                let reserved = self.hold(item, decision.granted, ask.subaccount.as_ref(), now)?;
-                self.raise(&reserved, ask.subaccount.as_ref(), effects)?;
-                reservation.items.push(reserved);
+                let held = self.set_aside(item, (ask, decision.granted), now, effects);
+                let held = held.map_err(|Overflow| ItemExcess::counted(place))?;
+                reservation.items.push(held);
             }
             decisions.push(decision);
         }
         if decisions.iter().any(|decision| !decision.allowed) {
-            for held in &reservation.items {
-                self.lower(held, ask.subaccount.as_ref(), effects)?;
+            for (place, held) in reservation.items.iter().enumerate() {
+                let lowered = self.lower(held, ask.subaccount.as_ref(), effects);
+                lowered.map_err(|Overflow| ItemExcess::counted(place))?;
             }
             return Ok(Reserved {
                 decisions,
@@ -128,18 +146,19 @@ impl Account {
     /// under lock is for does this.
     ///
     /// # Errors
-    /// When a counter would leave the range of 64 bits.
+    /// As [`Account::reserve`].
     pub fn reserve_as_decided_on(
         &mut self,
         stale: &mut Self,
         ask: &ReserveAsk,
         now: Timestamp,
         effects: &mut Effects,
-    ) -> Result<Reserved, Overflow> {
+    ) -> Result<Reserved, ItemExcess> {
         let decided = stale.reserve(ask, now, &mut Effects::default())?;
         if let Some(reservation) = &decided.reservation {
-            for item in &reservation.items {
-                self.raise(item, ask.subaccount.as_ref(), effects)?;
+            for (place, item) in reservation.items.iter().enumerate() {
+                let raised = self.raise(item, ask.subaccount.as_ref(), effects);
+                raised.map_err(|Overflow| ItemExcess::counted(place))?;
             }
             self.in_flight.opened(reservation);
             effects.touched.insert(reservation.id.clone());
@@ -196,6 +215,20 @@ impl Account {
                 decision.deny(Reason::SubaccountLimitExceeded);
             }
         }
+    }
+
+    /// Holds what was granted of an item, in the counters that it falls in.
+    fn set_aside(
+        &mut self,
+        item: &ReserveItem,
+        (ask, granted): (&ReserveAsk, i64),
+        now: Timestamp,
+        effects: &mut Effects,
+    ) -> Result<ReservedItem, Overflow> {
+        let subaccount = ask.subaccount.as_ref();
+        let held = self.hold(item, granted, subaccount, now)?;
+        self.raise(&held, subaccount, effects)?;
+        Ok(held)
     }
 
     /// Says what an item holds.

@@ -5,11 +5,11 @@
 //! it had drawn itself.
 
 use super::credit::Drawing;
-use super::draw::about;
+use super::draw::{about, too_dear};
 use super::{Account, Counted, Effects};
 use crate::domain::catalog::Pricing;
 use crate::domain::id::FeatureId;
-use crate::domain::quantity::{Milli, Overflow};
+use crate::domain::quantity::{Excess, Milli, Overflow};
 use crate::domain::rating::Amount;
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{Cause, Refusal, Transaction, UsageCharge, WalletKey};
@@ -38,15 +38,17 @@ impl Account {
         (drawn, recorded): (Option<&UsageCharge>, Timestamp),
         now: Timestamp,
         effects: &mut Effects,
-    ) -> Result<Option<Box<UsageCharge>>, Overflow> {
-        let back = self.due_back(usage, drawn, recorded, now)?;
+    ) -> Result<Option<Box<UsageCharge>>, Excess> {
+        let back = self.due_back(usage, drawn, recorded, now);
+        let back = back.map_err(|Overflow| too_dear(None))?;
         self.count(usage, now, effects)?;
         self.note_late(usage, recorded, now)?;
         let Some(back) = back else {
             return Ok(None);
         };
         let feature = back.feature.clone();
-        let charge = self.uncharge(back, usage, recorded, now)?;
+        let charge = self.uncharge(back, usage, recorded, now);
+        let charge = charge.map_err(|Overflow| too_dear(None))?;
         self.fill_pools(&feature, None, now);
         Ok(Some(Box::new(charge)))
     }

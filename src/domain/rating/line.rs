@@ -97,11 +97,3 @@ pub fn add_on(percent: Percent, lines: &[Line]) -> Result<Line, Overflow> {
         amount: full,
     })
 }
-
-/// Adds up what is to be paid.
-///
-/// # Errors
-/// When the sum leaves 64 bits.
-pub fn total(lines: &[Line]) -> Result<Money, Overflow> {
-    Money::sum(lines.iter().map(|line| line.amount))
-}

@@ -20,7 +20,7 @@ pub use self::amount::{Amount, Money};
 pub use self::course::{Added, Changed, Course, cut, lead_in};
 pub use self::dearest::dearest;
 pub use self::destination::Destination;
-pub use self::line::{Line, Terms, add_on, line, step, total};
+pub use self::line::{Line, Terms, add_on, line, step};
 pub use self::percent::{InvalidPercent, Percent};
 pub use self::plan::charge;
 pub use self::price::price;

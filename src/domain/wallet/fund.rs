@@ -1,4 +1,4 @@
-//! How credits come, go back, run out, and go to another wallet.
+//! How credits come, go back, and run out.
 
 use super::ledger::{Account, Cause, Transaction};
 use super::spend::in_range;
@@ -33,22 +33,34 @@ impl Wallet {
     pub fn grant(&mut self, new: NewGrant, now: Timestamp) -> Result<Transaction, Refusal> {
         in_range(new.amount)?;
         self.check_room(&new, now)?;
+        let mut done = Transaction::new(Cause::Grant);
+        let from = Account::Funding(new.source);
+        self.take_in(new, &from, &mut done, now);
+        Ok(done)
+    }
+
+    /// Takes credits in from an account; those that were paid for first pay what is owed. Returns how much of them does.
+    pub(super) fn take_in(
+        &mut self,
+        new: NewGrant,
+        from: &Account,
+        done: &mut Transaction,
+        now: Timestamp,
+    ) -> i64 {
         let settled = match new.category {
             Category::Paid => self.head.receivable.min(new.amount),
             Category::Promotional => 0,
         };
-        let mut done = Transaction::new(Cause::Grant);
-        let from = || Account::Funding(new.source);
-        done.shift(from(), Account::Receivable, settled);
+        done.shift(from.clone(), Account::Receivable, settled);
         let to = Account::Available(new.id.clone());
-        done.shift(from(), to, new.amount - settled);
+        done.shift(from.clone(), to, new.amount - settled);
         self.head.receivable -= settled;
         self.insert(new, settled, now);
-        Ok(done)
+        settled
     }
 
     /// Refuses a grant that the wallet has no place for.
-    fn check_room(&self, new: &NewGrant, now: Timestamp) -> Result<(), Refusal> {
+    pub(super) fn check_room(&self, new: &NewGrant, now: Timestamp) -> Result<(), Refusal> {
         if self.grants.iter().any(|grant| grant.id == new.id) {
             return Err(Refusal::GrantExists(new.id.clone()));
         }
@@ -84,7 +96,7 @@ impl Wallet {
     }
 
     /// How many grants have something left, set aside or not.
-    fn open_grants(&self) -> usize {
+    pub(super) fn open_grants(&self) -> usize {
         let open = self.grants.iter().filter(|grant| !grant.is_used_up());
         open.count()
     }
@@ -157,7 +169,7 @@ impl Wallet {
     /// that were paid for, in the order of use; the rest is owed. Of credits that were given, what is left is taken.
     ///
     /// # Errors
-    /// When there is no such grant, it came from another wallet, or more is taken back than it brought.
+    /// When there is no such grant, it came from another wallet, more is taken back than it brought, or than can be owed.
     pub fn claw_back(
         &mut self,
         id: &GrantId,
@@ -192,8 +204,7 @@ impl Wallet {
             legs.push((other.id.clone(), part));
             missing -= part;
         }
-        let owed = self.head.receivable.checked_add(missing);
-        let owed = owed.ok_or(Refusal::AmountOutOfRange)?;
+        let owed = self.owes(missing)?;
         let mut done = Transaction::new(Cause::Clawback);
         let to = || Account::Funding(source);
         for (from, part) in legs.into_iter().filter(|leg| leg.1 > 0) {
@@ -273,65 +284,4 @@ impl Wallet {
         }
         Ok(done)
     }
-}
-
-/// Moves credits from one wallet of a customer to another, in one transaction of each. They keep their priority, category
-/// and expiry: each grant that gives becomes one there, called `id` and its number.
-///
-/// # Errors
-/// When the wallets are one or of different units, or as a debit of the giver; when the taker would hold too much.
-pub fn transfer(
-    from: &mut Wallet,
-    to: &mut Wallet,
-    id: &GrantId,
-    (amount, owed_max): (i64, i64),
-    now: Timestamp,
-) -> Result<(Transaction, Transaction), Refusal> {
-    in_range(amount)?;
-    if from.key().owner == to.key().owner || from.key().unit != to.key().unit {
-        return Err(Refusal::WalletsDoNotMatch);
-    }
-    from.check_spending(amount, owed_max, now)?;
-    let (legs, _) = from.pick(amount, now);
-    let mut coming = Vec::with_capacity(legs.len());
-    for (number, (grant, part)) in legs.iter().enumerate() {
-        let name = format!("{id}.{number}");
-        let Some(grant) = from.grants.iter().find(|one| one.id == *grant) else {
-            continue;
-        };
-        coming.push(NewGrant {
-            id: GrantId::new(name).map_err(|_| Refusal::GrantExists(id.clone()))?,
-            amount: *part,
-            priority: grant.priority,
-            category: grant.category,
-            source: Source::Transfer,
-            reference: grant.id.as_str().into(),
-            expire_time: grant.expire_time,
-        });
-    }
-    if to.open_grants() + coming.len() > GRANTS_MAX {
-        return Err(Refusal::TooManyGrants);
-    }
-    // All of it must fit, not only each part.
-    for (number, new) in coming.iter().enumerate() {
-        let all = NewGrant {
-            amount: if number == 0 { amount } else { new.amount },
-            ..new.clone()
-        };
-        to.check_room(&all, now)?;
-    }
-    let (mut given, mut taken) = (
-        Transaction::new(Cause::Transfer),
-        Transaction::new(Cause::Transfer),
-    );
-    for ((grant, part), new) in legs.into_iter().zip(coming) {
-        given.shift(Account::Available(grant.clone()), Account::Transfers, part);
-        taken.shift(Account::Transfers, Account::Available(new.id.clone()), part);
-        from.change(&grant, now, |grant| {
-            grant.used += part;
-            grant.moved += part;
-        });
-        to.insert(new, 0, now);
-    }
-    Ok((given, taken))
 }

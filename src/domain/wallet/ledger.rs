@@ -161,6 +161,9 @@ pub struct About {
     /// The grant that came, ended or was taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<GrantId>,
+    /// The grants that came with a transfer of which all paid what was owed, so that no entry names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<GrantId>,
     /// The meter whose usage was charged or taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meter: Option<MeterId>,

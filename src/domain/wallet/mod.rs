@@ -24,6 +24,7 @@ mod spend;
 #[cfg(test)]
 mod tests;
 mod top_up;
+mod transfer;
 
 use std::collections::BTreeMap;
 
@@ -33,13 +34,14 @@ pub use self::audit::{Audit, LedgerFault, audit};
 pub use self::book::{Book, BookChanges};
 pub use self::cap::SpendCap;
 pub use self::draw::{Draw, LateKey, UsageCharge};
-pub use self::fund::{NewGrant, transfer};
+pub use self::fund::NewGrant;
 pub use self::grant::{Category, Grant, Source};
 pub use self::included::{INCLUDED_PRIORITY, Included};
 pub use self::ledger::{About, Account, Balance, Cause, Entry, Heads, Posted, Transaction};
 pub use self::refusal::Refusal;
 pub use self::spend::{Cover, NewHold};
 pub use self::top_up::{AutoTopUp, TopUpState};
+pub use self::transfer::{Transferred, transfer};
 use super::id::{GrantId, HoldId, SubaccountId};
 use super::time::{Span, Timestamp};
 

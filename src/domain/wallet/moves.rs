@@ -73,15 +73,16 @@ impl Book {
         };
         let source = self.wallet_mut(from);
         let done = transfer(source, &mut target, id, (amount, owed_max), now);
-        let (out, into) = done.inspect_err(|_| self.drop_if_new(from))?;
+        let done = done.inspect_err(|_| self.drop_if_new(from))?;
         self.wallets.insert(to.clone(), target);
         self.count_caps(spender, amount, now);
-        let about = |other: &WalletKey| About {
+        let about = |other: &WalletKey, settled| About {
             other: Some(other.clone()),
+            settled,
             ..about.clone()
         };
-        self.post(from, out, about(to), now);
-        self.post(to, into, about(from), now);
+        self.post(from, done.given, about(to, Vec::new()), now);
+        self.post(to, done.taken, about(from, done.settled), now);
         Ok(())
     }
 }

@@ -114,7 +114,15 @@ pub enum Refusal {
         /// What is held.
         held: i64,
     },
-    /// An amount below 1 or above [`AMOUNT_MAX`], or a sum that leaves the range of 64 bits.
+    /// More would be owed than can be.
+    #[error("{owed} micro-units are owed, and {amount} more are beyond 64 bits")]
+    OwesTooMuch {
+        /// What would be owed on top.
+        amount: i64,
+        /// What is owed.
+        owed: i64,
+    },
+    /// An amount below 1 or above [`AMOUNT_MAX`].
     #[error("amounts are from 1 to {AMOUNT_MAX} micro-units")]
     AmountOutOfRange,
     /// The wallets of a transfer are one, or hold different units.

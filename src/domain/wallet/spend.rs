@@ -35,7 +35,7 @@ impl Wallet {
     /// Spends credits.
     ///
     /// # Errors
-    /// When the amount is out of range, or by [`Cover::Full`].
+    /// When the amount is out of range or more than can be owed, or by [`Cover::Full`].
     pub fn debit(
         &mut self,
         amount: i64,
@@ -47,8 +47,7 @@ impl Wallet {
             self.check_spending(amount, owed_max, now)?;
         }
         let (legs, short) = self.pick(amount, now);
-        let owed = self.head.receivable.checked_add(short);
-        let owed = owed.ok_or(Refusal::AmountOutOfRange)?;
+        let owed = self.owes(short)?;
         let mut done = Transaction::new(Cause::Debit);
         for (id, part) in legs {
             let from = Account::Available(id.clone());
@@ -336,6 +335,13 @@ impl Wallet {
             grant.settled += settled;
             grant.expire(if is_expired { part } else { 0 });
         });
+    }
+
+    /// Returns what is owed with so much more.
+    pub(super) fn owes(&self, amount: i64) -> Result<i64, Refusal> {
+        let owed = self.head.receivable;
+        let sum = owed.checked_add(amount);
+        sum.ok_or(Refusal::OwesTooMuch { amount, owed })
     }
 
     /// Refuses what is asked for before it is spent.

@@ -40,24 +40,12 @@ pub(super) fn invalid(field: &str, rule: Rule) -> Error {
 
 /// Puts a path in front of the field that an error names.
 pub(super) fn within(prefix: &str, error: Error) -> Error {
-    match error {
-        Error::Invalid { field, rule } => Error::Invalid {
-            field: format!("{prefix}.{field}"),
-            rule,
-        },
-        other => other,
-    }
+    error.below(prefix)
 }
 
 /// As [`within`], for an element of a list.
 pub(super) fn at(list: &str, index: usize, error: Error) -> Error {
-    match error {
-        Error::Invalid { field, rule } => Error::Invalid {
-            field: format!("{list}[{index}].{field}"),
-            rule,
-        },
-        other => other,
-    }
+    error.below(&format!("{list}[{index}]"))
 }
 
 /// Reads a required id.

@@ -33,8 +33,8 @@ pub(super) async fn consume(
 
 /// Puts the event in front of a field that is named as the event names it.
 fn of_event(error: Error) -> Error {
-    match &error {
-        Error::Invalid { field, .. } if !field.starts_with("event.") => within("event", error),
+    match error.field() {
+        Some(field) if !field.starts_with("event.") => within("event", error),
         _ => error,
     }
 }

@@ -1,7 +1,7 @@
 //! Refusals of wallets as callers see them.
 
 use super::missing::not_found;
-use super::{Fault, internal, invalid, name_of};
+use super::{Fault, internal, invalid, name_of, range};
 use crate::domain::id::GrantId;
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{AMOUNT_MAX, GRANTS_MAX, Refusal};
@@ -67,6 +67,7 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
         }
         Refusal::UnknownGrant(id) => return not_found(Thing::Grant, id.as_str(), text),
         Refusal::UnknownHold(id) => return not_found(Thing::Hold, id.as_str(), text),
+        Refusal::OwesTooMuch { amount, owed } => return range::owed(*amount, *owed, text),
         Refusal::AmountOutOfRange => return invalid("amount_micros", &Rule::Other(text)),
         Refusal::WalletsDoNotMatch => return invalid("to_subaccount_id", &Rule::Other(text)),
         Refusal::GrantExists(_) | Refusal::HoldExists(_) => return internal(),

@@ -1,12 +1,12 @@
 //! Ledgers of wallets: their order, their filters, their pages.
 
 use super::fixture::purse::{
-    agents, grant_id, hold_id, keep, ledger_of, new_grant, new_hold, own, posted, spend,
+    agents, book_of, grant_id, hold_id, keep, ledger_of, new_grant, new_hold, own, posted, spend,
 };
 use super::fixture::{create, day, minute};
 use super::lists::read;
 use crate::domain::time::Span;
-use crate::domain::wallet::{About, Book, Cause, Posted, WalletKey};
+use crate::domain::wallet::{About, Book, Cause, Cover, Posted, WalletKey};
 use crate::domain::window::TimeRange;
 use crate::storage::{LedgerQuery, Store, StoreError};
 
@@ -146,6 +146,37 @@ pub async fn ledgers_are_filtered(store: &dyn Store) {
             assert_eq!(found, expected, "{query:?}");
         }
     }
+}
+
+pub async fn ledgers_name_grants_that_only_paid_what_was_owed(store: &dyn Store) {
+    create(store, "acme").await;
+    let (mut book, about, agent) = (Book::default(), About::default, agents());
+    for (id, amount, wallet) in [("g1", 3, own()), ("g2", 5, own()), ("s", 1, agents())] {
+        let new = new_grant(id, amount);
+        book.grant(&wallet, new, about(), day(0)).unwrap();
+    }
+    let owing = (7, Cover::Owe);
+    book.debit(agent.owner.as_ref(), "USD", owing, about(), day(1))
+        .unwrap();
+    let ways = (&own(), &agent);
+    book.transfer(ways, &grant_id("t"), (8, 0), &about(), day(2))
+        .unwrap();
+    keep(store, "acme", &mut book, day(2)).await;
+    let rows = posted(store, "acme", agents()).await;
+    assert_eq!(rows[2].about.settled, [grant_id("t.0")]);
+    // The first paid with all it brought, the second with some.
+    for (id, expected) in [("t.0", &[3][..]), ("t.1", &[3]), ("t", &[])] {
+        let query = LedgerQuery {
+            grant: Some(grant_id(id)),
+            ..ledger_of("acme", agents())
+        };
+        assert_eq!(numbers(store, query).await, expected, "{id}");
+    }
+    let stored = book_of(store, "acme", day(2)).await;
+    let stored = stored.wallet(&agent).unwrap();
+    assert_eq!((stored.receivable(), stored.balance().available), (0, 2));
+    let settled = stored.grants().iter().map(|grant| grant.settled);
+    assert_eq!(settled.collect::<Vec<_>>(), [0, 3, 3]);
 }
 
 pub async fn clocks_that_differ_hide_no_transaction(store: &dyn Store) {

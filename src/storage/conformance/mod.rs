@@ -139,6 +139,7 @@ macro_rules! store_conformance {
                 ledgers: [
                     ledgers_are_listed_in_both_directions
                     ledgers_are_filtered
+                    ledgers_name_grants_that_only_paid_what_was_owed
                     clocks_that_differ_hide_no_transaction
                     pages_of_ledgers_hold_still_while_they_grow
                     tokens_of_no_ledger_are_refused

@@ -36,6 +36,7 @@ pub fn nothing_planted() {
     assert_eq!(Scene::funded().kinds(), []);
     let mut scene = Scene::funded();
     scene.owe_and_pay(500, 30);
+    scene.owe_and_be_given(700, 40);
     assert_eq!(scene.kinds(), []);
 }
 

@@ -280,18 +280,45 @@ impl Scene {
     /// Moves credits from the customer to its first agent.
     fn transfer(&mut self, request: &str, (grant, amount): (&str, i64), at: i64) {
         let came = format!("{grant}.0");
-        self.grant_row(grant).used += amount;
         self.come(&came, 1, amount, None);
-        let about = || About {
+        let taken = shift(Account::Transfers, available(&came), amount);
+        self.give(request, (grant, amount), (taken, Vec::new()), at);
+    }
+
+    /// Has the first agent spend what it has not, and the customer pay for it: nothing of what comes can be spent.
+    pub fn owe_and_be_given(&mut self, amount: i64, at: i64) {
+        let credits = Credits::Debit {
+            part: 1,
+            amount,
+            may_owe: true,
+        };
+        let entries = shift(Account::Receivable, Account::Revenue, amount);
+        self.done("agent-owes", credits, ("", 0), (1, entries), at);
+        self.come("given", 1, amount, None);
+        self.grant_row("given").used = amount;
+        let taken = shift(Account::Transfers, Account::Receivable, amount);
+        let settled = vec!["given".to_owned()];
+        self.give("given", ("g1", amount), (taken, settled), at + 2);
+    }
+
+    /// Has the customer give to its first agent, and that take.
+    fn give(
+        &mut self,
+        request: &str,
+        (grant, amount): (&str, i64),
+        (taken, settled): (Entries, Vec<String>),
+        at: i64,
+    ) {
+        self.grant_row(grant).used += amount;
+        let about = |settled| About {
             request: Some(request.to_owned()),
+            settled,
             ..About::default()
         };
         let given = shift(available(grant), Account::Transfers, amount);
-        let taken = shift(Account::Transfers, available(&came), amount);
-        let wallets = vec![
-            (0, self.post((PAYS, 0), "transfer", about(), given)),
-            (1, self.post((PAYS, 1), "transfer", about(), taken)),
-        ];
+        let given = self.post((PAYS, 0), "transfer", about(Vec::new()), given);
+        let taken = self.post((PAYS, 1), "transfer", about(settled), taken);
+        let wallets = vec![(0, given), (1, taken)];
         let credits = Credits::Transfer {
             from: 0,
             to: 1,

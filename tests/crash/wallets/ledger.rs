@@ -39,7 +39,8 @@ pub fn check(books: &Books, found: &mut Findings) {
         *on_the_way.entry(key.0).or_default() += moved.sum::<i128>();
         let known = fold.available.into_keys().chain(fold.held.into_keys());
         // What came may have settled what was owed, so that nothing of it was ever to be spent.
-        let named = rows.iter().filter_map(|row| row.body.about.grant.clone());
+        let named = rows.iter().map(|row| &row.body.about);
+        let named = named.flat_map(|about| about.grant.iter().chain(&about.settled).cloned());
         folded.extend(known.chain(named).map(|id| (key.0, id)));
     }
     for (customer, sum) in on_the_way.into_iter().filter(|entry| entry.1 != 0) {

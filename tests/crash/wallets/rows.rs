@@ -111,6 +111,8 @@ pub struct About {
     pub hold: Option<String>,
     pub reservation: Option<String>,
     pub grant: Option<String>,
+    /// Grants that came with a transfer and paid what was owed.
+    pub settled: Vec<String>,
     pub meter: Option<String>,
     pub request: Option<String>,
 }

@@ -164,6 +164,59 @@ fn credits_go_to_an_agent_and_come_back() {
     });
 }
 
+#[test]
+fn credits_from_another_wallet_settle_what_is_owed() {
+    on_both(async |_, mut to| {
+        to.grant("bot", USD).await;
+        let request = pb::DebitCreditsRequest {
+            allow_receivable: true,
+            ..to.debiting("bot", 6 * USD)
+        };
+        to.wallets.debit_credits(request).await.unwrap();
+        assert_eq!(to.balance("bot").await, (0, 0, 5 * USD));
+        // Those that were given do not.
+        let given = to.granting("", 2 * USD);
+        to.wallets.grant_credits(given).await.unwrap();
+        let moved = to.transfer("", "bot", 2 * USD).await.unwrap();
+        assert_eq!(moved, [(0, 0, 0), (2 * USD, 0, 5 * USD)]);
+        assert_eq!(refusal(to.debit("bot", 1).await).1, "WALLET_BLOCKED");
+        to.grant("", 3 * USD).await;
+        let moved = to.transfer("", "bot", 3 * USD).await.unwrap();
+        assert_eq!(moved, [(0, 0, 0), (2 * USD, 0, 2 * USD)]);
+        to.grant("", 6 * USD).await;
+        let moved = to.transfer("", "bot", 6 * USD).await.unwrap();
+        assert_eq!(moved, [(0, 0, 0), (6 * USD, 0, 0)]);
+        to.debit("bot", 6 * USD).await.unwrap();
+        // Nothing of the second was ever to be spent; the ledger knows it all the same.
+        let grants = to.wallet("bot").await.grants;
+        let whole = grants.iter().find(|grant| grant.amount_micros == 3 * USD);
+        let whole = whole.unwrap();
+        assert_eq!((whole.used_micros, whole.available_micros), (3 * USD, 0));
+        let request = pb::ListLedgerEntriesRequest {
+            wallet: usd("bot"),
+            grant_id: whole.grant_id.clone(),
+            ..pb::ListLedgerEntriesRequest::default()
+        };
+        let found = to.wallets.list_ledger_entries(request).await.unwrap();
+        let [posted] = &found.into_inner().transactions[..] else {
+            panic!("one moved it");
+        };
+        let entries = posted.entries.iter();
+        let entries: Vec<_> = entries
+            .map(|entry| (entry.account(), entry.amount_micros))
+            .collect();
+        let expected = [
+            (pb::LedgerAccount::Transfers, -3 * USD),
+            (pb::LedgerAccount::Receivable, 3 * USD),
+        ];
+        assert_eq!(
+            (posted.cause(), &*entries),
+            (Cause::Transfer, &expected[..])
+        );
+        to.prove().await;
+    });
+}
+
 /// Calls of every kind that change something.
 async fn all_refused(to: &mut Clients, hold: &str, grant: &str) {
     let expected = said(

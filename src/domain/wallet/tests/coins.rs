@@ -352,7 +352,7 @@ pub fn transfer(
             source: Source::Transfer,
             ..pile.unwrap().grant.clone()
         };
-        wallets[1 - from].put(&new, now);
+        wallets[1 - from].grant(&new, now);
     }
     true
 }

@@ -185,3 +185,89 @@ fn a_refund_of_what_was_owed_comes_back_to_what_paid_it() {
     assert_eq!(purse.stands(), (30, 0));
     assert!(purse.wallet.refund(1, at(3)).is_err());
 }
+
+#[test]
+fn paid_credits_from_another_wallet_pay_what_is_owed() {
+    let mut purse = Purse::new();
+    let given = purse.grant(4, false, None);
+    let paid = purse.grant(20, true, None);
+    let mut agent = Wallet::new(keys()[1].clone());
+    agent.debit(9, Cover::Owe, at(1)).unwrap();
+    let asked = (18, 0);
+    let done = transfer(&mut purse.wallet, &mut agent, &grant_id(9), asked, at(2)).unwrap();
+    assert_eq!((agent.available(at(2)), agent.receivable()), (9, 0));
+    assert_eq!((done.given.sum(), done.taken.sum()), (0, 0));
+    let [came_given, came_paid] = agent.grants() else {
+        panic!("{:?}", agent.grants());
+    };
+    let expected = [
+        (Account::Transfers, -18),
+        (Account::Available(came_given.id.clone()), 4),
+        (Account::Receivable, 9),
+        (Account::Available(came_paid.id.clone()), 5),
+    ];
+    let entries = done.taken.entries.into_iter();
+    let entries: Vec<_> = entries.map(|line| (line.account, line.amount)).collect();
+    assert_eq!(entries, expected);
+    assert_eq!((came_given.used, came_given.settled), (0, 0));
+    assert_eq!((came_paid.used, came_paid.settled), (9, 9));
+    assert_eq!(done.settled, [], "an entry names each");
+    assert_eq!((purse.of(&given).moved, purse.of(&paid).moved), (4, 14));
+    // The money behind it is taken back where it came, whatever it paid for.
+    purse.wallet.claw_back(&paid, 20, at(3)).unwrap();
+    assert_eq!(purse.stands(), (0, 14));
+    // What was owed was spent here: it comes back to what paid it.
+    agent.refund(9, at(3)).unwrap();
+    assert_eq!((agent.available(at(3)), agent.receivable()), (18, 0));
+    assert!(agent.refund(1, at(3)).is_err());
+}
+
+#[test]
+fn a_transfer_names_the_grants_that_no_entry_names() {
+    let mut purse = Purse::new();
+    for amount in [3, 4, 5] {
+        purse.grant(amount, true, None);
+    }
+    let mut agent = Wallet::new(keys()[1].clone());
+    agent.debit(8, Cover::Owe, at(1)).unwrap();
+    let asked = (12, 0);
+    let done = transfer(&mut purse.wallet, &mut agent, &grant_id(9), asked, at(2)).unwrap();
+    let settled: Vec<(i64, i64)> = agent
+        .grants()
+        .iter()
+        .map(|grant| (grant.settled, grant.available()))
+        .collect();
+    assert_eq!(settled, [(3, 0), (4, 0), (1, 4)]);
+    let named: Vec<&str> = done.settled.iter().map(GrantId::as_str).collect();
+    assert_eq!(named, ["g9.0", "g9.1"]);
+    assert_eq!(agent.receivable(), 0);
+    // What is left of what was given does not pay.
+    let mut other = Wallet::new(keys()[1].clone());
+    other.debit(8, Cover::Owe, at(1)).unwrap();
+    purse.grant(6, false, None);
+    transfer(&mut purse.wallet, &mut other, &grant_id(10), (6, 0), at(2)).unwrap();
+    assert_eq!((other.available(at(2)), other.receivable()), (6, 8));
+}
+
+#[test]
+fn what_is_owed_stays_within_64_bits() {
+    let mut purse = Purse::new();
+    let paid = purse.grant(9, true, None);
+    purse.owe(9);
+    let head = WalletHead {
+        receivable: i64::MAX - 5,
+        ..purse.wallet.head().clone()
+    };
+    let mut wallet = Wallet::restore(head, purse.wallet.grants().to_vec(), Vec::new());
+    let before = wallet.clone();
+    let refusal = Refusal::OwesTooMuch {
+        amount: 6,
+        owed: i64::MAX - 5,
+    };
+    let owing = wallet.debit(6, Cover::Owe, at(3));
+    assert_eq!(owing, Err(refusal.clone()));
+    assert_eq!(wallet.claw_back(&paid, 6, at(3)), Err(refusal));
+    assert_eq!(wallet, before);
+    wallet.debit(5, Cover::Owe, at(3)).unwrap();
+    assert_eq!(wallet.receivable(), i64::MAX);
+}

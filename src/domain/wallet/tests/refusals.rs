@@ -125,7 +125,7 @@ fn amounts_out_of_range_and_wallets_that_do_not_match() {
     });
     assert_eq!(wallet.grant(much, at(1)), full);
     let mut same = wallet.clone();
-    let not: Result<(Transaction, Transaction), _> = Err(Refusal::WalletsDoNotMatch);
+    let not: Result<Transferred, _> = Err(Refusal::WalletsDoNotMatch);
     let moved = transfer(&mut wallet, &mut same, &grant_id(3), (1, 0), at(1));
     assert_eq!(moved, not.clone());
     let mut other = Wallet::new(WalletKey::of(keys()[1].owner.as_ref(), "USD"));

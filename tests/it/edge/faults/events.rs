@@ -212,12 +212,13 @@ fn sums_beyond_64_bits_are_refused_event_by_event() {
                 .await
                 .unwrap()
                 .into_inner();
-            for error in answer.results.iter().filter_map(|one| one.error.as_ref()) {
-                assert_eq!(
-                    seen_inside(error),
-                    expected(OUT_OF_RANGE, "QUANTITY_OVERFLOW", "")
-                );
-                rejected += 1;
+            for (place, result) in answer.results.iter().enumerate() {
+                if let Some(error) = &result.error {
+                    let field = format!("events[{place}].quantity");
+                    let wanted = expected(OUT_OF_RANGE, "QUANTITY_OVERFLOW", &field);
+                    assert_eq!(seen_inside(error), wanted);
+                    rejected += 1;
+                }
             }
         }
         // 9,223 events of 10^12 units fit into 64 bits of thousandths.

@@ -1,5 +1,6 @@
 //! Bad input: each with the code, the reason and the field path that a client sees. Nothing of it is applied.
 
+mod beyond;
 mod calls;
 mod events;
 mod over;

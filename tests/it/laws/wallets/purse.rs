@@ -210,7 +210,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Adds a pile, and pays with it what is owed if it was paid for and did not come from another wallet.
+    /// Adds a pile, and pays with it what is owed if it was paid for.
     pub fn add(&mut self, mut pile: Pile, is_transfer: bool) {
         let purse = &mut self.purses[pile.owner];
         purse.opened = true;
@@ -218,11 +218,11 @@ impl Vault {
             purse.totals.sent -= pile.amount;
         } else {
             purse.totals.granted += pile.amount;
-            if pile.paid {
-                pile.used = purse.owed.min(pile.amount);
-                pile.settled = pile.used;
-                purse.owed -= pile.used;
-            }
+        }
+        if pile.paid {
+            pile.used = purse.owed.min(pile.amount);
+            pile.settled = pile.used;
+            purse.owed -= pile.used;
         }
         self.piles.push(pile);
     }
