@@ -66,7 +66,8 @@ const PAGE_BYTES: u32 = 4096;
 /// How a database file is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Memory for pages of the writing connection, in KiB; at least 1024.
+    /// Memory for pages of the writing connection, in KiB; at least 1024. Not the more the better: most commits that
+    /// split a page of a tree go through all pages that are kept.
     pub writer_cache_kib: u32,
     /// Memory for pages of each reading connection, in KiB; at least 1024.
     pub reader_cache_kib: u32,
@@ -86,7 +87,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            writer_cache_kib: 65_536,
+            writer_cache_kib: 16_384,
             reader_cache_kib: 8_192,
             readers: 4,
             checkpoint_pages: 2_000,
