@@ -89,3 +89,20 @@ CREATE TABLE ledger (
 
 -- What an event drew on a wallet, as JSON; NULL: nothing.
 ALTER TABLE events ADD COLUMN charge TEXT;
+
+-- Answers as they come, so that one is added where the one before it was; the key finds them by small rows of its own. A
+-- row of a table that is its own key may fill a quarter of a page, beyond that it takes a page more.
+CREATE TABLE answers_by_place (
+    place   INTEGER PRIMARY KEY,
+    caller  TEXT NOT NULL,
+    method  TEXT NOT NULL,
+    request TEXT NOT NULL,
+    content BLOB NOT NULL,
+    answer  TEXT NOT NULL,
+    time    INTEGER NOT NULL,
+    UNIQUE (caller, method, request)
+);
+INSERT INTO answers_by_place (caller, method, request, content, answer, time)
+    SELECT caller, method, request, content, answer, time FROM answers ORDER BY time;
+DROP TABLE answers;
+ALTER TABLE answers_by_place RENAME TO answers;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::catalog::OnLimit;
 use super::id::PlanId;
 use super::quantity::Milli;
+use super::sparse::is_default;
 use super::time::{Span, Timestamp};
 use super::window::{TimeRange, Window};
 
@@ -88,43 +89,60 @@ pub struct Decision {
     /// Why not; [`Reason::Allowed`] when it may.
     pub reason: Reason,
     /// What would have denied if it were enforced.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub observed: Option<Reason>,
     /// The tightest limit, in units; `None`: unlimited.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limit: Option<i64>,
     /// What was used in its window.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub used: Milli,
     /// What open reservations hold in its window.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reserved: Milli,
     /// What is left of the limit's amount; `None`: unlimited.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub remaining: Option<Milli>,
     /// What was used beyond the limit's amount.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub overage: Milli,
     /// Used and reserved in percent of the amount, rounded down; 0 when unlimited.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub percent_used: i32,
     /// How close that is.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub warning: Warning,
     /// The window of the tightest limit.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub window: Option<TimeRange>,
     /// How long to wait before it may be allowed.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub retry_after: Option<Span>,
     /// The smallest plan that would allow it.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub upgrade_plan: Option<PlanId>,
     /// The instant it was made for.
     pub evaluate_time: Timestamp,
     /// How long it may be reused.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cache_ttl: Span,
     /// Whether it was made without the store.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub degraded: bool,
     /// Whether it rests on figures that are not exact (rates).
+    #[serde(default, skip_serializing_if = "is_default")]
     pub approximate: bool,
     /// The value of a static feature.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub static_value: Option<Box<str>>,
     /// Units that were granted: what was asked, or less where less was acceptable; 0 when denied.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub granted: i64,
     /// Each limit by itself, when asked for.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limits: Vec<LimitStatus>,
     /// The wallet that it draws on; `None`: it draws on none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub credits: Option<Box<CreditStatus>>,
 }
 
@@ -134,14 +152,19 @@ pub struct CreditStatus {
     /// The credit unit.
     pub unit: Box<str>,
     /// Whether it is the subaccount's own wallet.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub of_subaccount: bool,
     /// What was asked for would draw at most this.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub needed: i64,
     /// What can be spent, less what reservations have pledged.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub available: i64,
     /// What is owed.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub owed: i64,
     /// The tightest cap on spending: its amount, what it leaves, and the window that runs.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cap: Option<(i64, i64, TimeRange)>,
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::counter::CounterSpec;
 use super::id::{FeatureId, MeterId, ReservationId, SubaccountId};
 use super::quantity::Milli;
+use super::sparse::is_default;
 use super::time::{Span, Timestamp};
 use super::usage::Labels;
 use super::wallet::WalletKey;
@@ -42,10 +43,13 @@ pub struct Reservation {
     /// Its id, unique within the customer.
     pub id: ReservationId,
     /// The part of the customer it is for.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub subaccount: Option<SubaccountId>,
     /// Who holds it, for people: a worker, a job, a host.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub holder: Box<str>,
     /// Free text.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub metadata: Labels,
     /// What is set aside.
     pub items: Vec<ReservedItem>,
@@ -56,6 +60,7 @@ pub struct Reservation {
     /// Where it stands.
     pub state: ReservationState,
     /// When it left the open state.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub end_time: Option<Timestamp>,
 }
 
@@ -75,11 +80,12 @@ pub struct ReservedItem {
     /// Units that were granted.
     pub granted: i64,
     /// Dimensions that were given when it was made.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dimensions: Labels,
     /// What is held.
     pub hold: ItemHold,
     /// What it has pledged of a wallet; `None`: the feature draws on none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub pledge: Option<Pledge>,
 }
 

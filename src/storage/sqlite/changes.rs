@@ -226,7 +226,7 @@ fn catalog(conn: &Connection, applied: &StoredCatalog) -> Result<(), StoreError>
 }
 
 fn keep_answer(conn: &Connection, answer: &StoredAnswer, now: Timestamp) -> Result<(), StoreError> {
-    conn.prepare_cached("INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+    conn.prepare_cached("INSERT INTO answers VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute((
             &*answer.key.caller,
             answer.key.method,

@@ -297,9 +297,10 @@ impl Slice<'_> {
 
     fn answers(&mut self) -> Result<bool, StoreError> {
         let before = self.now.minus(ANSWERS_KEPT).as_micros();
+        // They stand as they came, so the first are the oldest.
         self.take(
-            "DELETE FROM answers WHERE (caller, method, request) IN
-             (SELECT caller, method, request FROM answers WHERE time < ?1 LIMIT ?2)",
+            "DELETE FROM answers WHERE time < ?1
+             AND place IN (SELECT place FROM answers ORDER BY place LIMIT ?2)",
             |left| (before, left),
         )?;
         Ok(self.left > 0)

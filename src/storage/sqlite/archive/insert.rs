@@ -228,7 +228,7 @@ impl Inserts<'_> {
 
     pub(super) fn answer(&self, row: &AnswerRecord) -> Result<(), StoreError> {
         self.insert(
-            "INSERT INTO answers VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO answers VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6)",
             (
                 &row.caller,
                 &row.method,

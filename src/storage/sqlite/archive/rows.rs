@@ -92,7 +92,9 @@ impl<'a> Rows<'a> {
             Table::Denials => {
                 "SELECT customer, minute, feature, reason, count, sample FROM denials"
             }
-            Table::Answers => "SELECT caller, method, request, content, answer, time FROM answers",
+            Table::Answers => {
+                "SELECT caller, method, request, content, answer, time FROM answers ORDER BY place"
+            }
             Table::Rollups | Table::Events => return None,
         })
     }

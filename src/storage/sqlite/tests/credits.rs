@@ -140,6 +140,7 @@ async fn a_file_of_the_first_schema_is_taken_on() {
              version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum BLOB NOT NULL, apply_time INTEGER NOT NULL);
          INSERT INTO meters VALUES (1, 'tokens');
          INSERT INTO events VALUES ('e-1', 1, 0, 1, 5, 5000, 60000000, NULL, NULL, 4, NULL, NULL, NULL, NULL);
+         INSERT INTO answers VALUES ('c', 'Reserve', 'r-2', x'00', '{}', 8), ('c', 'Reserve', 'r-1', x'01', '{}', 9);
          INSERT INTO segments VALUES (1, 60000000, 60000000, 1);
          INSERT INTO segment_events VALUES (1, 1, 0, x'0003652d31');",
     )
@@ -156,6 +157,14 @@ async fn a_file_of_the_first_schema_is_taken_on() {
     let one = Timestamp::from_micros_clamped(60_000_000);
     let expected = event((1, "acme"), "e-1", 5, one);
     assert_eq!(events_of(&store, "acme").await[0].row, expected);
+    let kept =
+        "INSERT INTO store SELECT 'kept', group_concat(request, ' ' ORDER BY place) FROM answers";
+    super::execute(&store, kept).await.unwrap();
+    let conn = Connection::open(directory.path().join("bursar.db")).unwrap();
+    let kept = conn.query_row("SELECT value FROM store WHERE name = 'kept'", [], |row| {
+        row.get::<_, String>(0)
+    });
+    assert_eq!(kept.unwrap(), "r-2 r-1");
     let mut book = Book::default();
     book.grant(&own(), new_grant("g1", 5), About::default(), START)
         .unwrap();
