@@ -168,7 +168,7 @@ impl<'a> Walk<'a> {
         loop {
             let mut moved = None;
             for place in next.into_iter().flatten() {
-                let spot = self.visit(place, |row| spot(row))?;
+                let spot = self.visit(place, spot)?;
                 if is_reached(&spot) {
                     moved = Some(spot);
                     break;
