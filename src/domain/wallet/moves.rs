@@ -52,7 +52,7 @@ impl Book {
     /// Moves credits from one wallet to another, under the giver's cap.
     ///
     /// # Errors
-    /// As [`transfer`], or when a cap leaves too little.
+    /// As [`transfer()`], or when a cap leaves too little.
     pub fn transfer(
         &mut self,
         (from, to): (&WalletKey, &WalletKey),
