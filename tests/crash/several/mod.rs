@@ -113,7 +113,11 @@ impl Several {
         if round.early {
             let server = Server::spawn(&self.replicas[victim].setup, None)?;
             server.wait(round.wait);
-            server.kill()?;
+            let killed = server.kill();
+            // Without its database it ends by itself.
+            if !trouble.takes_the_database_away() {
+                killed?;
+            }
             what += ", and again while it starts";
         }
         outcome.commits_cut += trouble.end(&self.cluster, &mut self.replicas)?;

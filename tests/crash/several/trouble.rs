@@ -117,6 +117,11 @@ impl Under {
         }
     }
 
+    /// Whether no replica reaches the database.
+    pub fn takes_the_database_away(&self) -> bool {
+        matches!(self.kind, Trouble::DatabaseDown | Trouble::DatabaseStill)
+    }
+
     /// Whether it begins while nobody asks for anything.
     pub fn begins_at_rest(&self) -> bool {
         self.kind == Trouble::IdleStandstill
