@@ -10,8 +10,8 @@ CREATE TABLE books (
     unit        TEXT NOT NULL,
     kind        INTEGER NOT NULL, -- 0 wallet, 1 grant, 2 hold, 3 draw
     id          TEXT NOT NULL,    -- '' for a wallet; feature and start of the period for a draw
-    state       INTEGER NOT NULL, -- 0 open, others by kind
-    due_time    INTEGER,          -- from when on there is something to do while it is open
+    state       INTEGER NOT NULL, -- 0 open; a draw is 1
+    due_time    INTEGER,          -- from when on there is something to do while it is open; the end of a draw's period
     change_time INTEGER,
     number      INTEGER,
     receivable  INTEGER CHECK (receivable >= 0),
@@ -25,7 +25,9 @@ CREATE TABLE books (
     PRIMARY KEY (customer_no, subaccount, unit, kind, id),
     CHECK (used + held + lapsed <= amount),
     CHECK (kind <> 0 OR (number IS NOT NULL AND receivable IS NOT NULL AND places IS NOT NULL)),
-    CHECK (kind <> 1 OR (amount IS NOT NULL AND used IS NOT NULL AND held IS NOT NULL AND lapsed IS NOT NULL))
+    CHECK (kind <> 1 OR (amount IS NOT NULL AND used IS NOT NULL AND held IS NOT NULL AND lapsed IS NOT NULL)),
+    CHECK (kind <> 1 OR change_time IS NOT NULL),
+    CHECK (kind IN (0, 1) OR due_time IS NOT NULL)
 ) WITHOUT ROWID;
 CREATE INDEX books_open ON books (customer_no, kind) WHERE state = 0;
 CREATE INDEX books_due ON books (due_time) WHERE state = 0 AND due_time IS NOT NULL;
@@ -64,7 +66,7 @@ CREATE VIEW holds AS SELECT customer_no, id, subaccount, unit,
 CREATE VIEW draws AS SELECT customer_no,
     json_extract(body, '$.feature') AS feature,
     json_extract(body, '$.period.start') AS period_start,
-    json_extract(body, '$.period.end') AS period_end,
+    due_time AS period_end,
     body
     FROM books WHERE kind = 3;
 

@@ -248,6 +248,17 @@ fn plain(
     }
 }
 
+/// Returns what accounts count of an event.
+pub(super) fn counted_of(row: &EventRow) -> Counted<'_> {
+    Counted {
+        subaccount: row.event.subaccount_id.as_ref(),
+        meter: &row.event.meter_id,
+        dimensions: &row.event.dimensions,
+        weighted: row.weighted,
+        at: row.count_time,
+    }
+}
+
 /// What counting an event came to.
 struct Tallied {
     charge: Option<UsageCharge>,
@@ -274,13 +285,7 @@ fn count(
         {
             return Ok(Err(Error::not_found(Thing::Subaccount, sub)));
         }
-        let usage = Counted {
-            subaccount: row.event.subaccount_id.as_ref(),
-            meter: &row.event.meter_id,
-            dimensions: &row.event.dimensions,
-            weighted: row.weighted,
-            at: row.count_time,
-        };
+        let usage = counted_of(row);
         let too_much = |excess| Error::overrun("quantity", row.event.quantity, excess);
         if let Err(overflow) = account.fits(&usage) {
             return Ok(Err(too_much(overflow.into())));

@@ -2,8 +2,8 @@
 
 use super::cell::Cell;
 use super::error::Error;
+use super::record::counted_of;
 use super::step::Step;
-use crate::domain::account::Counted;
 use crate::domain::quantity::{Excess, Milli, Overflow};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::{Labels, UsageEvent};
@@ -19,13 +19,7 @@ pub(super) fn take_back(
 ) -> Result<(), Error> {
     let now = step.now();
     let mut void = compensation(original, notes, now).map_err(|wrong| too_much(wrong.into()))?;
-    let usage = Counted {
-        subaccount: void.event.subaccount_id.as_ref(),
-        meter: &void.event.meter_id,
-        dimensions: &void.event.dimensions,
-        weighted: void.weighted,
-        at: void.count_time,
-    };
+    let usage = counted_of(&void);
     let drawn = (original.charge.as_deref(), original.record_time);
     let charge = step.with(cell, |account, effects| {
         account.take_back(&usage, drawn, now, effects)

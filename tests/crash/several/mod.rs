@@ -113,10 +113,12 @@ impl Several {
         if round.early {
             let server = Server::spawn(&self.replicas[victim].setup, None)?;
             server.wait(round.wait);
-            let killed = server.kill();
-            // Without its database it ends by itself.
-            if !trouble.takes_the_database_away() {
-                killed?;
+            // Without its database it ends by itself, and says why.
+            if let Err(ended) = server.kill()
+                && !(trouble.takes_the_database_away()
+                    && ended.to_string().contains("the store cannot be reached"))
+            {
+                return Err(ended.into());
             }
             what += ", and again while it starts";
         }

@@ -67,6 +67,7 @@ const fn statement(table: Table) -> &'static str {
              FROM grants"
         }
         Table::Holds => "SELECT customer_id, id, subaccount, unit, state, expire_time, end_time, body FROM holds",
+        // A store may take a transaction only after the one before it.
         Table::Ledger => {
             "SELECT customer_id, subaccount, unit, number, time, cause, body, available, held, receivable FROM ledger
              ORDER BY customer_id, subaccount, unit, number"

@@ -169,9 +169,14 @@ impl Inserts<'_> {
     pub(super) fn draw(&mut self, row: &DrawRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         self.insert(
-            "INSERT INTO books (customer_no, subaccount, unit, kind, id, state, body)
-             VALUES (?1, '', '', 3, ?2, 1, ?3)",
-            (no, draw_id(&row.feature, row.period_start), row.body.get()),
+            "INSERT INTO books (customer_no, subaccount, unit, kind, id, state, due_time, body)
+             VALUES (?1, '', '', 3, ?2, 1, ?3, ?4)",
+            (
+                no,
+                draw_id(&row.feature, row.period_start),
+                row.period_end,
+                row.body.get(),
+            ),
         )
     }
 

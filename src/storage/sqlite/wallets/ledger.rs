@@ -104,6 +104,21 @@ impl<'a> Wanted<'a> {
         Ok((spot, found))
     }
 
+    /// Goes down from a place, as long as `take` says so.
+    fn go_down(
+        &self,
+        walk: &mut Walk<'_>,
+        mut next: Option<i64>,
+        mut take: impl FnMut(&Spot, Option<Posted>) -> bool,
+    ) -> Result<(), StoreError> {
+        while let Some(place) = next {
+            let (spot, found) = walk.visit(place, |row| self.see(row))?;
+            let goes_on = take(&spot, found);
+            next = spot.prev.filter(|_| goes_on);
+        }
+        Ok(())
+    }
+
     /// Fills a page from the last on.
     fn fall(
         &self,
@@ -112,20 +127,10 @@ impl<'a> Wanted<'a> {
         filling: &mut Filling<Posted>,
     ) -> Result<(), StoreError> {
         let past = walk.first(newest, |spot| self.is_past(spot))?;
-        let mut next = past.map_or(Some(newest), |past| past.prev);
-        while let Some(place) = next {
-            let (spot, found) = walk.visit(place, |row| self.see(row))?;
-            if !self.is_begun(&spot) {
-                break;
-            }
-            if let Some(posted) = found
-                && !filling.take(posted)
-            {
-                break;
-            }
-            next = spot.prev;
-        }
-        Ok(())
+        let last = past.map_or(Some(newest), |past| past.prev);
+        self.go_down(walk, last, |spot, found| {
+            self.is_begun(spot) && found.is_none_or(|posted| filling.take(posted))
+        })
     }
 
     /// Fills a page from the first on, stretch by stretch.
@@ -136,19 +141,15 @@ impl<'a> Wanted<'a> {
         filling: &mut Filling<Posted>,
     ) -> Result<(), StoreError> {
         let mut first = walk.first(newest, |spot| self.is_begun(spot))?;
-        while let Some(start) = first {
-            if self.is_past(&start) {
-                break;
-            }
+        while let Some(start) = first.filter(|start| !self.is_past(start)) {
             let end = start.number.saturating_add(STRETCH);
             first = walk.first(newest, |spot| spot.number >= end)?;
-            let mut next = first.map_or(Some(newest), |beyond| beyond.prev);
+            let last = first.map_or(Some(newest), |beyond| beyond.prev);
             let mut stretch = Vec::new();
-            while let Some(place) = next {
-                let (spot, found) = walk.visit(place, |row| self.see(row))?;
+            self.go_down(walk, last, |spot, found| {
                 stretch.extend(found);
-                next = spot.prev.filter(|_| place != start.place);
-            }
+                spot.place != start.place
+            })?;
             if !stretch.into_iter().rev().all(|posted| filling.take(posted)) {
                 break;
             }

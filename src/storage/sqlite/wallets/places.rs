@@ -186,13 +186,22 @@ impl<'a> Walk<'a> {
 
 /// Returns what leads on from a transaction.
 pub(super) fn spot(row: &Row<'_>) -> Result<Spot, StoreError> {
-    Ok(Spot {
+    let spot = Spot {
         place: row.get(0)?,
         number: row.get(1)?,
         time: row.get(2)?,
         prev: row.get(3)?,
         back: row.get(4)?,
-    })
+    };
+    // Who follows a place would never arrive if one led back up.
+    if spot.prev.max(spot.back) >= Some(spot.place) {
+        let place = spot.place;
+        return Err(corrupt(
+            "ledger",
+            format!("place {place} leads to a later one"),
+        ));
+    }
+    Ok(spot)
 }
 
 /// Returns what a transaction is.
@@ -289,6 +298,21 @@ mod tests {
             assert!(
                 matches!(outcome, Err(StoreError::Constraint(_))),
                 "{number}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_place_that_leads_to_a_later_one_is_told() {
+        for column in ["prev", "back"] {
+            let (conn, [own, _]) = ledger(9);
+            let round = format!("UPDATE ledger SET {column} = place WHERE number = 8");
+            conn.execute_batch(&round).unwrap();
+            let mut walk = Walk::new(&conn).unwrap();
+            let outcome = walk.first(own.newest().unwrap(), |spot| spot.number >= 2);
+            assert!(
+                matches!(outcome, Err(StoreError::Corrupt { .. })),
+                "{outcome:?}"
             );
         }
     }

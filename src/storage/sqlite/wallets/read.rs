@@ -25,6 +25,11 @@ const HOLD: &str = "
     WHERE w.customer_no = ?1 AND w.kind = 0 AND w.state = 0 AND h.customer_no = w.customer_no
       AND h.subaccount = w.subaccount AND h.unit = w.unit AND h.kind = 2 AND h.id = ?2";
 
+/// What was drawn in periods that have not ended.
+const DRAWS: &str = "
+    SELECT body FROM books
+    WHERE customer_no = ?1 AND subaccount = '' AND unit = '' AND kind = 3 AND due_time > ?2";
+
 /// Reads the wallets of a customer and its subaccounts: heads, grants that are not forgotten, holds that are open.
 pub(in super::super) fn wallets(
     reading: Reading<'_>,
@@ -137,14 +142,11 @@ pub(in super::super) fn draws(
     customer: CustomerNo,
     now: Timestamp,
 ) -> Result<Vec<Draw>, StoreError> {
-    let mut statement = reading.conn.prepare_cached(
-        "SELECT body FROM books WHERE customer_no = ?1 AND subaccount = '' AND unit = '' AND kind = 3",
-    )?;
-    let mut rows = statement.query([customer])?;
+    let mut statement = reading.conn.prepare_cached(DRAWS)?;
+    let mut rows = statement.query((customer, now.as_micros()))?;
     let mut found: Vec<Draw> = Vec::new();
     while let Some(row) = rows.next()? {
-        let draw: Draw = read_json("draws", text("draws", row, 0)?)?;
-        found.extend(Some(draw).filter(|draw| draw.period.end > now));
+        found.push(read_json("draws", text("draws", row, 0)?)?);
     }
     found.sort_unstable_by(|a, b| (&a.feature, a.period.start).cmp(&(&b.feature, b.period.start)));
     Ok(found)
@@ -163,4 +165,36 @@ pub(super) fn text<'r>(
 ) -> Result<&'r str, StoreError> {
     let value = row.get_ref(at)?;
     value.as_str().map_err(|error| corrupt(table, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::storage::sqlite::open::MIGRATIONS;
+
+    #[test]
+    fn what_is_looked_for_is_found_by_a_key() {
+        let conn = Connection::open_in_memory().unwrap();
+        for (_, _, text) in MIGRATIONS {
+            conn.execute_batch(text).unwrap();
+        }
+        for (sql, last) in [
+            (HOLD, "subaccount=? AND unit=? AND kind=? AND id=?)"),
+            (DRAWS, "subaccount=? AND unit=? AND kind=?)"),
+        ] {
+            let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let steps: Vec<String> = explain
+                .raw_query()
+                .mapped(|row| row.get(3))
+                .collect::<Result<_, _>>()
+                .unwrap();
+            assert!(
+                steps.iter().all(|step| step.starts_with("SEARCH")),
+                "{steps:?}"
+            );
+            assert!(steps.last().unwrap().ends_with(last), "{steps:?}");
+        }
+    }
 }

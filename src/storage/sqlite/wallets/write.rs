@@ -18,24 +18,10 @@ use crate::storage::wallets::{
 };
 use crate::storage::{CustomerNo, StoreError};
 
-/// The rows of one kind and their key.
-macro_rules! of_wallet {
-    ($kind:literal, $id:literal) => {
-        concat!(
-            "customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = ",
-            $kind,
-            " AND id = ",
-            $id
-        )
-    };
-}
-
 /// Writes a wallet whose terms stay as they are: no index is touched.
-const USE_HEAD: &str = concat!(
-    "UPDATE books SET number = ?4, receivable = ?5, places = ifnull(?8, places) WHERE ",
-    of_wallet!(0, "''"),
-    " AND body = ?6 AND +due_time IS ?7"
-);
+const USE_HEAD: &str = "UPDATE books SET number = ?4, receivable = ?5, places = ifnull(?8, places)
+    WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = 0 AND id = ''
+      AND body = ?6 AND +due_time IS ?7";
 const HEAD: &str = "INSERT INTO books
         (customer_no, subaccount, unit, kind, id, state, number, receivable, body, due_time, places)
     VALUES (?1, ?2, ?3, 0, '', 0, ?4, ?5, ?6, ?7, ifnull(?8, '[]'))
@@ -45,11 +31,10 @@ const HEAD: &str = "INSERT INTO books
 
 /// Writes a grant that stays as open as it is: no index is touched. The `+` keeps the planner from asking whether a
 /// partial index would do, which it would ask anew, by preparing the statement again, for each value that is bound.
-const USE_GRANT: &str = concat!(
-    "UPDATE books SET used = ?6, held = ?7, lapsed = ?8, change_time = ?10, body = ?13 WHERE ",
-    of_wallet!(1, "?4"),
-    " AND amount = ?5 AND +payment IS ?9 AND +due_time IS ?11 AND +state = ?12"
-);
+const USE_GRANT: &str =
+    "UPDATE books SET used = ?6, held = ?7, lapsed = ?8, change_time = ?10, body = ?13
+    WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = 1 AND id = ?4
+      AND amount = ?5 AND +payment IS ?9 AND +due_time IS ?11 AND +state = ?12";
 const GRANT: &str = "INSERT INTO books
         (customer_no, subaccount, unit, kind, id, amount, used, held, lapsed, payment, change_time, due_time, state, body)
     VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
@@ -59,20 +44,19 @@ const GRANT: &str = "INSERT INTO books
     WHERE amount = excluded.amount AND payment IS excluded.payment";
 
 /// Writes a hold that stays open as long as it was to be.
-const USE_HOLD: &str = concat!(
-    "UPDATE books SET body = ?8 WHERE ",
-    of_wallet!(2, "?4"),
-    " AND +state = ?5 AND +due_time = ?6 AND +change_time IS ?7"
-);
+const USE_HOLD: &str = "UPDATE books SET body = ?8
+    WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = 2 AND id = ?4
+      AND +state = ?5 AND +due_time = ?6 AND +change_time IS ?7";
 const HOLD: &str = "INSERT INTO books
         (customer_no, subaccount, unit, kind, id, state, due_time, change_time, body)
     VALUES (?1, ?2, ?3, 2, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET state = excluded.state,
     due_time = excluded.due_time, change_time = excluded.change_time, body = excluded.body";
 
-const DRAW: &str = "INSERT INTO books (customer_no, subaccount, unit, kind, id, state, body)
-    VALUES (?1, '', '', 3, ?2, 1, ?3)
-    ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET body = excluded.body";
+const DRAW: &str = "INSERT INTO books (customer_no, subaccount, unit, kind, id, state, due_time, body)
+    VALUES (?1, '', '', 3, ?2, 1, ?3, ?4)
+    ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET due_time = excluded.due_time,
+    body = excluded.body";
 
 /// The statements that write one kind of rows each.
 struct Writing<'a> {
@@ -253,11 +237,10 @@ impl<'a> Writing<'a> {
     fn draw(&mut self, no: CustomerNo, draw: &Draw) -> Result<(), StoreError> {
         let statement = &mut self.draw;
         statement.raw_bind_parameter(1, no)?;
-        statement.raw_bind_parameter(
-            2,
-            draw_id(draw.feature.as_str(), draw.period.start.as_micros()),
-        )?;
-        statement.raw_bind_parameter(3, json(draw))?;
+        let id = draw_id(draw.feature.as_str(), draw.period.start.as_micros());
+        statement.raw_bind_parameter(2, id)?;
+        statement.raw_bind_parameter(3, draw.period.end.as_micros())?;
+        statement.raw_bind_parameter(4, json(draw))?;
         statement.raw_execute()?;
         Ok(())
     }
@@ -266,4 +249,48 @@ impl<'a> Writing<'a> {
 /// Names a draw among those of its customer.
 pub(in super::super) fn draw_id(feature: &str, period_start: i64) -> String {
     format!("{feature} {period_start}")
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::storage::conformance::fixture::START;
+    use crate::storage::conformance::fixture::purse::rich;
+    use crate::storage::sqlite::open::MIGRATIONS;
+
+    #[test]
+    fn no_statement_is_prepared_again_for_what_is_bound() {
+        let conn = Connection::open_in_memory().unwrap();
+        for (_, _, text) in MIGRATIONS {
+            conn.execute_batch(text).unwrap();
+        }
+        let changes = rich(START);
+        let mut writing = Writing::new(&conn).unwrap();
+        for customer in 1..4 {
+            for _ in 0..2 {
+                for head in &changes.heads {
+                    writing.head(customer, head, None).unwrap();
+                }
+                for (key, grant) in &changes.grants {
+                    writing.grant(customer, key, grant).unwrap();
+                }
+                for (key, id, hold) in &changes.holds {
+                    writing.hold(customer, (key, id), hold).unwrap();
+                }
+            }
+        }
+        for statement in [
+            &writing.use_head,
+            &writing.head,
+            &writing.use_grant,
+            &writing.grant,
+            &writing.use_hold,
+            &writing.hold,
+        ] {
+            assert!(statement.get_status(StatementStatus::Run) > 0);
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+        }
+    }
 }
