@@ -1,6 +1,7 @@
 //! The answer to a check: allowed or denied, with the numbers behind it. A denial is data, never an error.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::catalog::OnLimit;
 use super::id::PlanId;
@@ -150,7 +151,7 @@ pub struct Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CreditStatus {
     /// The credit unit.
-    pub unit: Box<str>,
+    pub unit: SmolStr,
     /// Whether it is the subaccount's own wallet.
     #[serde(default, skip_serializing_if = "is_default")]
     pub of_subaccount: bool,

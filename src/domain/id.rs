@@ -1,12 +1,14 @@
 //! Identifiers, checked once where they enter.
 //!
 //! All ids share one alphabet: 1 to 128 bytes of printable ASCII without space. They are compared byte for
-//! byte and never normalised, so what a caller sends is what it finds again.
+//! byte and never normalised, so what a caller sends is what it finds again. Short ones stand where they are used and
+//! longer ones are shared, so that copies cost little: decisions and what is written of them name ids again and again.
 
 use std::borrow::Borrow;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use smol_str::SmolStr;
 
 /// Longest id, in bytes.
 pub const ID_BYTES_MAX: usize = 128;
@@ -46,16 +48,16 @@ pub fn check_id(text: &str) -> Result<(), InvalidId> {
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(Box<str>);
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Takes a text as an id.
             ///
             /// # Errors
             /// When the text breaks the rules of [`check_id`].
-            pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidId> {
+            pub fn new(text: impl Into<SmolStr>) -> Result<Self, InvalidId> {
                 let text = text.into();
                 check_id(&text)?;
                 Ok(Self(text))
@@ -91,6 +93,12 @@ macro_rules! ids {
 
             fn try_from(text: String) -> Result<Self, InvalidId> {
                 Self::new(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 

@@ -1,5 +1,7 @@
 //! Usage that draws on a wallet is charged when it is recorded. Voids and pools have files of their own.
 
+use smol_str::SmolStr;
+
 use super::credit::{Drawing, pool_id};
 use super::{Account, Counted, Effects};
 use crate::domain::id::{FeatureId, ReservationId};
@@ -13,7 +15,7 @@ use crate::domain::wallet::{
 /// What is to be charged for one event, before it is counted.
 struct Due {
     feature: FeatureId,
-    unit: Box<str>,
+    unit: SmolStr,
     quantity: Milli,
     exact: Amount,
 }
@@ -153,7 +155,10 @@ impl Account {
         let Some(terms) = right.and_then(Drawing::of).filter(|_| pool > 0) else {
             return Ok(0);
         };
-        let pledged = self.pledged(&due.feature, key).minus_saturating(own);
+        let pledged = self
+            .pledges
+            .quantity(&due.feature, key)
+            .minus_saturating(own);
         let others = self.pledged_by_others(&due.feature, key);
         let needed = self.cost_after(&terms, (due.quantity, others, pledged), now)?;
         Ok(pool.saturating_sub(needed))

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use smol_str::SmolStr;
+
 use super::draw::Draw;
 use super::ledger::{About, Posted, Transaction};
 use super::{Cover, NewHold};
@@ -50,7 +52,7 @@ impl BookChanges {
 impl WalletKey {
     /// Names the customer's own wallet of a unit.
     #[must_use]
-    pub fn own(unit: impl Into<Box<str>>) -> Self {
+    pub fn own(unit: impl Into<SmolStr>) -> Self {
         Self {
             owner: None,
             unit: unit.into(),

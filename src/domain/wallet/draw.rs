@@ -2,6 +2,7 @@
 //! micro-unit that no charge could take yet.
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use super::WalletKey;
 use crate::domain::counter::Ring;
@@ -37,7 +38,7 @@ pub struct Draw {
     /// The billing period.
     pub period: TimeRange,
     /// The credit unit.
-    pub unit: Box<str>,
+    pub unit: SmolStr,
     /// Up to where its price was charged: less what was taken back of the same period.
     pub base: Milli,
     /// What was charged for, less what was taken back, of whatever period.
@@ -78,7 +79,7 @@ impl LateKey {
 impl Draw {
     /// Returns a period in which nothing was drawn yet.
     #[must_use]
-    pub fn new(feature: FeatureId, period: TimeRange, unit: Box<str>) -> Self {
+    pub fn new(feature: FeatureId, period: TimeRange, unit: SmolStr) -> Self {
         Self {
             feature,
             period,

@@ -29,6 +29,7 @@ mod transfer;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use self::audit::{Audit, LedgerFault, audit};
 pub use self::book::{Book, BookChanges};
@@ -43,6 +44,7 @@ pub use self::spend::{Cover, NewHold};
 pub use self::top_up::{AutoTopUp, TopUpState};
 pub use self::transfer::{Transferred, transfer};
 use super::id::{GrantId, HoldId, SubaccountId};
+use super::sparse::is_default;
 use super::time::{Span, Timestamp};
 
 /// Largest amount of one operation, in micro-units: a billion of the unit.
@@ -60,9 +62,10 @@ pub const SPENT_GRANTS_MAX: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WalletKey {
     /// The subaccount whose it is; `None`: the customer's own.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub owner: Option<SubaccountId>,
     /// The credit unit.
-    pub unit: Box<str>,
+    pub unit: SmolStr,
 }
 
 /// What a wallet is beside its grants and holds.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use smol_str::SmolStr;
+
 use super::super::error::Error;
 use super::super::lists::list_error;
 use crate::domain::id::CustomerId;
@@ -48,7 +50,7 @@ pub enum WalletFault {
 }
 
 /// The sum of what is on the way between wallets, by unit.
-type OnTheWay = std::collections::BTreeMap<Box<str>, i128>;
+type OnTheWay = std::collections::BTreeMap<SmolStr, i128>;
 
 impl Engine {
     /// Proves the ledgers of some customers, by id: of one, or of up to `limit` from where another call left off.

@@ -74,7 +74,7 @@ fn fire(account: &mut Account, catalog: &Catalog, now: Timestamp) -> Vec<Crossin
             continue;
         };
         // Without its unit nobody knows what credits cost.
-        if !catalog.credit_units.contains_key(&wallet.unit) {
+        if !catalog.credit_units.contains_key(&*wallet.unit) {
             top_up.put_off(now);
             continue;
         }
@@ -235,7 +235,7 @@ impl Engine {
 
     fn charge_of(&self, cell: &Cell, crossing: &Crossing) -> Result<Charge, Error> {
         let catalog = self.catalog().catalog;
-        let unit = catalog.credit_units.get(&crossing.wallet.unit);
+        let unit = catalog.credit_units.get(&*crossing.wallet.unit);
         let gone = || Error::not_found(Thing::CreditUnit, &*crossing.wallet.unit);
         let per_dollar = unit.ok_or_else(gone)?.per_dollar;
         let metadata = cell

@@ -45,6 +45,7 @@ const DOMAIN: &[&str] = &[
     "jiff",
     "num_rational",
     "num_traits",
+    "smol_str",
 ];
 
 /// Finds imports that point up or sideways, and libraries named where they may not be.
