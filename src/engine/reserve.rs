@@ -224,11 +224,14 @@ impl Reserve {
         };
         // The build with the defect goes by its stale copy from here on.
         let decided_on = stale.as_deref().unwrap_or(account);
-        let mut decisions: Vec<Decision> = ask
-            .items
-            .iter()
-            .map(|item| decided_on.check(&look(item, ask, verbose), now))
-            .collect();
+        let is_rated = |item: &ReserveItem| account.rate_of(&item.feature).is_some();
+        let mut decisions = Vec::new();
+        // Reserving looks again, at each item beside those before it. Tokens are taken in between, and a refusal tells of
+        // each item as it is by itself, with what explains it.
+        if verbose || ask.items.len() > 1 || ask.items.iter().any(is_rated) {
+            let check = |item| decided_on.check(&look(item, ask, verbose), now);
+            decisions.extend(ask.items.iter().map(check));
+        }
         if decisions.iter().all(|decision| decision.allowed) && !self.is_paid {
             for (item, decision) in ask.items.iter().zip(&mut decisions) {
                 let Some(rate) = account.rate_of(&item.feature) else {

@@ -47,6 +47,9 @@ impl Account {
         let of_others = self.charged_part(terms, others, now);
         let all = self.charged_part(terms, others.plus(quantity)?, now);
         let charged = all.minus(of_others)?;
+        if charged == Milli::ZERO {
+            return Ok(0);
+        }
         let most = if of_others == Milli::ZERO {
             self.exact_price(terms, (before, charged), now)?
         } else {

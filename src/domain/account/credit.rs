@@ -3,14 +3,11 @@
 //! What the open reservations of one feature may come to draw is pledged: their units, priced as if all were used now.
 //! Credits for that lie in one pool per feature and wallet. So whoever of them uses first, the pool covers all.
 
-use std::collections::BTreeMap;
-
 use super::{Account, Ask, Overdue};
 use crate::domain::catalog::{Charge, CreditUnit, EntitlementSpec, MeteredSpec, Pricing};
 use crate::domain::decision::{CreditStatus, Decision, Reason};
 use crate::domain::id::{FeatureId, SubaccountId};
 use crate::domain::quantity::Milli;
-use crate::domain::reservation::Reservation;
 use crate::domain::rights::Right;
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{Refusal, Wallet, WalletKey};
@@ -25,9 +22,6 @@ pub(super) struct Drawing<'a> {
     pub(super) from_first_unit: bool,
     pub(super) pricing: &'a Pricing,
 }
-
-/// What open reservations may come to draw: weighted quantities, by feature and wallet.
-pub(super) type Pledges = BTreeMap<(FeatureId, WalletKey), Milli>;
 
 /// What items of a reservation will pledge that is being decided.
 #[derive(Default)]
@@ -105,19 +99,10 @@ impl Account {
         Window::BillingPeriod.range(self.anchor, now)
     }
 
-    /// Returns what open reservations have pledged.
-    pub(super) fn pledged(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
-        let key = (feature.clone(), wallet.clone());
-        self.pledges.get(&key).copied().unwrap_or_default()
-    }
-
     /// Returns what open reservations have pledged of a feature in other wallets.
     pub(super) fn pledged_by_others(&self, feature: &FeatureId, wallet: &WalletKey) -> Milli {
-        let of = |key: &&(FeatureId, WalletKey)| key.0 == *feature && key.1 != *wallet;
-        let others = self.pledges.iter().filter(|(key, _)| of(key));
-        others.fold(Milli::ZERO, |sum, (_, quantity)| {
-            sum.plus_saturating(*quantity)
-        })
+        let others = self.pledges.wallets(feature).filter(|of| of.0 != wallet);
+        others.fold(Milli::ZERO, |sum, of| sum.plus_saturating(of.1))
     }
 
     /// Returns what lies in the pool of a feature.
@@ -128,16 +113,6 @@ impl Account {
             .zip(pool)
             .and_then(|(wallet, id)| wallet.hold_of(&id));
         hold.map_or(0, crate::domain::wallet::Hold::held)
-    }
-
-    /// Adds to what is pledged, or takes from it.
-    pub(super) fn shift_pledge(&mut self, feature: &FeatureId, wallet: &WalletKey, by: Milli) {
-        let key = (feature.clone(), wallet.clone());
-        let pledged = self.pledges.entry(key.clone()).or_default();
-        *pledged = pledged.plus_saturating(by);
-        if *pledged <= Milli::ZERO {
-            self.pledges.remove(&key);
-        }
     }
 
     /// Looks whether credits cover what is asked for, or as much of it as will do.
@@ -220,7 +195,8 @@ impl Account {
         let feature = &terms.right.feature.id;
         let wallet = self.book.payer(ask.subaccount, terms.unit);
         let before = self
-            .pledged(feature, &wallet)
+            .pledges
+            .quantity(feature, &wallet)
             .minus_saturating(overdue.pledged(feature, &wallet))
             .plus_saturating(pending.quantity(feature, &wallet));
         let more = super::limits::weigh(terms.right, ask);
@@ -319,18 +295,4 @@ fn deny(decision: &mut Decision, refusal: &Refusal, now: Timestamp) {
 /// Names the pool of a feature; ids have one alphabet.
 pub(super) fn pool_id(feature: &FeatureId) -> Option<crate::domain::id::HoldId> {
     crate::domain::id::HoldId::new(feature.as_str()).ok()
-}
-
-/// Adds up what open reservations have pledged.
-pub(super) fn pledges_of<'a>(reservations: impl Iterator<Item = &'a Reservation>) -> Pledges {
-    let mut pledges = Pledges::new();
-    for item in reservations.flat_map(|held| &held.items) {
-        if let Some(pledge) = &item.pledge {
-            let key = (item.feature.clone(), pledge.wallet.clone());
-            let sum = pledges.entry(key).or_default();
-            *sum = sum.plus_saturating(item.hold.reserved());
-        }
-    }
-    pledges.retain(|_, quantity| *quantity > Milli::ZERO);
-    pledges
 }

@@ -16,6 +16,7 @@ mod in_flight;
 mod included;
 mod limits;
 mod plan_change;
+mod pledges;
 mod pool;
 mod rehearsal;
 mod renew;
@@ -81,7 +82,7 @@ pub struct Account {
     /// Its wallets and those of its subaccounts.
     pub book: Book,
     /// What open reservations may come to draw on them.
-    pledges: credit::Pledges,
+    pledges: pledges::Pledges,
     /// What exists, by feature.
     pub allocations: BTreeMap<FeatureId, BTreeMap<AllocationId, Allocation>>,
     /// The parts below.
@@ -144,7 +145,7 @@ impl Account {
         for reservation in &parts.reservations {
             in_flight.opened(reservation);
         }
-        let pledges = credit::pledges_of(parts.reservations.iter());
+        let pledges = pledges::Pledges::of(parts.reservations.iter());
         let rights_until = rights_until(&parts.overrides, now);
         Self {
             customer: parts.customer,

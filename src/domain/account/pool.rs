@@ -27,7 +27,8 @@ impl Account {
             let Some(pledged) = pledged else {
                 continue;
             };
-            self.shift_pledge(&pledged.feature, &pledged.wallet, pledged.quantity);
+            self.pledges
+                .shift(&pledged.feature, &pledged.wallet, pledged.quantity);
             item.pledge = Some(Pledge {
                 wallet: pledged.wallet.clone(),
                 counted: pledged.cost,
@@ -78,7 +79,7 @@ impl Account {
         let terms = right.and_then(Drawing::of);
         let pledged = (
             self.pledged_by_others(feature, key),
-            self.pledged(feature, key),
+            self.pledges.quantity(feature, key),
         );
         // What was pledged in another unit, or before the feature ceased to draw, has no price here: what was set aside
         // for it stays until it ends.
@@ -108,14 +109,14 @@ impl Account {
 
     /// Returns the wallets in which open reservations have pledged use of a feature.
     fn pledging(&self, feature: &FeatureId) -> Vec<WalletKey> {
-        let of = self.pledges.keys().filter(|key| key.0 == *feature);
-        of.map(|key| key.1.clone()).collect()
+        let of = self.pledges.wallets(feature);
+        of.map(|(wallet, _)| wallet.clone()).collect()
     }
 
     /// Raises a pool as far as the wallet covers what it lacks: other use has brought pledged use beyond what is
     /// included.
     fn fill_pool(&mut self, feature: &FeatureId, key: &WalletKey, now: Timestamp) {
-        if self.pledged(feature, key) == Milli::ZERO {
+        if self.pledges.quantity(feature, key) == Milli::ZERO {
             return;
         }
         let (lacks, owed_max) = self.lacks(feature, key, now);
@@ -142,7 +143,8 @@ impl Account {
             };
             let (feature, key) = (item.feature.clone(), pledge.wallet.clone());
             let counted = std::mem::take(&mut pledge.counted);
-            self.shift_pledge(&feature, &key, Milli(left.0.saturating_neg()));
+            self.pledges
+                .shift(&feature, &key, Milli(left.0.saturating_neg()));
             let caps = (reservation.subaccount.as_ref(), &key);
             self.book
                 .give_back_caps(caps, counted, reservation.reserve_time);

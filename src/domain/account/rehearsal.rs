@@ -41,7 +41,7 @@ impl Account {
     pub fn rehearse(&self, now: Timestamp) -> Rehearsal {
         let overdue = self.overdue(now);
         let open = self.pledges.iter();
-        let pledged = open.map(|((feature, wallet), quantity)| {
+        let pledged = open.map(|(feature, wallet, quantity)| {
             let over = overdue.pledged(feature, wallet);
             (feature.clone(), quantity.minus_saturating(over))
         });

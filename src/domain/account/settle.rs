@@ -67,7 +67,8 @@ impl Account {
         }
         effects.touched.insert(id.clone());
         for (feature, wallet, moved) in pledged {
-            self.shift_pledge(&feature, &wallet, Milli::ZERO.minus(moved)?);
+            self.pledges
+                .shift(&feature, &wallet, Milli::ZERO.minus(moved)?);
         }
         for (held, moved) in lowered {
             let sub = subaccount.as_ref().filter(|_| held.of_subaccount);

@@ -51,7 +51,15 @@ impl Amount {
     /// # Errors
     /// When the result leaves the range that can be held exactly.
     pub fn times(self, numerator: i128, denominator: i128) -> Result<Self, Overflow> {
-        let factor = Ratio::new(numerator, denominator.max(1));
+        let denominator = denominator.max(1);
+        // Most products are whole, and finding what to reduce a fraction by takes many times as long.
+        if self.0.is_integer()
+            && let Some(product) = i128::checked_mul(*self.0.numer(), numerator)
+            && let Some(whole) = whole_quotient(product, denominator)
+        {
+            return Ok(Self(Ratio::from_integer(whole)));
+        }
+        let factor = Ratio::new(numerator, denominator);
         self.0.checked_mul(&factor).map(Self).ok_or(Overflow)
     }
 
@@ -60,6 +68,10 @@ impl Amount {
     /// # Errors
     /// When the result leaves the range that can be held exactly.
     pub fn plus(self, other: Self) -> Result<Self, Overflow> {
+        if self.0.is_integer() && other.0.is_integer() {
+            let whole = i128::checked_add(*self.0.numer(), *other.0.numer());
+            return whole.map(Ratio::from_integer).map(Self).ok_or(Overflow);
+        }
         self.0.checked_add(&other.0).map(Self).ok_or(Overflow)
     }
 
@@ -68,6 +80,10 @@ impl Amount {
     /// # Errors
     /// When the result leaves the range that can be held exactly.
     pub fn minus(self, other: Self) -> Result<Self, Overflow> {
+        if self.0.is_integer() && other.0.is_integer() {
+            let whole = i128::checked_sub(*self.0.numer(), *other.0.numer());
+            return whole.map(Ratio::from_integer).map(Self).ok_or(Overflow);
+        }
         self.0.checked_sub(&other.0).map(Self).ok_or(Overflow)
     }
 
@@ -90,6 +106,19 @@ impl Amount {
             cents: half_to_even(cents.0)?,
         })
     }
+}
+
+/// Divides where nothing is left over, in 64 bits where those do.
+fn whole_quotient(product: i128, denominator: i128) -> Option<i128> {
+    if denominator == 1 {
+        return Some(product);
+    }
+    if let (Ok(product), Ok(denominator)) = (i64::try_from(product), i64::try_from(denominator)) {
+        let is_whole = product.checked_rem(denominator)? == 0;
+        return is_whole.then(|| i128::from(product / denominator));
+    }
+    let is_whole = product.checked_rem(denominator)? == 0;
+    is_whole.then(|| product / denominator)
 }
 
 /// Rounds to the nearest whole number, and to the even one of two that are as near.
@@ -140,5 +169,49 @@ impl Money {
     /// When the sum leaves 64 bits.
     pub fn sum(amounts: impl IntoIterator<Item = Self>) -> Result<Self, Overflow> {
         amounts.into_iter().try_fold(Self::ZERO, Self::plus)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use num_traits::CheckedNeg as _;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn whole() -> impl Strategy<Value = i128> {
+        prop_oneof![
+            -9..9_i128,
+            -10_000_000..10_000_000_i128,
+            any::<i64>().prop_map(i128::from),
+            any::<i128>(),
+            Just(i128::MAX),
+            Just(i128::MIN),
+        ]
+    }
+
+    fn part() -> impl Strategy<Value = i128> {
+        prop_oneof![Just(1_i128), Just(1000), 1..50_000_i128, 1..i128::MAX]
+    }
+
+    fn ratio() -> impl Strategy<Value = Ratio<i128>> {
+        // The least number has no opposite, which `Ratio` needs of what it reduces.
+        let above = |whole: &i128| whole.checked_neg().is_some();
+        prop_oneof![
+            whole().prop_map(Ratio::from_integer),
+            (whole().prop_filter("no opposite", above), part()).prop_map(|(n, d)| Ratio::new(n, d)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_ways_are_right(one in ratio(), other in ratio(), n in -100_000..100_000_i128, d in part()) {
+            let (a, b) = (Amount(one), Amount(other));
+            prop_assert_eq!(a.plus(b).ok().map(|sum| sum.0), one.checked_add(&other));
+            prop_assert_eq!(a.minus(b).ok().map(|rest| rest.0), one.checked_sub(&other));
+            let whole = Ratio::from_integer(*one.numer() / 1_000_000);
+            let factor = Ratio::new(n, d);
+            prop_assert_eq!(Amount(whole).times(n, d).ok().map(|some| some.0), whole.checked_mul(&factor));
+        }
     }
 }

@@ -22,14 +22,15 @@ impl Book {
         let wallet = self.wallet_mut(key);
         let number = wallet.next_number();
         let balance = wallet.balance();
-        self.posted.push(Posted {
+        let posted = Posted {
             wallet: key.clone(),
             number,
             time: now,
             transaction: done,
             about,
             balance,
-        });
+        };
+        add(&mut self.posted, posted);
     }
 
     /// Finds what the same usage drew that is not written yet.
@@ -128,18 +129,26 @@ impl Wallet {
             let period_end = included.map(|given| given.period.end);
             let period_end = period_end.filter(|end| *end > now);
             self.head.terms.due_time = top_up.into_iter().chain(period_end).min();
-            changes.heads.push(self.head.clone());
+            add(&mut changes.heads, self.head.clone());
         }
         let key = self.head.key.clone();
         for grant in self.grants.iter_mut().filter(|grant| grant.dirty) {
             grant.dirty = false;
-            changes.grants.push((key.clone(), Grant::clone(grant)));
+            add(&mut changes.grants, (key.clone(), Grant::clone(grant)));
         }
         let holds = self.holds.iter_mut().filter(|(_, hold)| hold.dirty);
         for (id, hold) in holds {
             hold.dirty = false;
             let row: (WalletKey, HoldId, Hold) = (key.clone(), id.clone(), hold.clone());
-            changes.holds.push(row);
+            add(&mut changes.holds, row);
         }
     }
+}
+
+/// Adds to what mostly stays the only one: these are large, and room for four of each would be, too.
+fn add<T>(all: &mut Vec<T>, one: T) {
+    if all.is_empty() {
+        all.reserve_exact(1);
+    }
+    all.push(one);
 }

@@ -271,7 +271,7 @@ impl History {
         let reservations = self.account.reservations.values();
         prop_assert_eq!(
             &self.account.pledges,
-            &super::super::credit::pledges_of(reservations)
+            &super::super::pledges::Pledges::of(reservations)
         );
         if self.account.reservations.is_empty() {
             prop_assert_eq!(wallet.held(), 0);
