@@ -13,6 +13,7 @@ CREATE TABLE books (
     state       INTEGER NOT NULL, -- 0 open; a draw is 1
     due_time    INTEGER,          -- from when on there is something to do while it is open; the end of a draw's period
     change_time INTEGER,
+    end_time    INTEGER,          -- when a hold ended, or a grant that is spent changed last
     number      INTEGER,
     receivable  INTEGER CHECK (receivable >= 0),
     places      TEXT,
@@ -27,6 +28,7 @@ CREATE TABLE books (
     CHECK (kind <> 0 OR (number IS NOT NULL AND receivable IS NOT NULL AND places IS NOT NULL)),
     CHECK (kind <> 1 OR (amount IS NOT NULL AND used IS NOT NULL AND held IS NOT NULL AND lapsed IS NOT NULL)),
     CHECK (kind <> 1 OR change_time IS NOT NULL),
+    CHECK (kind NOT IN (1, 2) OR (state = 0) = (end_time IS NULL)),
     CHECK (kind IN (0, 1) OR due_time IS NOT NULL)
 ) WITHOUT ROWID;
 CREATE INDEX books_open ON books (customer_no, kind) WHERE state = 0;
@@ -34,8 +36,8 @@ CREATE INDEX books_due ON books (due_time) WHERE state = 0 AND due_time IS NOT N
 CREATE UNIQUE INDEX grants_by_id ON books (customer_no, id) WHERE kind = 1;
 -- What was paid once brings credits once.
 CREATE UNIQUE INDEX grants_by_payment ON books (customer_no, payment) WHERE payment IS NOT NULL;
-CREATE INDEX grants_spent ON books (customer_no, change_time) WHERE kind = 1 AND state <> 0;
-CREATE INDEX holds_ended ON books (change_time) WHERE kind = 2 AND state <> 0;
+CREATE INDEX grants_spent ON books (customer_no, end_time) WHERE kind = 1 AND state <> 0;
+CREATE INDEX holds_ended ON books (end_time) WHERE kind = 2 AND state <> 0;
 
 CREATE VIEW wallets AS SELECT customer_no, subaccount, unit,
     number,               -- of the newest transaction of its ledger; 0: none
@@ -58,7 +60,7 @@ CREATE VIEW grants AS SELECT customer_no, id, subaccount, unit, amount, used, he
 CREATE VIEW holds AS SELECT customer_no, id, subaccount, unit,
     state,                -- 0 open, 1 captured, 2 released, 3 expired
     due_time AS expire_time,
-    change_time AS end_time,
+    end_time,
     body
     FROM books WHERE kind = 2;
 

@@ -16,7 +16,7 @@ pub mod rating;
 pub mod reservation;
 pub mod rights;
 pub mod rollup;
-mod sparse;
+pub(crate) mod sparse;
 pub mod subscription;
 pub mod time;
 pub mod usage;

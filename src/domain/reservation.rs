@@ -95,6 +95,7 @@ pub struct Pledge {
     /// The wallet that pays.
     pub wallet: WalletKey,
     /// What of it counts under spend caps and was not spent yet, in micro-units.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub counted: i64,
 }
 
@@ -109,6 +110,7 @@ pub enum ItemHold {
         /// What is still set aside.
         reserved: Milli,
         /// What was used of it; use beyond it is not counted here.
+        #[serde(default, skip_serializing_if = "is_default")]
         used: Milli,
         /// The counters that were raised.
         windows: Vec<HeldWindow>,
@@ -134,6 +136,7 @@ impl ItemHold {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldWindow {
     /// Whether it is the subaccount's own counter.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub of_subaccount: bool,
     /// What the counter counts.
     pub spec: Arc<CounterSpec>,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::columns::{corrupt, json, part_column, read_json, read_part, read_time};
 use crate::domain::id::{GrantId, HoldId, SubaccountId};
+use crate::domain::sparse::is_default;
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{
     About, Balance, Category, Cause, Entry, Grant, Hold, HoldState, Posted, Source, Transaction,
@@ -99,24 +100,21 @@ fn payment(source: Source, reference: &str) -> Option<String> {
 /// What of a grant stands in no column of its own.
 #[derive(Serialize, Deserialize)]
 struct GrantBody<'a> {
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     moved: i64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     settled: i64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     expired: i64,
+    #[serde(default, skip_serializing_if = "is_default")]
     returned: i64,
+    #[serde(default, skip_serializing_if = "is_default")]
     priority: i32,
     category: Category,
     source: Source,
+    #[serde(default, skip_serializing_if = "is_default")]
     reference: Cow<'a, str>,
     create_time: Timestamp,
-}
-
-/// What most grants have nothing of takes no place.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-const fn is_zero(part: &i64) -> bool {
-    *part == 0
 }
 
 /// Returns the column of what has none of its own.
@@ -178,12 +176,15 @@ impl GrantColumns<'_> {
 /// What of a hold stands in no column of its own.
 #[derive(Serialize, Deserialize)]
 struct HoldBody<'a> {
+    #[serde(default, skip_serializing_if = "is_default")]
     amount: i64,
+    #[serde(default, skip_serializing_if = "is_default")]
     captured: i64,
+    #[serde(default, skip_serializing_if = "is_default")]
     legs: Cow<'a, [(GrantId, i64)]>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     spender: Option<SubaccountId>,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "is_default")]
     is_pool: bool,
     create_time: Timestamp,
 }

@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{corrupt, json, read_json};
+use super::wallets::Ledgers;
 use crate::domain::counter::CounterSpec;
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::time::Timestamp;
@@ -124,7 +125,7 @@ impl Reading<'_> {
 /// Most customers whose number the writer keeps at hand.
 const CUSTOMERS_KEPT: usize = 65_536;
 
-/// The writer's own way from values to numbers. Emptied after a rollback, which takes numbers back.
+/// The writer's own way from values to numbers and places. Emptied after a rollback, which takes numbers back.
 #[derive(Default)]
 pub(super) struct Numbers {
     specs: HashMap<Arc<CounterSpec>, i64, foldhash::fast::RandomState>,
@@ -132,6 +133,8 @@ pub(super) struct Numbers {
     customers: HashMap<CustomerId, CustomerNo, foldhash::fast::RandomState>,
     /// The customer asked for last: rows mostly come in runs of one.
     customer: Option<(CustomerId, CustomerNo)>,
+    /// Where the newest transactions of wallets stand.
+    pub(super) ledgers: Ledgers,
 }
 
 impl Numbers {
@@ -140,6 +143,7 @@ impl Numbers {
         self.meters.clear();
         self.customers.clear();
         self.customer = None;
+        self.ledgers.clear();
     }
 
     /// Returns the number of a spec, giving it one when it has none.

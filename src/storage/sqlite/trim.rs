@@ -289,7 +289,7 @@ impl Slice<'_> {
         self.take(
             "DELETE FROM books WHERE (customer_no, subaccount, unit, kind, id) IN
              (SELECT customer_no, subaccount, unit, kind, id FROM books INDEXED BY holds_ended
-              WHERE kind = 2 AND state <> 0 AND change_time < ?1 LIMIT ?2)",
+              WHERE kind = 2 AND state <> 0 AND end_time < ?1 LIMIT ?2)",
             |left| (ended, left),
         )?;
         Ok(self.left > 0)

@@ -106,8 +106,9 @@ impl Inserts<'_> {
         let payment = payment_of_body(row.body.get())?;
         self.insert(
             "INSERT INTO books (customer_no, kind, id, subaccount, unit, amount, used, held, lapsed, payment, change_time,
-                 due_time, state, body)
-             VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?6 + ?8 >= ?5, ?12)",
+                 due_time, state, body, end_time)
+             VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?6 + ?8 >= ?5, ?12,
+                 iif(?6 + ?8 >= ?5, ?10, NULL))",
             (
                 no,
                 &row.id,
@@ -128,7 +129,7 @@ impl Inserts<'_> {
     pub(super) fn hold(&mut self, row: &HoldRecord) -> Result<(), StoreError> {
         let no = self.customer(&row.customer)?;
         self.insert(
-            "INSERT INTO books (customer_no, kind, id, subaccount, unit, state, due_time, change_time, body)
+            "INSERT INTO books (customer_no, kind, id, subaccount, unit, state, due_time, end_time, body)
              VALUES (?1, 2, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             (
                 no,

@@ -255,7 +255,8 @@ fn count(conn: &Connection, no: CustomerNo, table: &str, which: &str) -> Result<
 
 /// Counts the transactions that the wallets of a customer find in the ledger.
 fn transactions(conn: &Connection, no: CustomerNo) -> Result<i64, StoreError> {
-    let sql = "SELECT ifnull(sum(json_extract(places, '$[#-1][0]')), 0) FROM wallets WHERE customer_no = ?1";
+    let sql =
+        "SELECT ifnull(sum(json_extract(places, '$[0]')), 0) FROM wallets WHERE customer_no = ?1";
     Ok(conn
         .prepare_cached(sql)?
         .query_row([no], |row| row.get(0))?)

@@ -6,6 +6,6 @@ mod read;
 mod write;
 
 pub(super) use self::ledger::page;
-pub(super) use self::places::{Appending, places};
+pub(super) use self::places::{Appending, Ledgers, places};
 pub(super) use self::read::{draws, hold, wallets};
 pub(super) use self::write::{draw_id, write};

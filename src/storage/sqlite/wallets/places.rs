@@ -4,45 +4,63 @@
 //! stand: the number before, and the number that is left of its own without the lowest bit that is set (8 of 12, 12 of 14).
 //! From any number an earlier one is found in few steps: by the second while that does not lead too far, else by the first.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
 use rusqlite::{CachedStatement, Connection, Row};
 
 use super::super::columns::{corrupt, json, read_json};
 use super::read::text;
-use crate::storage::wallets::PostedColumns;
+use crate::domain::wallet::WalletKey;
+use crate::storage::wallets::{PostedColumns, key_columns};
 use crate::storage::{CustomerNo, StoreError};
 
-/// The number and the place of a wallet's newest transaction, after those of the transactions that are found from it by
-/// taking the lowest bit away again and again.
+/// How many transactions a wallet has, and where those stand that are found from the newest by taking the lowest bit of
+/// its number away again and again, the newest last.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct Places(Vec<(i64, i64)>);
+pub(in super::super) struct Places {
+    number: i64,
+    at: Vec<i64>,
+}
 
 impl Places {
+    /// Reads a column: the number, then the places.
     pub(super) fn read(column: &str) -> Result<Self, StoreError> {
-        Ok(Self(read_json("wallets", column)?))
+        let mut at: Vec<i64> = read_json("wallets", column)?;
+        if at.is_empty() {
+            return Ok(Self::default());
+        }
+        let number = at.remove(0);
+        if at.len() != bits(number) {
+            return Err(corrupt("wallets", format!("places are {column}")));
+        }
+        Ok(Self { number, at })
     }
 
     pub(in super::super) fn column(&self) -> String {
-        json(&self.0)
-    }
-
-    /// Returns the number of the newest transaction; 0: there is none.
-    pub(in super::super) fn number(&self) -> i64 {
-        self.0.last().map_or(0, |newest| newest.0)
+        let mut column = Vec::with_capacity(1 + self.at.len());
+        column.push(self.number);
+        column.extend(&self.at);
+        json(&column)
     }
 
     /// Returns where the newest transaction stands.
     pub(super) fn newest(&self) -> Option<i64> {
-        self.0.last().map(|newest| newest.1)
+        self.at.last().copied()
     }
 
     /// Prepares for the next number; returns where the transactions stand that it is to name: `prev` and `back`.
     fn make_room(&mut self) -> (Option<i64>, Option<i64>) {
         let prev = self.newest();
-        let next = self.number() + 1;
-        let kept = |place: &(i64, i64)| place.0 <= next & (next - 1);
-        self.0.truncate(self.0.partition_point(kept));
+        self.number += 1;
+        self.at.truncate(bits(self.number) - 1);
         (prev, self.newest())
     }
+}
+
+/// Returns how many bits of a number are set.
+const fn bits(number: i64) -> usize {
+    number.count_ones() as usize
 }
 
 /// Reads the places of a wallet; `None`: there is no such wallet.
@@ -57,6 +75,48 @@ pub(in super::super) fn places(
     let row = rows.next()?;
     row.map(|row| Places::read(text("wallets", row, 0)?))
         .transpose()
+}
+
+/// Most wallets whose places the writer keeps at hand.
+const WALLETS_KEPT: usize = 65_536;
+
+/// The places of wallets that the writer wrote lately. Emptied after a rollback, which takes transactions back.
+#[derive(Default)]
+pub(in super::super) struct Ledgers {
+    known: HashMap<CustomerNo, BTreeMap<WalletKey, Places>, foldhash::fast::RandomState>,
+    wallets: usize,
+}
+
+impl Ledgers {
+    pub(in super::super) fn clear(&mut self) {
+        self.known.clear();
+        self.wallets = 0;
+    }
+
+    /// Forgets all when there are many. Not amid a transaction: what that appended is in no row yet.
+    pub(super) fn stay_few(&mut self) {
+        if self.wallets >= WALLETS_KEPT {
+            self.clear();
+        }
+    }
+
+    /// Returns the places of a wallet, of which there may be nothing yet.
+    pub(super) fn of(
+        &mut self,
+        conn: &Connection,
+        no: CustomerNo,
+        wallet: &WalletKey,
+    ) -> Result<&mut Places, StoreError> {
+        match self.known.entry(no).or_default().entry(wallet.clone()) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(new) => {
+                let (part, unit) = key_columns(wallet);
+                let found = places(conn, (no, part, unit))?;
+                self.wallets += 1;
+                Ok(new.insert(found.unwrap_or_default()))
+            }
+        }
+    }
 }
 
 /// Appends transactions to the ledger.
@@ -82,11 +142,10 @@ impl<'a> Appending<'a> {
         places: &mut Places,
         posted: &PostedColumns<'_>,
     ) -> Result<(), StoreError> {
-        let before = places.number();
-        if posted.number != before + 1 {
+        if posted.number != places.number + 1 {
             return Err(StoreError::Constraint(format!(
-                "transaction {} of a wallet would follow {before}",
-                posted.number
+                "transaction {} of a wallet would follow {}",
+                posted.number, places.number
             )));
         }
         let (prev, back) = places.make_room();
@@ -104,9 +163,7 @@ impl<'a> Appending<'a> {
         statement.raw_bind_parameter(11, prev)?;
         statement.raw_bind_parameter(12, back)?;
         statement.raw_execute()?;
-        places
-            .0
-            .push((posted.number, self.conn.last_insert_rowid()));
+        places.at.push(self.conn.last_insert_rowid());
         Ok(())
     }
 }
@@ -252,7 +309,7 @@ mod tests {
     #[test]
     fn any_number_is_found_from_any_later_one_in_few_steps() {
         let (conn, [own, agents]) = ledger(700);
-        assert_eq!((own.number(), agents.number()), (700, 700));
+        assert_eq!((own.number, agents.number), (700, 700));
         let mut walk = Walk::new(&conn).unwrap();
         for (places, parity) in [(&own, 1), (&agents, 0)] {
             let newest = places.newest().unwrap();
@@ -273,11 +330,20 @@ mod tests {
 
     #[test]
     fn places_come_back_from_their_column_and_stay_few() {
-        let (_, [places, _]) = ledger(700);
-        let numbers: Vec<i64> = places.0.iter().map(|place| place.0).collect();
+        let (conn, [places, _]) = ledger(700);
+        let number = "SELECT number FROM ledger WHERE place = ?1";
+        let number = |place: &i64| conn.query_row(number, [place], |row| row.get(0));
+        let numbers: Vec<i64> = places
+            .at
+            .iter()
+            .map(|place| number(place).unwrap())
+            .collect();
         assert_eq!(numbers, [512, 640, 672, 688, 696, 700]);
         assert_eq!(Places::read(&places.column()).unwrap(), places);
-        assert!(Places::read("{}").is_err());
+        assert_eq!(Places::read("[]").unwrap(), Places::default());
+        for wrong in ["{}", "[3,1]", "[1,1,2]", "[1]"] {
+            assert!(Places::read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -16,11 +16,11 @@ const GRANTS: &str = "
     UNION ALL
     SELECT subaccount, unit, id, amount, used, held, lapsed, change_time, due_time, body
     FROM books INDEXED BY grants_spent
-    WHERE customer_no = ?1 AND kind = 1 AND state <> 0 AND change_time > ?2";
+    WHERE customer_no = ?1 AND kind = 1 AND state <> 0 AND end_time > ?2";
 
 /// A hold of an id, in whichever wallet of its customer.
 const HOLD: &str = "
-    SELECT h.subaccount, h.unit, h.state, h.due_time, h.change_time, h.body
+    SELECT h.subaccount, h.unit, h.state, h.due_time, h.end_time, h.body
     FROM books w INDEXED BY books_open CROSS JOIN books h
     WHERE w.customer_no = ?1 AND w.kind = 0 AND w.state = 0 AND h.customer_no = w.customer_no
       AND h.subaccount = w.subaccount AND h.unit = w.unit AND h.kind = 2 AND h.id = ?2";
@@ -95,7 +95,7 @@ fn open_holds(
     customer: CustomerNo,
 ) -> Result<Vec<(WalletKey, HoldId, Hold)>, StoreError> {
     let mut statement = reading.conn.prepare_cached(
-        "SELECT subaccount, unit, state, due_time, change_time, body, id
+        "SELECT subaccount, unit, state, due_time, end_time, body, id
          FROM books INDEXED BY books_open WHERE customer_no = ?1 AND kind = 2 AND state = 0",
     )?;
     let mut rows = statement.query([customer])?;

@@ -1,14 +1,13 @@
 //! Writing what changed in wallets.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::BTreeSet;
 
 use rusqlite::{CachedStatement, Connection};
 
 use super::super::columns::json;
 use super::super::marks::Chain;
 use super::super::names::{Numbers, Reading};
-use super::places::{Appending, Places, places};
+use super::places::{Appending, Places};
 use crate::domain::id::{CustomerId, HoldId};
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{BookChanges, Draw, Grant, Hold, Posted, WalletHead, WalletKey};
@@ -29,29 +28,30 @@ const HEAD: &str = "INSERT INTO books
     receivable = excluded.receivable, body = excluded.body, due_time = excluded.due_time,
     places = ifnull(?8, places)";
 
-/// Writes a grant that stays as open as it is: no index is touched. The `+` keeps the planner from asking whether a
+/// Writes a grant that stays open: no index is touched. The `+` keeps the planner from asking whether a
 /// partial index would do, which it would ask anew, by preparing the statement again, for each value that is bound.
 const USE_GRANT: &str =
     "UPDATE books SET used = ?6, held = ?7, lapsed = ?8, change_time = ?10, body = ?13
     WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = 1 AND id = ?4
       AND amount = ?5 AND +payment IS ?9 AND +due_time IS ?11 AND +state = ?12";
 const GRANT: &str = "INSERT INTO books
-        (customer_no, subaccount, unit, kind, id, amount, used, held, lapsed, payment, change_time, due_time, state, body)
-    VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+        (customer_no, subaccount, unit, kind, id, amount, used, held, lapsed, payment, change_time, due_time, state, body,
+         end_time)
+    VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, iif(?12, ?10, NULL))
     ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET used = excluded.used, held = excluded.held,
     lapsed = excluded.lapsed, change_time = excluded.change_time, due_time = excluded.due_time,
-    state = excluded.state, body = excluded.body
+    state = excluded.state, body = excluded.body, end_time = excluded.end_time
     WHERE amount = excluded.amount AND payment IS excluded.payment";
 
 /// Writes a hold that stays open as long as it was to be.
 const USE_HOLD: &str = "UPDATE books SET body = ?8
     WHERE customer_no = ?1 AND subaccount = ?2 AND unit = ?3 AND kind = 2 AND id = ?4
-      AND +state = ?5 AND +due_time = ?6 AND +change_time IS ?7";
+      AND +state = ?5 AND +due_time = ?6 AND +end_time IS ?7";
 const HOLD: &str = "INSERT INTO books
-        (customer_no, subaccount, unit, kind, id, state, due_time, change_time, body)
+        (customer_no, subaccount, unit, kind, id, state, due_time, end_time, body)
     VALUES (?1, ?2, ?3, 2, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (customer_no, subaccount, unit, kind, id) DO UPDATE SET state = excluded.state,
-    due_time = excluded.due_time, change_time = excluded.change_time, body = excluded.body";
+    due_time = excluded.due_time, end_time = excluded.end_time, body = excluded.body";
 
 const DRAW: &str = "INSERT INTO books (customer_no, subaccount, unit, kind, id, state, due_time, body)
     VALUES (?1, '', '', 3, ?2, 1, ?3, ?4)
@@ -80,27 +80,27 @@ pub(in super::super) fn write(
     if books.is_empty() {
         return Ok(());
     }
+    numbers.ledgers.stay_few();
     let mut writing = Writing::new(reading.conn)?;
     for (customer, changes) in books {
         let no = numbers.customer(reading, customer)?;
-        let mut grown = BTreeMap::new();
+        let mut grown = BTreeSet::new();
         for posted in &changes.posted {
             let body = posted_body(posted);
             chain.posted(no, posted, &body);
-            let places = match grown.entry(&posted.wallet) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => {
-                    let (part, unit) = key_columns(&posted.wallet);
-                    let found = places(reading.conn, (no, part, unit))?;
-                    new.insert(found.unwrap_or_default())
-                }
-            };
+            let places = numbers.ledgers.of(reading.conn, no, &posted.wallet)?;
             writing.posted(no, posted, &body, places)?;
+            grown.insert(&posted.wallet);
         }
         for head in &changes.heads {
-            writing.head(no, head, grown.remove(&head.key))?;
+            let places = if grown.remove(&head.key) {
+                Some(numbers.ledgers.of(reading.conn, no, &head.key)?.column())
+            } else {
+                None
+            };
+            writing.head(no, head, places.as_deref())?;
         }
-        if let Some((wallet, _)) = grown.first_key_value() {
+        if let Some(wallet) = grown.first() {
             return Err(StoreError::Constraint(format!(
                 "what moved in {wallet:?} would not be counted there"
             )));
@@ -137,11 +137,10 @@ impl<'a> Writing<'a> {
         &mut self,
         no: CustomerNo,
         head: &WalletHead,
-        grown: Option<Places>,
+        places: Option<&str>,
     ) -> Result<(), StoreError> {
         let (part, unit) = key_columns(&head.key);
         let terms = json(&head.terms);
-        let places = grown.map(|places| places.column());
         for statement in [&mut self.use_head, &mut self.head] {
             statement.raw_bind_parameter(1, no)?;
             statement.raw_bind_parameter(2, part)?;
@@ -150,7 +149,7 @@ impl<'a> Writing<'a> {
             statement.raw_bind_parameter(5, head.receivable)?;
             statement.raw_bind_parameter(6, &*terms)?;
             statement.raw_bind_parameter(7, head.terms.due_time.map(Timestamp::as_micros))?;
-            statement.raw_bind_parameter(8, places.as_deref())?;
+            statement.raw_bind_parameter(8, places)?;
             if statement.raw_execute()? > 0 {
                 break;
             }
@@ -163,7 +162,11 @@ impl<'a> Writing<'a> {
         let payment = payment_column(grant);
         let body = grant_body(grant);
         // Most grants that are written are there already, and stay open.
-        for statement in [&mut self.use_grant, &mut self.grant] {
+        let statements = [
+            is_open(grant).then_some(&mut self.use_grant),
+            Some(&mut self.grant),
+        ];
+        for statement in statements.into_iter().flatten() {
             statement.raw_bind_parameter(1, no)?;
             statement.raw_bind_parameter(2, part)?;
             statement.raw_bind_parameter(3, unit)?;
