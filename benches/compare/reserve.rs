@@ -20,7 +20,8 @@ use crate::{ROUNDS, scaled};
 
 type Client = EntitlementServiceClient<Channel>;
 
-const LANES: usize = 256;
+/// Calls at a time.
+pub const LANES: usize = 256;
 const CUSTOMERS: usize = 10_000;
 
 /// Measures both in turn.

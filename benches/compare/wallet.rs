@@ -20,7 +20,7 @@ use crate::check::PATH;
 use crate::cluster::Cluster;
 use crate::load::{Requests, frame, run};
 use crate::record::per_second;
-use crate::reserve::{reserves, round_of};
+use crate::reserve::{self, reserves, round_of};
 use crate::results::{Results, median};
 use crate::server::{Server, customer};
 use crate::{ROUNDS, scaled};
@@ -249,16 +249,19 @@ pub fn draws(runtime: &Runtime, results: &mut Results) {
     let (without, with) = (requests("calls"), requests("paid_calls"));
     let (mut checks, mut reserved, mut committed) = (vec![], vec![], vec![]);
     let servers = [&server];
-    for nth in 0..2 * ROUNDS {
+    // One turn differs from the next by a tenth and more.
+    for nth in 0..4 * ROUNDS {
         checks.push(turns(nth, |paid| {
             let requests = if paid { &with } else { &without };
             run(server.address, requests, LANES, time()).requests_per_second
         }));
         reserved.push(turns(nth, |paid| {
-            runtime.block_on(reserves(&server, LANES, customers, feature(paid)))
+            runtime.block_on(reserves(&server, reserve::LANES, customers, feature(paid)))
         }));
+    }
+    for nth in 0..2 * ROUNDS {
         committed.push(turns(nth, |paid| {
-            runtime.block_on(round_of(&servers, LANES, customers, feature(paid)))
+            runtime.block_on(round_of(&servers, reserve::LANES, customers, feature(paid)))
         }));
     }
     results.note("check_credits_over_check", median(checks));
