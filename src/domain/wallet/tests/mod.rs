@@ -19,8 +19,9 @@ fn grant_id(number: usize) -> GrantId {
     GrantId::new(format!("g{number}")).unwrap()
 }
 
+/// Ids are in the order of their numbers, which is that in which holds end that are over together.
 fn hold_id(number: usize) -> HoldId {
-    HoldId::new(format!("h{number}")).unwrap()
+    HoldId::new(format!("h{number:03}")).unwrap()
 }
 
 /// The customer's wallet, and that of its agent.
