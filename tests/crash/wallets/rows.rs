@@ -56,14 +56,14 @@ pub struct Hold {
 }
 
 /// What of a hold is JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)] // What says nothing is left out.
 pub struct HoldBody {
     pub amount: i64,
     pub captured: i64,
     /// What each grant still holds for it.
     pub legs: Vec<(String, i64)>,
     /// Whether it is what the reservations of a feature hold together.
-    #[serde(default)]
     pub is_pool: bool,
 }
 
