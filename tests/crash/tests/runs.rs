@@ -112,7 +112,7 @@ pub fn limit_from_memory() {
 pub fn feed_skips_late_commit() {
     reveals_of_several(
         "feed_skips_late_commit",
-        2,
+        6, // It shows in one round of two or so.
         &[Trouble::Slow],
         &[Kind::Unexpected],
     );
