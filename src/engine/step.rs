@@ -182,8 +182,8 @@ impl<'f> Deciding<'f> {
         // In the order of the store's keys, so that it finds neighbours together.
         all.sort_unstable_by_key(|touched| touched.cell.no());
         self.changes.counters.reserve(all.len() * 4); // Mostly a few of each.
-        self.changes.reservations.reserve(all.len());
-        self.changes.books.reserve(all.len());
+        let touched = all.iter().map(|touched| touched.effects.touched.len());
+        self.changes.reservations.reserve(touched.sum());
         for touched in all {
             let mut inner = touched.cell.lock();
             inner.in_batch = None;

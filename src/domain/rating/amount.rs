@@ -55,9 +55,9 @@ impl Amount {
         // Most products are whole, and finding what to reduce a fraction by takes many times as long.
         if self.0.is_integer()
             && let Some(product) = i128::checked_mul(*self.0.numer(), numerator)
-            && let Some(whole) = whole_quotient(product, denominator)
+            && product % denominator == 0
         {
-            return Ok(Self(Ratio::from_integer(whole)));
+            return Ok(Self(Ratio::from_integer(product / denominator)));
         }
         let factor = Ratio::new(numerator, denominator);
         self.0.checked_mul(&factor).map(Self).ok_or(Overflow)
@@ -106,19 +106,6 @@ impl Amount {
             cents: half_to_even(cents.0)?,
         })
     }
-}
-
-/// Divides where nothing is left over, in 64 bits where those do.
-fn whole_quotient(product: i128, denominator: i128) -> Option<i128> {
-    if denominator == 1 {
-        return Some(product);
-    }
-    if let (Ok(product), Ok(denominator)) = (i64::try_from(product), i64::try_from(denominator)) {
-        let is_whole = product.checked_rem(denominator)? == 0;
-        return is_whole.then(|| i128::from(product / denominator));
-    }
-    let is_whole = product.checked_rem(denominator)? == 0;
-    is_whole.then(|| product / denominator)
 }
 
 /// Rounds to the nearest whole number, and to the even one of two that are as near.
@@ -174,7 +161,6 @@ impl Money {
 
 #[cfg(test)]
 mod tests {
-    use num_traits::CheckedNeg as _;
     use proptest::prelude::*;
 
     use super::*;
@@ -196,7 +182,7 @@ mod tests {
 
     fn ratio() -> impl Strategy<Value = Ratio<i128>> {
         // The least number has no opposite, which `Ratio` needs of what it reduces.
-        let above = |whole: &i128| whole.checked_neg().is_some();
+        let above = |whole: &i128| *whole > i128::MIN;
         prop_oneof![
             whole().prop_map(Ratio::from_integer),
             (whole().prop_filter("no opposite", above), part()).prop_map(|(n, d)| Ratio::new(n, d)),

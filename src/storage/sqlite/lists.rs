@@ -277,17 +277,12 @@ pub(super) fn denials(
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
-    use crate::storage::sqlite::open::MIGRATIONS;
+    use crate::storage::sqlite::open::empty;
 
     #[test]
     fn what_is_asked_for_by_its_id_is_found_by_the_key() {
-        let conn = Connection::open_in_memory().unwrap();
-        for (_, _, text) in MIGRATIONS {
-            conn.execute_batch(text).unwrap();
-        }
+        let conn = empty();
         for (sql, column) in [
             (customers_sql(true), "id"),
             (reservations_sql(true), "customer_no=? AND id"),

@@ -70,6 +70,16 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Returns a database in memory with nothing but the schema.
+#[cfg(test)]
+pub(super) fn empty() -> Connection {
+    let conn = Connection::open_in_memory().expect("memory holds a database");
+    for (_, _, text) in MIGRATIONS {
+        conn.execute_batch(text).expect("the schema has no faults");
+    }
+    conn
+}
+
 /// Opens the connection that writes and checks that what it acknowledges is durable.
 pub(super) fn writer(path: &Path, options: &Options) -> Result<Connection, StoreError> {
     let conn = Connection::open(path)?;

@@ -277,14 +277,11 @@ pub(super) fn columns<'r>(row: &'r Row<'_>) -> Result<PostedColumns<'r>, StoreEr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::sqlite::open::MIGRATIONS;
+    use crate::storage::sqlite::open::empty;
 
     /// Returns a ledger in which two wallets take turns, and the places of both.
     fn ledger(transactions: i64) -> (Connection, [Places; 2]) {
-        let conn = Connection::open_in_memory().unwrap();
-        for (_, _, text) in MIGRATIONS {
-            conn.execute_batch(text).unwrap();
-        }
+        let conn = empty();
         let mut both = [Places::default(), Places::default()];
         {
             let mut appending = Appending::new(&conn).unwrap();

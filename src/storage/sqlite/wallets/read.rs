@@ -169,17 +169,12 @@ pub(super) fn text<'r>(
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
-    use crate::storage::sqlite::open::MIGRATIONS;
+    use crate::storage::sqlite::open::empty;
 
     #[test]
     fn what_is_looked_for_is_found_by_a_key() {
-        let conn = Connection::open_in_memory().unwrap();
-        for (_, _, text) in MIGRATIONS {
-            conn.execute_batch(text).unwrap();
-        }
+        let conn = empty();
         for (sql, last) in [
             (HOLD, "subaccount=? AND unit=? AND kind=? AND id=?)"),
             (DRAWS, "subaccount=? AND unit=? AND kind=?)"),

@@ -261,14 +261,11 @@ mod tests {
     use super::*;
     use crate::storage::conformance::fixture::START;
     use crate::storage::conformance::fixture::purse::rich;
-    use crate::storage::sqlite::open::MIGRATIONS;
+    use crate::storage::sqlite::open::empty;
 
     #[test]
     fn no_statement_is_prepared_again_for_what_is_bound() {
-        let conn = Connection::open_in_memory().unwrap();
-        for (_, _, text) in MIGRATIONS {
-            conn.execute_batch(text).unwrap();
-        }
+        let conn = empty();
         let changes = rich(START);
         let mut writing = Writing::new(&conn).unwrap();
         for customer in 1..4 {
