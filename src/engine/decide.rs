@@ -54,6 +54,7 @@ pub(super) fn batch(
         plain: Vec::new(),
         probe_events: Vec::new(),
         probe_requests: Vec::new(),
+        probe_billing: Vec::new(),
         catalog: shared.loader.current().version(),
         customers: Vec::new(),
         folds: Vec::new(),

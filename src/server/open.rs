@@ -187,6 +187,7 @@ async fn founding(ground: &Ground, first: StoredCatalog) -> Result<Batch, StoreE
         plain: Vec::new(),
         probe_events: Vec::new(),
         probe_requests: Vec::new(),
+        probe_billing: Vec::new(),
         catalog: 0,
         customers: Vec::new(),
         folds: Vec::new(),

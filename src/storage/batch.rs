@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::billing::{BillingKey, BillingRow};
 use super::rows::{AccountRows, CustomerNo, EventKind, EventRow, StoredCatalog, StoredEvent};
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::counter::{CounterSpec, Ring};
@@ -72,6 +73,8 @@ pub struct Batch {
     pub probe_events: Vec<EventKey>,
     /// Requests whose earlier answer the decision depends on.
     pub probe_requests: Vec<RequestKey>,
+    /// Rows of dealings with Stripe that the decision depends on.
+    pub probe_billing: Vec<BillingKey>,
     /// The newest catalog that its maker knows; 0: it decides nothing that depends on one.
     pub catalog: CatalogVersion,
     /// The customers that it decides on. A store that only one process writes to may be told of none.
@@ -188,6 +191,8 @@ pub struct Found<'a> {
     pub events: Vec<Option<StoredEvent>>,
     /// Answers to [`Batch::probe_requests`], by position.
     pub requests: Vec<Option<StoredAnswer>>,
+    /// Answers to [`Batch::probe_billing`], by position; nobody else changes them before the batch is committed.
+    pub billing: Vec<Option<BillingRow>>,
     /// Answers to [`Batch::customers`], by position.
     pub accounts: Vec<Reread>,
     /// Answers to [`Batch::folds`], by position.
@@ -234,6 +239,10 @@ pub struct Changes {
     pub books: Vec<(CustomerId, BookChanges)>,
     /// Adjustments that replace all those of a customer.
     pub adjustments: Vec<(CustomerId, Vec<Adjustment>)>,
+    /// Rows of dealings with Stripe to be written or replaced. A batch that replaces one has probed it.
+    pub billing: Vec<BillingRow>,
+    /// Rows of dealings with Stripe to be forgotten.
+    pub billing_gone: Vec<BillingKey>,
     /// A catalog to be stored as the newest.
     pub catalog: Option<StoredCatalog>,
     /// Answers to be kept.

@@ -6,6 +6,7 @@
 
 pub mod archive;
 mod batch;
+mod billing;
 mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
@@ -28,6 +29,7 @@ pub use batch::{
     Duplicate, EventKey, Fold, FoldResult, Found, Named, RequestKey, Reread, RollupShift,
     StoredAnswer, WindowUse,
 };
+pub use billing::{BillingKey, BillingKind, BillingQuery, BillingRow};
 pub use feed::{Feed, FeedCursor};
 pub use query::{
     AllocationQuery, AuditPage, AuditQuery, CounterMismatch, CustomerQuery, Denial, DenialQuery,
@@ -224,6 +226,9 @@ pub trait Store: Send + Sync + 'static {
     /// Returns customers that have a reservation or a hold in the open state, or a grant with something left to spend, with
     /// `expire_time <= now`, or a wallet with `due_time <= now`; at most `limit`, in any order.
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError>;
+
+    /// Lists what is kept of dealings with Stripe.
+    async fn billing(&self, query: BillingQuery) -> Result<Page<BillingRow>, StoreError>;
 
     /// Adds to the denial log: counts are summed by customer, feature, reason and minute, the sample is replaced.
     async fn log_denials(&self, denials: Vec<Denial>) -> Result<(), StoreError>;

@@ -12,9 +12,9 @@ use crate::domain::time::{Span, Timestamp};
 use crate::domain::wallet::{Hold, Posted, WalletKey};
 use crate::storage::memory::MemoryStore;
 use crate::storage::{
-    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Changes, Committed, CustomerQuery,
-    Denial, DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery, Store, StoreError,
-    StoredCatalog, StoredEvent, UsageQuery, UsageRow,
+    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, BillingQuery, BillingRow, Changes,
+    Committed, CustomerQuery, Denial, DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery,
+    Store, StoreError, StoredCatalog, StoredEvent, UsageQuery, UsageRow,
 };
 
 /// What fails, and how.
@@ -120,6 +120,7 @@ passed_on! {
     ledger(query: LedgerQuery) -> Page<Posted>;
     hold(customer: &CustomerId, id: &HoldId) -> Option<(WalletKey, Hold)>;
     overdue(now: Timestamp, limit: usize) -> Vec<CustomerId>;
+    billing(query: BillingQuery) -> Page<BillingRow>;
     log_denials(denials: Vec<Denial>) -> ();
     denials(query: DenialQuery) -> Page<Denial>;
     audit(query: AuditQuery) -> AuditPage;

@@ -2,7 +2,7 @@
 //! held.
 //!
 //! ```text
-//! {"bursar_archive":2,"made_by":"0.1.0","made":"…","from":"sqlite","schema":1,"incarnation":"…","latest":…}
+//! {"bursar_archive":3,"made_by":"0.1.0","made":"…","from":"sqlite","schema":1,"incarnation":"…","latest":…}
 //! {"customer":{"id":"acme","body":{…},"tracked":[…]}}
 //! {"end":{"tables":[{"table":"customers","rows":1,"digest":"…"},…],"checksum":"…"}}
 //! ```

@@ -22,9 +22,9 @@ pub use self::copy::{Copied, Watch, copy, save};
 pub use self::credits::{DrawRecord, GrantRecord, HoldRecord, PostedRecord, WalletRecord};
 pub use self::file::{ArchiveReader, ArchiveWriter};
 pub use self::record::{
-    AdjustmentRecord, AllocationRecord, AnswerRecord, CatalogRecord, CounterRecord, CustomerRecord,
-    DenialRecord, EventRecord, Json, OverrideRecord, Record, ReservationRecord, RollupRecord,
-    SubaccountRecord,
+    AdjustmentRecord, AllocationRecord, AnswerRecord, BillingRecord, CatalogRecord, CounterRecord,
+    CustomerRecord, DenialRecord, EventRecord, Json, OverrideRecord, Record, ReservationRecord,
+    RollupRecord, SubaccountRecord,
 };
 pub(super) use self::record::{json, json_or_none};
 pub use self::table::Table;
@@ -34,8 +34,9 @@ use super::StoreError;
 use crate::domain::id::CustomerId;
 use crate::domain::window::TimeRange;
 
-/// The version of the format that this binary writes, and the newest that it reads. The first knows no wallets.
-pub const FORMAT: u32 = 2;
+/// The version of the format that this binary writes, and the newest that it reads. The first knows no wallets, the second
+/// no dealings with Stripe.
+pub const FORMAT: u32 = 3;
 /// Most records that are given at once.
 pub const PIECE: usize = 1_000;
 

@@ -51,6 +51,8 @@ pub enum Record {
     Denial(DenialRecord),
     /// Of [`Table::Answers`].
     Answer(AnswerRecord),
+    /// Of [`Table::Billing`].
+    Billing(BillingRecord),
 }
 
 impl Record {
@@ -75,6 +77,7 @@ impl Record {
             Self::Event(_) => Table::Events,
             Self::Denial(_) => Table::Denials,
             Self::Answer(_) => Table::Answers,
+            Self::Billing(_) => Table::Billing,
         }
     }
 
@@ -356,6 +359,27 @@ pub struct AnswerRecord {
     pub answer: String,
     /// When it was given.
     pub time: i64,
+}
+
+/// A dealing with Stripe.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BillingRecord {
+    /// What it is about.
+    pub kind: String,
+    /// Its name within the kind.
+    pub id: String,
+    /// Whose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// Where it stands.
+    pub state: String,
+    /// From when on there is something to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_time: Option<i64>,
+    /// When it came to be.
+    pub create_time: i64,
+    /// What else there is.
+    pub body: Json,
 }
 
 /// Takes a column as JSON.

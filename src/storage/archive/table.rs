@@ -40,11 +40,13 @@ pub enum Table {
     Denials,
     /// Answers to mutations.
     Answers,
+    /// Dealings with Stripe.
+    Billing,
 }
 
 impl Table {
     /// All of them, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Catalogs,
         Self::Customers,
         Self::Subaccounts,
@@ -62,6 +64,7 @@ impl Table {
         Self::Events,
         Self::Denials,
         Self::Answers,
+        Self::Billing,
     ];
 
     /// Returns its name, which it has in every store.
@@ -85,6 +88,7 @@ impl Table {
             Self::Events => "events",
             Self::Denials => "denials",
             Self::Answers => "answers",
+            Self::Billing => "billing",
         }
     }
 }

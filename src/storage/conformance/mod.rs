@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod audits;
+pub mod billing;
 pub mod charges;
 pub mod commits;
 pub mod counters;
@@ -58,6 +59,16 @@ macro_rules! store_conformance {
                     commits_at_the_same_time_all_happen
                     catalogs_are_kept_by_version
                     a_catalog_version_is_never_replaced
+                ]
+                billing: [
+                    a_document_comes_back_as_it_was_given
+                    a_document_is_replaced_and_forgotten
+                    documents_of_one_name_differ_by_kind
+                    what_is_due_comes_first_the_longest_overdue
+                    pages_show_the_newest_first_and_each_once
+                    documents_are_found_by_customer_and_state
+                    a_document_of_an_unknown_customer_is_refused
+                    a_batch_sees_what_it_asks_for
                 ]
                 folds: [
                     a_fold_sums_each_window

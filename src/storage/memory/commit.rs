@@ -116,6 +116,11 @@ fn find<'a>(state: &State, batch: &'a Batch, duplicates: Vec<Duplicate>) -> Foun
                 state.answers.get(&key).map(|(_, answer)| answer.clone())
             })
             .collect(),
+        billing: batch
+            .probe_billing
+            .iter()
+            .map(|key| state.billing.get(key).cloned())
+            .collect(),
         accounts: batch
             .customers
             .iter()

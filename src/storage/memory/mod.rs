@@ -4,6 +4,7 @@
 //! with it. It is simple before it is fast; every call does its work under the lock and never waits in it.
 
 mod audit;
+mod billing;
 mod commit;
 mod fold;
 mod lists;
@@ -22,9 +23,9 @@ use parking_lot::Mutex;
 
 use self::state::State;
 use super::{
-    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
-    DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog,
-    StoredEvent, UsageQuery, UsageRow,
+    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, BillingQuery, BillingRow,
+    Committed, CustomerQuery, Denial, DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery,
+    Store, StoreError, StoredCatalog, StoredEvent, UsageQuery, UsageRow,
 };
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
@@ -150,6 +151,10 @@ impl Store for MemoryStore {
 
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {
         Ok(lists::overdue(&self.state.lock(), now, limit))
+    }
+
+    async fn billing(&self, query: BillingQuery) -> Result<Page<BillingRow>, StoreError> {
+        billing::page(&self.state.lock().billing, &query)
     }
 
     async fn log_denials(&self, denials: Vec<Denial>) -> Result<(), StoreError> {

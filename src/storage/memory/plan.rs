@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::billing;
 use super::commit::no_such_number;
 use super::rollups::Staged;
 use super::state::{Books, CounterKey, EventName, State, Tallied};
@@ -190,6 +191,7 @@ impl Plan {
             let key = (key.caller.clone(), key.method, key.request.clone());
             state.answers.insert(key, (now, answer));
         }
+        billing::write(&mut state.billing, &mut changes);
         write_rows(state, changes);
         self.created
     }
@@ -245,6 +247,12 @@ fn named(changes: &Changes) -> impl Iterator<Item = &CustomerId> {
         .chain(changes.removed_overrides.iter().map(|row| &row.0))
         .chain(changes.adjustments.iter().map(|row| &row.0))
         .chain(changes.books.iter().map(|row| &row.0))
+        .chain(
+            changes
+                .billing
+                .iter()
+                .filter_map(|row| row.customer.as_ref()),
+        )
 }
 
 /// Checks that rows which must be new are.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::billing::Billing;
 use super::rollups::{Hour, HourKey};
 use super::wallets::Wallets;
 use crate::domain::catalog::CatalogVersion;
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub catalogs: BTreeMap<CatalogVersion, StoredCatalog>,
     /// Answers with the instant of the batch that stored them.
     pub answers: BTreeMap<AnswerKey, (Timestamp, StoredAnswer)>,
+    /// Dealings with Stripe.
+    pub billing: Billing,
     /// The denial log.
     pub denials: BTreeMap<CustomerId, BTreeMap<DenialKey, (i64, Box<str>)>>,
 }

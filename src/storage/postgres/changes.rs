@@ -29,6 +29,12 @@ pub(super) fn named(changes: &Changes) -> impl Iterator<Item = &CustomerId> {
         .chain(changes.removed_overrides.iter().map(|row| &row.0))
         .chain(changes.adjustments.iter().map(|row| &row.0))
         .chain(changes.books.iter().map(|row| &row.0))
+        .chain(
+            changes
+                .billing
+                .iter()
+                .filter_map(|row| row.customer.as_ref()),
+        )
         .chain(changes.events.iter().map(|row| &row.event.customer_id))
 }
 

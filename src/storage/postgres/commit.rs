@@ -17,15 +17,15 @@ use super::marks::{self, Turn};
 use super::open::duration;
 use super::scan::{self, Key};
 use super::wallets::{Moved, Rows};
-use super::{Shared, account, changes, columns, counters, find, rollups};
+use super::{Shared, account, billing, changes, columns, counters, find, rollups};
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::id::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::failpoint;
 use crate::storage::columns::corrupt;
 use crate::storage::{
-    AccountRows, Batch, BatchMark, Changes, Committed, CustomerNo, Decide, EventKey, EventRow,
-    Fold, Found, Named, RequestKey, Reread, StoreError,
+    AccountRows, Batch, BatchMark, BillingKey, Changes, Committed, CustomerNo, Decide, EventKey,
+    EventRow, Fold, Found, Named, RequestKey, Reread, StoreError,
 };
 
 /// How often a batch is tried that came to nothing before it was decided.
@@ -40,6 +40,7 @@ struct Asked {
     plain: Vec<Arc<Vec<EventRow>>>,
     probe_events: Vec<EventKey>,
     probe_requests: Vec<RequestKey>,
+    probe_billing: Vec<BillingKey>,
     catalog: CatalogVersion,
     customers: Vec<Named>,
     folds: Vec<Fold>,
@@ -94,6 +95,7 @@ pub(super) async fn commit(shared: &Shared, batch: Batch) -> Result<Committed, S
         plain: batch.plain,
         probe_events: batch.probe_events,
         probe_requests: batch.probe_requests,
+        probe_billing: batch.probe_billing,
         catalog: batch.catalog,
         customers: batch.customers,
         folds: batch.folds,
@@ -212,6 +214,7 @@ async fn fill<'a>(
         duplicates,
         events: probed(conn, &customers, &asked.probe_events).await?,
         requests: find::answers(conn, asked.probe_requests.clone()).await?,
+        billing: billing::find(conn, &asked.probe_billing).await?,
         accounts: reread(shared, conn, asked, &locked).await?,
         folds: find::folds(conn, &customers, &asked.folds).await?,
     };
@@ -313,6 +316,7 @@ async fn write(
     shared.days.make(&shared.feed, needed).await?;
     insert::insert_decided(conn, &changes.events).await?;
     changes::write(conn, asked.now, changes).await?;
+    billing::write(conn, changes).await?;
     counters::clear(conn, &changes.cleared).await?;
     counters::write(conn, &changes.counters, &changes.shifts).await?;
     rollups::write(conn, customers, &changes.rollups).await?;

@@ -30,6 +30,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         breaking: false,
         text: include_str!("../../../migrations/postgres/0002_credits.sql"),
     },
+    Migration {
+        version: 3,
+        name: "billing",
+        breaking: false,
+        text: include_str!("../../../migrations/postgres/0003_billing.sql"),
+    },
 ];
 
 /// Runs the migrations that the database lacks. The connection is to be closed afterwards, whatever comes of it: that

@@ -7,6 +7,7 @@
 mod account;
 mod archive;
 mod audit;
+mod billing;
 mod changes;
 #[cfg(test)]
 pub(super) mod cluster;
@@ -53,9 +54,10 @@ use self::days::Days;
 use self::names::Names;
 use self::trim::{Slice, TrimCursor};
 use super::{
-    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, ClaimRates, Committed,
-    CustomerQuery, Denial, DenialQuery, EventQuery, Feed, FeedCursor, LedgerQuery, Page,
-    ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent, UsageQuery, UsageRow,
+    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, BillingQuery, BillingRow,
+    ClaimRates, Committed, CustomerQuery, Denial, DenialQuery, EventQuery, Feed, FeedCursor,
+    LedgerQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog, StoredEvent, UsageQuery,
+    UsageRow,
 };
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
@@ -331,6 +333,11 @@ impl Store for PostgresStore {
             lists::overdue(&mut *self.shared.reports.acquire().await?, now, limit).await
         })
         .await
+    }
+
+    async fn billing(&self, query: BillingQuery) -> Result<Page<BillingRow>, StoreError> {
+        self.read(async { billing::page(&mut *self.shared.reports.acquire().await?, &query).await })
+            .await
     }
 
     async fn log_denials(&self, denials: Vec<Denial>) -> Result<(), StoreError> {

@@ -230,6 +230,7 @@ async fn a_decision_that_panics_leaves_nothing_behind() {
         plain: vec![Arc::new(vec![event((no, "acme"), "e", 1, minute(1))])],
         probe_events: Vec::new(),
         probe_requests: Vec::new(),
+        probe_billing: Vec::new(),
         catalog: 0,
         customers: Vec::new(),
         folds: Vec::new(),

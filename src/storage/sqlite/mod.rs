@@ -6,6 +6,7 @@
 mod account;
 mod archive;
 mod audit;
+mod billing;
 mod changes;
 mod checkpoint;
 mod columns;
@@ -48,9 +49,9 @@ use self::names::{Names, Reading};
 use self::readers::Readers;
 use self::writer::{Ask, WriterHandle};
 use super::{
-    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, Committed, CustomerQuery, Denial,
-    DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery, Store, StoreError, StoredCatalog,
-    StoredEvent, UsageQuery, UsageRow,
+    AccountRows, AllocationQuery, AuditPage, AuditQuery, Batch, BillingQuery, BillingRow,
+    Committed, CustomerQuery, Denial, DenialQuery, EventQuery, LedgerQuery, Page, ReservationQuery,
+    Store, StoreError, StoredCatalog, StoredEvent, UsageQuery, UsageRow,
 };
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::customer::{Allocation, Customer};
@@ -227,6 +228,12 @@ impl Store for SqliteStore {
     async fn overdue(&self, now: Timestamp, limit: usize) -> Result<Vec<CustomerId>, StoreError> {
         self.readers
             .read(move |reading| lists::overdue(reading, now, limit))
+            .await
+    }
+
+    async fn billing(&self, query: BillingQuery) -> Result<Page<BillingRow>, StoreError> {
+        self.readers
+            .read(move |reading| billing::page(reading, &query))
             .await
     }
 

@@ -24,6 +24,11 @@ pub(super) const MIGRATIONS: &[(i64, &str, &str)] = &[
         "credits",
         include_str!("../../../migrations/sqlite/0002_credits.sql"),
     ),
+    (
+        3,
+        "billing",
+        include_str!("../../../migrations/sqlite/0003_billing.sql"),
+    ),
 ];
 
 /// How many prepared statements a connection keeps.

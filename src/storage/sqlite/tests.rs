@@ -214,6 +214,7 @@ async fn a_decision_that_panics_leaves_nothing_and_harms_nobody() {
         plain: vec![std::sync::Arc::new(vec![row.clone()])],
         probe_events: Vec::new(),
         probe_requests: Vec::new(),
+        probe_billing: Vec::new(),
         catalog: 0,
         customers: Vec::new(),
         folds: Vec::new(),

@@ -16,7 +16,7 @@ use super::names::{Names, Numbers, Reading};
 use super::rollups::Combinations;
 use super::segments::Segment;
 use super::trim::TrimCursor;
-use super::{changes, counters, find, insert, marks, rollups, segments, trim, wallets};
+use super::{billing, changes, counters, find, insert, marks, rollups, segments, trim, wallets};
 use crate::domain::time::{Span, Timestamp};
 use crate::failpoint;
 use crate::storage::{
@@ -261,6 +261,7 @@ impl Writer {
             duplicates: inserted.duplicates(reading)?,
             events: find::events(reading, &batch.probe_events)?,
             requests: find::answers(reading, batch.probe_requests)?,
+            billing: billing::find(reading, &batch.probe_billing)?,
             accounts: find::accounts(reading, &batch.customers, batch.now)?,
             folds: find::folds(reading, &inserted, &batch.folds)?,
         };
@@ -283,6 +284,7 @@ impl Writer {
         let stored = i64::try_from(noted.len()).unwrap_or(i64::MAX);
         let created = changes::write(reading, numbers, batch.now, &changes)?;
         wallets::write(reading, numbers, &mut chain, &changes.books)?;
+        billing::write(reading, numbers, &changes)?;
         let late = take_late(&mut changes);
         counters::clear(reading, numbers, &changes.cleared)?;
         counters::set(reading, numbers, &changes.counters)?;

@@ -14,12 +14,15 @@ use crate::domain::usage::Labels;
 use crate::domain::wallet::{BookChanges, Source};
 use crate::domain::window::TimeRange;
 use crate::storage::archive::{Scope, Table};
+use crate::storage::conformance::billing::document;
 use crate::storage::conformance::fixture::purse::{charge, hold_id, posted, rich};
 use crate::storage::conformance::fixture::{
     self, Draft, START, answer, between, counter, customer_id, customer_write, day, event, held,
     labels, meter, minute, reservation, rollups_of, set, spec, spec_where, subaccount_id,
 };
-use crate::storage::{Changes, Denial, EventRow, Store, StoredCatalog, UsageQuery, Use};
+use crate::storage::{
+    BillingKind, Changes, Denial, EventRow, Store, StoredCatalog, UsageQuery, Use,
+};
 
 /// Texts that formats like to trip over.
 const ODD: &str = "tab\tline\nreturn\r back\\slash \\N \\. \"quoted\" 'single' , ; é 語 \u{2028}";
@@ -167,6 +170,10 @@ pub(super) async fn fill(store: &dyn Store) {
     let kept = Changes {
         answers: vec![answer("r-1", ODD)],
         books: vec![(customer_id("acme"), credits())],
+        billing: vec![
+            document(BillingKind::Chunk, "c-1", Some("acme"), 1),
+            document(BillingKind::Webhook, ODD, None, 2),
+        ],
         ..Changes::default()
     };
     Draft::new().at(day(41)).changes(kept).run(store).await;

@@ -124,6 +124,7 @@ impl<'a> Side<'a> {
             plain,
             probe_events: probe_events.collect(),
             probe_requests: (0..40).map(|n| answer(&format!("r{n}"), "").key).collect(),
+            probe_billing: Vec::new(),
             catalog: 0,
             changes_catalog: false,
             customers: CUSTOMERS

@@ -8,9 +8,10 @@ use super::credits;
 use crate::domain::id::CustomerId;
 use crate::storage::StoreError;
 use crate::storage::archive::{
-    self, AdjustmentRecord, AllocationRecord, AnswerRecord, ArchiveError, CatalogRecord,
-    CounterRecord, CustomerRecord, CustomerTotals, DenialRecord, EventRecord, OverrideRecord,
-    PIECE, Record, ReservationRecord, RollupRecord, Scope, Sink, SubaccountRecord, Table,
+    self, AdjustmentRecord, AllocationRecord, AnswerRecord, ArchiveError, BillingRecord,
+    CatalogRecord, CounterRecord, CustomerRecord, CustomerTotals, DenialRecord, EventRecord,
+    OverrideRecord, PIECE, Record, ReservationRecord, RollupRecord, Scope, Sink, SubaccountRecord,
+    Table,
 };
 use crate::storage::columns::{corrupt, unpack_ring};
 
@@ -92,6 +93,7 @@ const fn statement(table: Table) -> &'static str {
         }
         Table::Denials => "SELECT customer_id, minute, feature, reason, count, sample FROM denials",
         Table::Answers => "SELECT caller, method, request, content, answer, time FROM answers",
+        Table::Billing => "SELECT kind, id, customer, state, due_time, create_time, body FROM billing",
     }
 }
 
@@ -159,6 +161,15 @@ fn record(table: Table, row: &PgRow) -> Result<Record, StoreError> {
             content: row.try_get(3)?,
             answer: text(4)?,
             time: row.try_get(5)?,
+        }),
+        Table::Billing => Record::Billing(BillingRecord {
+            kind: text(0)?,
+            id: text(1)?,
+            customer: row.try_get(2)?,
+            state: text(3)?,
+            due_time: row.try_get(4)?,
+            create_time: row.try_get(5)?,
+            body: body(6)?,
         }),
     })
 }

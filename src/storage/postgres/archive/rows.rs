@@ -50,6 +50,7 @@ pub(super) const fn columns(table: Table) -> &'static str {
         }
         Table::Denials => "denials (customer_id, minute, feature, reason, count, sample)",
         Table::Answers => "answers (caller, method, request, content, answer, time)",
+        Table::Billing => "billing (kind, id, customer, state, due_time, create_time, body)",
         Table::Events => EVENTS,
     }
 }
@@ -111,6 +112,14 @@ pub(super) fn write(rows: &mut CopyText, record: &Record) -> Result<(), StoreErr
             .bytes(&row.content)
             .text(&row.answer)
             .number(row.time),
+        Record::Billing(row) => rows
+            .text(&row.kind)
+            .text(&row.id)
+            .text_or_none(row.customer.as_deref())
+            .text(&row.state)
+            .number_or_none(row.due_time)
+            .number(row.create_time)
+            .text(row.body.get()),
         // Written by their own way, which makes their partitions.
         Record::Event(_) => return Ok(()),
     }

@@ -151,6 +151,7 @@ async fn a_connection_that_is_lost_before_the_commit_changes_nothing() {
         plain: vec![Arc::new(vec![event((no, "acme"), "e", 1, minute(1))])],
         probe_events: Vec::new(),
         probe_requests: Vec::new(),
+        probe_billing: Vec::new(),
         catalog: 0,
         customers: vec![Named {
             id: customer_id("acme"),

@@ -39,6 +39,7 @@ async fn debit(store: &PostgresStore) -> bool {
         plain: Vec::new(),
         probe_events: Vec::new(),
         probe_requests: Vec::new(),
+        probe_billing: Vec::new(),
         catalog: 0,
         customers: vec![Named {
             id: customer_id("acme"),

@@ -8,8 +8,9 @@ use crate::domain::id::{CustomerId, EventId, MeterId};
 use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::storage::archive::{
-    AnswerRecord, CounterRecord, CustomerRecord, DrawRecord, EventRecord, GrantRecord, HoldRecord,
-    Json, PostedRecord, ReservationRecord, RollupRecord, SubaccountRecord, WalletRecord,
+    AnswerRecord, BillingRecord, CounterRecord, CustomerRecord, DrawRecord, EventRecord,
+    GrantRecord, HoldRecord, Json, PostedRecord, ReservationRecord, RollupRecord, SubaccountRecord,
+    WalletRecord,
 };
 use crate::storage::columns::corrupt;
 use crate::storage::wallets::{PostedColumns, due_time_of_terms, payment_of_body};
@@ -228,6 +229,21 @@ impl Inserts<'_> {
                 row.max,
                 row.latest_time,
                 row.latest,
+            ),
+        )
+    }
+
+    pub(super) fn billing(&self, row: &BillingRecord) -> Result<(), StoreError> {
+        self.insert(
+            "INSERT INTO billing VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (
+                &row.kind,
+                &row.id,
+                &row.customer,
+                &row.state,
+                row.due_time,
+                row.create_time,
+                row.body.get(),
             ),
         )
     }

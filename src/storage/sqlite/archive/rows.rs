@@ -8,9 +8,10 @@ use super::super::columns::{corrupt, json, unpack_ring};
 use super::super::names::Reading;
 use crate::storage::StoreError;
 use crate::storage::archive::{
-    self, AdjustmentRecord, AllocationRecord, AnswerRecord, CatalogRecord, CounterRecord,
-    CustomerRecord, DenialRecord, DrawRecord, GrantRecord, HoldRecord, Json, OverrideRecord,
-    PostedRecord, Record, ReservationRecord, RollupRecord, SubaccountRecord, Table, WalletRecord,
+    self, AdjustmentRecord, AllocationRecord, AnswerRecord, BillingRecord, CatalogRecord,
+    CounterRecord, CustomerRecord, DenialRecord, DrawRecord, GrantRecord, HoldRecord, Json,
+    OverrideRecord, PostedRecord, Record, ReservationRecord, RollupRecord, SubaccountRecord, Table,
+    WalletRecord,
 };
 
 /// Lists of counters that are kept as text, so that what many customers share is written once.
@@ -95,6 +96,9 @@ impl<'a> Rows<'a> {
             Table::Answers => {
                 "SELECT caller, method, request, content, answer, time FROM answers ORDER BY place"
             }
+            Table::Billing => {
+                "SELECT kind, id, customer, state, due_time, create_time, body FROM billing"
+            }
             Table::Rollups | Table::Events => return None,
         })
     }
@@ -163,6 +167,15 @@ impl<'a> Rows<'a> {
                 content: row.get(3)?,
                 answer: text(4)?,
                 time: row.get(5)?,
+            }),
+            Table::Billing => Record::Billing(BillingRecord {
+                kind: text(0)?,
+                id: text(1)?,
+                customer: row.get(2)?,
+                state: text(3)?,
+                due_time: row.get(4)?,
+                create_time: row.get(5)?,
+                body: body(6)?,
             }),
             Table::Events => return Err(corrupt(name, "events are read by their segments")),
         })

@@ -148,6 +148,7 @@ impl SqliteTarget {
                 ),
             ),
             Record::Answer(row) => rows.answer(row),
+            Record::Billing(row) => rows.billing(row),
         }
     }
 
