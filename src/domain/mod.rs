@@ -5,6 +5,7 @@
 //! from memory and the one repeated under a database lock cannot differ in kind, only in the state they saw.
 
 pub mod account;
+pub mod billing;
 pub mod catalog;
 pub mod counter;
 pub mod customer;

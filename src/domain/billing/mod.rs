@@ -1,0 +1,11 @@
+//! What is billed through Stripe: usage sealed into chunks, where each stands on its way, and what is still to be sealed.
+
+mod chunk;
+mod tab;
+#[cfg(test)]
+mod tests;
+
+pub use self::chunk::{
+    Chunk, ChunkState, DOUBT_AFTER, Evidence, LEASE, NotClaimed, Outcome, TOO_OLD, ValueTooLong,
+};
+pub use self::tab::{Sealing, Tab, TabPeriod};

@@ -1,0 +1,118 @@
+//! What was sealed of one customer and meter, by billing period, and which chunk is on its way.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::id::MeterId;
+use crate::domain::quantity::Milli;
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::window::TimeRange;
+
+/// How long a period stays on the tab after its end: as long as usage may come late.
+const KEPT: Span = Span::from_days(36);
+/// How long after the end of a period its last chunk is sealed: usage may be recorded for up to five minutes ahead.
+const SETTLING: Span = Span::from_minutes(6);
+
+/// Thousandths in a unit.
+const MILLI_A_UNIT: i64 = 1_000;
+
+/// What was sealed of one customer and meter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tab {
+    /// The meter.
+    pub meter: MeterId,
+    /// The periods that usage may still come for, oldest first.
+    pub periods: Vec<TabPeriod>,
+    /// The chunk that is on its way, by its name; others wait for it.
+    pub in_flight: Option<Box<str>>,
+    /// When it is to be looked at next.
+    pub due_time: Timestamp,
+}
+
+/// What was sealed of one billing period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TabPeriod {
+    /// The period.
+    pub range: TimeRange,
+    /// The sum of its chunks, in whole units.
+    pub sealed: i64,
+    /// How many chunks there are.
+    pub chunks: u32,
+}
+
+/// What is to be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sealing {
+    /// The period.
+    pub range: TimeRange,
+    /// Counts the chunks of the period.
+    pub number: u32,
+    /// Whole units; not zero.
+    pub value: i64,
+    /// The instant at which they are to count.
+    pub count_time: Timestamp,
+}
+
+impl Tab {
+    /// Returns a tab on which nothing stands, to be looked at at once.
+    #[must_use]
+    pub const fn new(meter: MeterId, now: Timestamp) -> Self {
+        Self {
+            meter,
+            periods: Vec::new(),
+            in_flight: None,
+            due_time: now,
+        }
+    }
+
+    /// Takes up the period that runs, and forgets those for which nothing can come any more.
+    pub fn open(&mut self, running: TimeRange, now: Timestamp) {
+        self.periods
+            .retain(|period| now.since(period.range.end) < KEPT);
+        if self.periods.iter().all(|period| period.range != running) {
+            // A period that was cut short by another ends where that one starts.
+            for period in &mut self.periods {
+                period.range.end = period.range.end.min(running.start.max(period.range.start));
+            }
+            self.periods.push(TabPeriod {
+                range: running,
+                sealed: 0,
+                chunks: 0,
+            });
+        }
+    }
+
+    /// Seals what a period came to beyond what was sealed of it; `None`: nothing. Fractions wait for more.
+    pub fn seal(&mut self, range: TimeRange, charged: Milli, now: Timestamp) -> Option<Sealing> {
+        let period = self
+            .periods
+            .iter_mut()
+            .find(|period| period.range == range)?;
+        // Down, so that a fraction is never sealed before it is whole.
+        let whole = charged.0.div_euclid(MILLI_A_UNIT);
+        let value = whole
+            .checked_sub(period.sealed)
+            .filter(|value| *value != 0)?;
+        period.sealed = whole;
+        period.chunks += 1;
+        let last = range.end.minus(Span::from_millis(1_000)).max(range.start);
+        Some(Sealing {
+            range,
+            number: period.chunks,
+            value,
+            count_time: now.min(last).max(range.start),
+        })
+    }
+
+    /// Sets when to look next: a window later, at whole minutes, or when the running period has settled.
+    pub fn put_off(&mut self, window: Span, now: Timestamp) {
+        let minute = Span::from_minutes(1).as_micros();
+        let next = now.plus(window).as_micros().div_euclid(minute) * minute;
+        let next = Timestamp::from_micros_clamped(next.max(now.as_micros() + 1));
+        let settled = self
+            .periods
+            .iter()
+            .map(|period| period.range.end.plus(SETTLING));
+        let settled = settled.filter(|at| *at > now).min();
+        self.due_time = settled.map_or(next, |at| at.min(next));
+    }
+}
