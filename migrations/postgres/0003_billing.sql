@@ -15,6 +15,7 @@ CREATE INDEX billing_newest ON billing (kind, create_time, id);
 CREATE INDEX billing_of_customer ON billing (kind, customer, create_time, id) WHERE customer IS NOT NULL;
 
 CREATE VIEW payers AS SELECT id AS stripe_customer_id, customer, create_time, body FROM billing WHERE kind = 'payer';
+CREATE VIEW tabs AS SELECT id, customer, due_time, create_time, body FROM billing WHERE kind = 'tab';
 CREATE VIEW chunks AS SELECT id, customer, state, due_time, create_time, body FROM billing WHERE kind = 'chunk';
 CREATE VIEW webhooks AS SELECT id AS event_id, customer, state, due_time, create_time, body
     FROM billing WHERE kind = 'webhook';

@@ -39,6 +39,9 @@ pub struct Customer {
     /// What its volume takes off the price of its usage; it belongs to the books, so that it outlives personal data.
     #[serde(default)]
     pub discount: Percent,
+    /// Who it is at Stripe, once billing needs it; it belongs to the books as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payer: Option<Box<str>>,
     /// When it was created.
     pub create_time: Timestamp,
     /// When it was last changed.

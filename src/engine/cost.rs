@@ -20,7 +20,7 @@ use crate::domain::window::{Anchor, TimeRange, Window};
 use crate::storage::UsageQuery;
 
 /// Most stretches that one reading is cut into.
-const PARTS_MAX: usize = 2000;
+pub(super) const PARTS_MAX: usize = 2000;
 
 /// What costs depend on, at one instant.
 pub(super) struct Position {
@@ -180,15 +180,24 @@ impl Engine {
             return Ok(false);
         };
         let ask = UsageAsk::of(held.customer.clone(), meter.id.clone());
-        let question = Question {
-            ask: &ask,
-            meter,
-            anchor: held.anchor,
-        };
-        self.run(course, question, parts).await?;
+        self.run_parts(course, &ask, (meter, held.anchor), parts)
+            .await?;
         // What was used last may have been in the period before.
         course.move_to(held.anchor, now);
         Ok(true)
+    }
+
+    /// Runs a tariff over stretches of time.
+    pub(super) async fn run_parts(
+        &self,
+        course: &mut Course,
+        ask: &UsageAsk,
+        (meter, anchor): (&Arc<Meter>, Anchor),
+        parts: Vec<TimeRange>,
+    ) -> Result<(), Error> {
+        let question = Question { ask, meter, anchor };
+        self.run(course, question, parts).await?;
+        Ok(())
     }
 
     /// Runs a tariff over stretches of time and returns what use in each of them cost, by group.

@@ -199,6 +199,7 @@ fn new_customer(id: CustomerId, profile: &Profile, now: Timestamp) -> Customer {
         metadata: profile.metadata.clone(),
         anchor: profile.billing_anchor.unwrap_or(now),
         discount: Percent::ZERO,
+        payer: None,
         create_time: now,
         update_time: now,
         delete_time: None,

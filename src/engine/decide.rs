@@ -123,6 +123,9 @@ fn ask(write: &mut dyn Write, shared: &Shared, batch: &mut Batch) -> Place {
     let start = batch.probe_events.len();
     batch.probe_events.extend(write.probes());
     place.probes = start..batch.probe_events.len();
+    let start = batch.probe_billing.len();
+    batch.probe_billing.extend(write.documents());
+    place.documents = start..batch.probe_billing.len();
     let start = batch.folds.len();
     batch.folds.extend(write.folds(&shared.loader, batch.now));
     place.folds = start..batch.folds.len();

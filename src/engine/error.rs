@@ -224,6 +224,10 @@ pub enum Thing {
     Grant,
     /// A hold of credits.
     Hold,
+    /// A customer of Stripe's.
+    Payer,
+    /// A chunk of sealed usage.
+    Chunk,
 }
 
 impl std::fmt::Display for Thing {
@@ -243,6 +247,8 @@ impl std::fmt::Display for Thing {
             Self::CreditUnit => "credit unit",
             Self::Grant => "grant",
             Self::Hold => "hold",
+            Self::Payer => "stripe customer",
+            Self::Chunk => "chunk",
         })
     }
 }

@@ -7,10 +7,12 @@
 mod accounts;
 mod allocations;
 mod amend;
+mod answers;
 mod assign;
 mod audit;
 mod background;
 mod backoff;
+mod billing;
 mod catalogs;
 mod cell;
 mod check;
@@ -23,6 +25,7 @@ mod customers;
 mod decide;
 mod denials;
 mod discounts;
+mod documents;
 mod entitlements;
 mod error;
 mod estimate;
@@ -86,6 +89,7 @@ pub use self::amend::{AmendAsk, Amended};
 pub use self::assign::PlanCall;
 pub use self::audit::Rebuilt;
 pub use self::background::Chores;
+pub use self::billing::{BillingTerms, ChunkView, ClaimedChunk};
 pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};
 pub use self::consume::{ConsumeAsk, Consumed};
@@ -172,6 +176,8 @@ pub(crate) struct Shared {
     /// Permits for events that wait or are in a batch.
     events: Arc<Semaphore>,
     outage: Outage,
+    /// What billing needs to know.
+    billing: OnceLock<BillingTerms>,
     /// Whoever moves money.
     payments: OnceLock<Arc<dyn PaymentGateway>>,
     gauges: Gauges,
@@ -205,6 +211,7 @@ impl Engine {
             events: Arc::new(Semaphore::new(limits.queue_events)),
             limits,
             outage: Outage::default(),
+            billing: OnceLock::new(),
             payments: OnceLock::new(),
             gauges: Gauges::new(),
             denials: DenialLog::default(),

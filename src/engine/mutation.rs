@@ -14,7 +14,7 @@ use super::load::Loader;
 use super::step::Step;
 use crate::domain::id::RequestId;
 use crate::domain::time::Timestamp;
-use crate::storage::{EventKey, EventRow, Fold, RequestKey};
+use crate::storage::{BillingKey, EventKey, EventRow, Fold, RequestKey};
 
 /// What a mutation came to.
 pub(super) enum Applied<A> {
@@ -59,6 +59,11 @@ pub(super) trait Mutation: Send + 'static {
 
     /// Events whose presence it depends on.
     fn probes(&self) -> Vec<EventKey> {
+        Vec::new()
+    }
+
+    /// Dealings with Stripe that it depends on, or replaces.
+    fn documents(&self) -> Vec<BillingKey> {
         Vec::new()
     }
 
@@ -132,6 +137,7 @@ pub(super) trait Write: Send {
     fn changes_catalog(&self) -> bool;
     fn plain(&self) -> Option<&Arc<Vec<EventRow>>>;
     fn probes(&self) -> Vec<EventKey>;
+    fn documents(&self) -> Vec<BillingKey>;
     fn folds(&mut self, loader: &Loader, now: Timestamp) -> Vec<Fold>;
     fn weight(&self) -> usize;
     fn request(&self) -> Option<&Request>;
@@ -226,6 +232,10 @@ impl<M: Mutation> Write for Pending<M> {
 
     fn probes(&self) -> Vec<EventKey> {
         self.mutation.probes()
+    }
+
+    fn documents(&self) -> Vec<BillingKey> {
+        self.mutation.documents()
     }
 
     fn folds(&mut self, loader: &Loader, now: Timestamp) -> Vec<Fold> {

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::cell::{Cell, Inner, give_included};
 use super::collect::{collect_book, collect_counters, collect_effects};
 use super::decide::Touch;
+use super::documents::Documents;
 use super::error::{Error, Thing};
 use super::load::Loader;
-use super::mutation::{Request, Write};
+use super::mutation::Write;
 use super::sums::RollupSums;
 use crate::domain::account::{Account, Effects};
 use crate::domain::catalog::Meter;
@@ -30,12 +31,13 @@ pub(super) struct Deciding<'f> {
     serial: u64,
     pub(super) now: Timestamp,
     pub(super) loader: &'f Loader,
-    found: &'f Found<'f>,
+    pub(super) found: &'f Found<'f>,
     duplicates: HashMap<(usize, usize), &'f StoredEvent>,
     pub(super) changes: Changes,
     touched: Vec<Touched>,
     pub(super) rollups: RollupSums,
-    answers: HashMap<RequestKey, StoredAnswer>,
+    pub(super) answers: HashMap<RequestKey, StoredAnswer>,
+    pub(super) documents: Documents,
     refused: HashSet<(CustomerNo, EventId)>,
     /// Where events stand in the changes.
     added: HashMap<EventKey, usize>,
@@ -60,12 +62,13 @@ pub(super) struct Place {
     pub(super) probes: Range<usize>,
     pub(super) folds: Range<usize>,
     pub(super) request: Option<usize>,
+    pub(super) documents: Range<usize>,
 }
 
 /// One mutation's view of the batch.
 pub(super) struct Step<'d, 'f> {
     pub(super) batch: &'d mut Deciding<'f>,
-    place: Place,
+    pub(super) place: Place,
 }
 
 impl<'f> Deciding<'f> {
@@ -85,6 +88,7 @@ impl<'f> Deciding<'f> {
             touched: Vec::new(),
             rollups: RollupSums::default(),
             answers: HashMap::new(),
+            documents: Documents::default(),
             refused: HashSet::new(),
             added: HashMap::new(),
             chunks_decided: 0,
@@ -200,6 +204,7 @@ impl<'f> Deciding<'f> {
             );
         }
         self.changes.rollups = self.rollups.finish()?;
+        self.documents.collect(&mut self.changes);
         Ok(self.changes)
     }
 
@@ -370,30 +375,5 @@ impl<'f> Step<'_, 'f> {
             .folds
             .get(self.place.folds.clone())
             .unwrap_or(&[])
-    }
-
-    /// Returns the answer that the same request got before.
-    pub(super) fn answered(&self, request: &Request) -> Option<StoredAnswer> {
-        let stored = self
-            .place
-            .request
-            .and_then(|nth| self.batch.found.requests.get(nth));
-        stored
-            .cloned()
-            .flatten()
-            .or_else(|| self.batch.answers.get(&request.key).cloned())
-    }
-
-    /// Keeps an answer for repeats of the request.
-    pub(super) fn keep_answer(&mut self, request: &Request, answer: Box<str>) {
-        let stored = StoredAnswer {
-            key: request.key.clone(),
-            content: request.content,
-            answer,
-        };
-        self.batch
-            .answers
-            .insert(request.key.clone(), stored.clone());
-        self.batch.changes.answers.push(stored);
     }
 }

@@ -16,6 +16,8 @@ use crate::domain::time::Timestamp;
 pub enum BillingKind {
     /// Which customer a customer of Stripe is; named by its id there.
     Payer,
+    /// What was sealed of a customer and meter.
+    Tab,
     /// A sealed amount of usage on its way to Stripe.
     Chunk,
     /// A webhook that came, until it is done and forgotten; named by the id of its event.
@@ -32,8 +34,9 @@ pub enum BillingKind {
 
 impl BillingKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Payer,
+        Self::Tab,
         Self::Chunk,
         Self::Webhook,
         Self::Payment,
@@ -47,6 +50,7 @@ impl BillingKind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Payer => "payer",
+            Self::Tab => "tab",
             Self::Chunk => "chunk",
             Self::Webhook => "webhook",
             Self::Payment => "payment",

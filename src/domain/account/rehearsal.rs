@@ -92,6 +92,7 @@ impl Rehearsal {
             metadata: Labels::new(),
             anchor: now,
             discount: Percent::ZERO,
+            payer: None,
             create_time: now,
             update_time: now,
             delete_time: None,

@@ -99,6 +99,8 @@ pub struct Chunk {
     pub incarnation: Box<str>,
     /// Where it stands.
     pub state: ChunkState,
+    /// Counts its identifiers: it rises when it is sent again although it had one.
+    pub generation: u32,
     /// How often it was claimed under its identifier.
     pub attempts: u32,
     /// When it was first claimed under its identifier.
@@ -230,6 +232,13 @@ impl Chunk {
         Ok(())
     }
 
+    /// Lets another of its customer and meter go first.
+    pub fn wait_for_another(&mut self, now: Timestamp) {
+        if self.state == ChunkState::Sealed {
+            self.due_time = Some(now.plus(PAUSE_MIN));
+        }
+    }
+
     /// Notes what came of sending it. Once its outcome is known nothing changes that.
     pub fn settle(&mut self, outcome: &Outcome, now: Timestamp) {
         if self.state.is_final() {
@@ -274,6 +283,7 @@ impl Chunk {
     fn begin_anew(&mut self, fresh: &str, now: Timestamp) {
         self.state = ChunkState::Sealed;
         self.identifier = fresh.into();
+        self.generation += 1;
         self.attempts = 0;
         self.first_attempt = None;
         self.due_time = Some(now);

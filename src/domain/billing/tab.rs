@@ -12,6 +12,8 @@ const KEPT: Span = Span::from_days(36);
 /// How long after the end of a period its last chunk is sealed: usage may be recorded for up to five minutes ahead.
 const SETTLING: Span = Span::from_minutes(6);
 
+/// Between two looks at a period that has ended, for usage that comes late or is taken back.
+const LATE_PAUSE: Span = Span::from_hours(6);
 /// Thousandths in a unit.
 const MILLI_A_UNIT: i64 = 1_000;
 
@@ -37,6 +39,8 @@ pub struct TabPeriod {
     pub sealed: i64,
     /// How many chunks there are.
     pub chunks: u32,
+    /// When it was last looked at.
+    pub look_time: Option<Timestamp>,
 }
 
 /// What is to be sealed.
@@ -77,8 +81,27 @@ impl Tab {
                 range: running,
                 sealed: 0,
                 chunks: 0,
+                look_time: None,
             });
         }
+    }
+
+    /// Returns the periods to look at: the running one each time, one that has ended when it has settled, and then from
+    /// time to time for what comes late.
+    pub fn due(&self, now: Timestamp) -> impl Iterator<Item = TimeRange> {
+        let is_due = move |period: &&TabPeriod| {
+            let settled = period.range.end.plus(SETTLING);
+            match period.look_time {
+                Some(looked) if now >= settled => {
+                    looked < settled || now.since(looked) >= LATE_PAUSE
+                }
+                Some(_) | None => true,
+            }
+        };
+        self.periods
+            .iter()
+            .filter(is_due)
+            .map(|period| period.range)
     }
 
     /// Seals what a period came to beyond what was sealed of it; `None`: nothing. Fractions wait for more.
@@ -87,6 +110,7 @@ impl Tab {
             .periods
             .iter_mut()
             .find(|period| period.range == range)?;
+        period.look_time = Some(now);
         // Down, so that a fraction is never sealed before it is whole.
         let whole = charged.0.div_euclid(MILLI_A_UNIT);
         let value = whole

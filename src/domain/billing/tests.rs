@@ -41,6 +41,7 @@ fn chunk(number: u32, value: i64) -> Chunk {
         identifier: format!("{number}-0").into(),
         incarnation: LIFE.into(),
         state: ChunkState::Sealed,
+        generation: 0,
         attempts: 0,
         first_attempt: None,
         last_attempt: None,

@@ -18,6 +18,7 @@ mod rebuilds;
 mod renewals;
 mod repeats;
 mod reports;
+mod sealing;
 mod setting;
 mod settling;
 mod standings;

@@ -19,6 +19,8 @@ pub(super) fn not_found(kind: Thing, id: &str, text: String) -> Fault {
         Thing::CatalogVersion => (ErrorReason::CatalogVersionNotFound, "version"),
         Thing::CreditUnit => (ErrorReason::CreditUnitNotFound, "credit_unit"),
         Thing::Grant => (ErrorReason::GrantNotFound, "grant_id"),
+        Thing::Payer => (ErrorReason::StripeCustomerNotFound, "stripe_customer_id"),
+        Thing::Chunk => (ErrorReason::ChunkNotFound, "chunk_id"),
         Thing::Hold => (ErrorReason::HoldNotFound, "hold_id"),
     };
     Fault::missing(reason, text, &[(key, id.to_owned())]).thing(&kind.to_string(), id)

@@ -86,6 +86,7 @@ fn account_of(catalog: &Catalog, plan: &str) -> Account {
         metadata: Labels::new(),
         anchor: start(),
         discount: Percent::ZERO,
+        payer: None,
         create_time: start(),
         update_time: start(),
         delete_time: None,

@@ -1,0 +1,64 @@
+//! How much of a customer's use of a meter Stripe is to bill in a billing period.
+
+use std::sync::Arc;
+
+use crate::domain::catalog::Meter;
+use crate::domain::id::CustomerId;
+use crate::domain::quantity::Milli;
+use crate::domain::rating::{Destination, cut, lead_in};
+use crate::domain::time::{Span, Timestamp};
+use crate::domain::usage::EVENT_AHEAD_MAX;
+use crate::domain::window::{Anchor, TimeRange};
+use crate::engine::cost::PARTS_MAX;
+use crate::engine::error::Error;
+use crate::engine::usage::UsageAsk;
+use crate::engine::{Engine, OVERLOAD_WAIT};
+
+/// What is needed to say how much is charged.
+pub(super) struct Charging {
+    pub(super) customer: CustomerId,
+    pub(super) meter: Arc<Meter>,
+    pub(super) anchor: Anchor,
+}
+
+impl Engine {
+    /// Returns what is charged through Stripe of a meter's use in a period: what products sell of it, and what exceeds
+    /// limits that the plan prices. What is included, and what wallets pay, is not.
+    ///
+    /// It is read from stored usage, beside what is recorded meanwhile: the next look takes that in.
+    pub(super) async fn charged(&self, of: &Charging, period: TimeRange) -> Result<Milli, Error> {
+        let position = self.position(&of.customer).await?;
+        let tariffs = position.offer().tariffs(&of.meter.id);
+        let Some(held) = position.held else {
+            return Ok(Milli::ZERO);
+        };
+        let ahead = self.now().plus(EVENT_AHEAD_MAX).plus(Span::from_minutes(1));
+        let end = period.end.min(ahead);
+        if end <= period.start {
+            return Ok(Milli::ZERO);
+        }
+        let mut sum = Milli::ZERO;
+        let billed = tariffs.into_iter();
+        for tariff in billed.filter(|tariff| tariff.destination == Destination::StripeMeter) {
+            let mut course = held.course(tariff);
+            let start = lead_in(&course.tariff, of.anchor, period.start).min(period.start);
+            let range = TimeRange { start, end };
+            let parts = cut(&course, of.anchor, range, PARTS_MAX).ok_or(Error::Overloaded {
+                queue: "windows of a billing period",
+                retry_after: OVERLOAD_WAIT,
+            })?;
+            let ask = UsageAsk::of(of.customer.clone(), of.meter.id.clone());
+            self.run_parts(&mut course, &ask, (&of.meter, of.anchor), parts)
+                .await?;
+            // What was used last may have been in the period before.
+            course.move_to(of.anchor, last_of(end));
+            sum = sum.plus(course.charged)?;
+        }
+        Ok(sum)
+    }
+}
+
+/// Returns the last instant before another.
+fn last_of(end: Timestamp) -> Timestamp {
+    Timestamp::from_micros_clamped(end.as_micros().saturating_sub(1))
+}

@@ -1,0 +1,44 @@
+//! Billing through Stripe, as far as it is ours to decide: who pays, what usage is sealed, and what is on its way. Stripe
+//! itself is spoken to elsewhere.
+
+mod charged;
+mod chunks;
+mod document;
+mod payer;
+mod seal;
+
+use crate::domain::time::Span;
+use crate::engine::Engine;
+
+pub use self::chunks::{ChunkView, ClaimedChunk};
+
+/// What billing needs to know beside the catalog.
+#[derive(Debug, Clone)]
+pub struct BillingTerms {
+    /// Which life of the database this is: what another one was sending is in doubt.
+    pub incarnation: Box<str>,
+    /// How long usage is gathered before it is sealed; at least a minute.
+    pub window: Span,
+}
+
+impl Default for BillingTerms {
+    fn default() -> Self {
+        Self {
+            incarnation: Box::default(),
+            window: Span::from_hours(1),
+        }
+    }
+}
+
+impl Engine {
+    /// Says on what terms usage is billed; the first that says so counts.
+    pub fn set_billing(&self, terms: BillingTerms) {
+        if self.shared.billing.set(terms).is_err() {
+            tracing::error!("the terms of billing were set twice; the first count");
+        }
+    }
+
+    fn billing_terms(&self) -> BillingTerms {
+        self.shared.billing.get().cloned().unwrap_or_default()
+    }
+}
