@@ -6,7 +6,7 @@ use super::catalog::{CatalogVersion, Interval};
 use super::customer::Customer;
 use super::id::PlanId;
 use super::time::Timestamp;
-use super::window::Anchor;
+use super::window::{Anchor, TimeRange};
 
 /// Where a subscription stands; the words are Stripe's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,24 @@ pub struct Subscription {
     pub start_time: Timestamp,
     /// When it was last changed here.
     pub update_time: Timestamp,
+    /// What Stripe has of it; `None`: it was assigned here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stripe: Option<Box<StripeLink>>,
+}
+
+/// What Stripe has of a subscription, beside what every subscription has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StripeLink {
+    /// Its id there.
+    pub id: Box<str>,
+    /// The billing period that runs there.
+    pub period: TimeRange,
+    /// When it ends, where that is settled.
+    pub cancel_at: Option<Timestamp>,
+    /// What changes it later: while there is one, changes go through it.
+    pub schedule: Option<Box<str>>,
+    /// When Stripe was last asked.
+    pub sync_time: Timestamp,
 }
 
 /// Returns from where a customer's windows step: a subscription's anchor until it is canceled, else the customer's own

@@ -10,15 +10,15 @@ use super::error::{Error, Thing};
 use super::load::Loader;
 use super::mutation::{Applied, Mutation};
 use super::profiles::check_live;
-use super::recount::Recount;
+use super::replan::Replan;
 use super::step::Step;
 use super::subscriptions::PlanStanding;
-use crate::domain::account::{Account, Effects, PlanTerms};
+use crate::domain::account::Account;
 use crate::domain::catalog::{Catalog, Interval, Plan};
 use crate::domain::id::{CustomerId, PlanId, RequestId};
-use crate::domain::subscription::{Subscription, SubscriptionStatus, anchor_of};
+use crate::domain::subscription::{Subscription, SubscriptionStatus};
 use crate::domain::time::{Span, Timestamp};
-use crate::storage::{Changes, Fold, FoldResult};
+use crate::storage::{Changes, Fold};
 
 /// How far ahead an anchor may lie.
 const ANCHOR_AHEAD_MAX: Span = Span::from_days(35);
@@ -86,6 +86,7 @@ impl PlanCall {
             grace_end: self.grace_end(status, now)?,
             start_time: same.map_or(now, |held| held.start_time),
             update_time: now,
+            stripe: None,
         })
     }
 
@@ -135,11 +136,11 @@ impl Engine {
     ) -> Result<PlanStanding, Error> {
         let cells = [self.customer(&call.customer).await?];
         let content = call.clone();
-        let recount = Recount::default();
+        let replan = Replan::default();
         let assign = Assign {
             cells,
             call,
-            recount,
+            replan,
         };
         self.submit_once(caller, request, &content, assign).await
     }
@@ -149,51 +150,7 @@ impl Engine {
 struct Assign {
     cells: [Arc<Cell>; 1],
     call: PlanCall,
-    recount: Recount,
-}
-
-impl Assign {
-    fn change(
-        &self,
-        account: &mut Account,
-        folded: &[FoldResult],
-        (loader, now): (&Loader, Timestamp),
-        effects: &mut Effects,
-        changes: &mut Changes,
-    ) -> Result<PlanStanding, Error> {
-        check_live(account)?;
-        let current = loader.current().catalog;
-        let subscription = self.call.subscription(account, &current, now)?;
-        self.recount.check(folded)?;
-        let before = loader.known_catalogs(account.subscription.as_deref());
-        let before = before.plan(account.subscription.as_deref());
-        let catalogs = loader.known_catalogs(Some(&subscription));
-        let (plan, catalog) = catalogs.plan(Some(&subscription));
-        account.anchor = anchor_of(&account.customer, Some(&subscription));
-        account.subscription = Some(Box::new(subscription));
-        account.plan.clone_from(&plan);
-        self.recount
-            .take(account, folded, (loader, now), effects, changes)?;
-        let old = before.0.as_deref().map(|plan| PlanTerms {
-            catalog: &before.1,
-            plan,
-        });
-        let new = plan.as_deref().map(|plan| PlanTerms {
-            catalog: &catalog,
-            plan,
-        });
-        account.change_plan(old, new, now, effects);
-        if let Err(refusal) = account.realign_credits(now) {
-            tracing::debug!(customer.id = %account.customer.id, %refusal, "there is no place for included credits");
-        }
-        let subscription = account.subscription.as_deref();
-        Ok(PlanStanding::of(
-            &account.customer,
-            subscription,
-            &catalogs,
-            now,
-        ))
-    }
+    replan: Replan,
 }
 
 impl Mutation for Assign {
@@ -209,7 +166,7 @@ impl Mutation for Assign {
     }
 
     fn folds(&mut self, loader: &Loader, now: Timestamp) -> Vec<Fold> {
-        self.recount = Recount::default();
+        self.replan = Replan::default();
         let cell = Arc::clone(&self.cells[0]);
         let inner = cell.lock();
         let Some(account) = &inner.account else {
@@ -220,15 +177,19 @@ impl Mutation for Assign {
         let Ok(subscription) = self.call.subscription(account, &current, now) else {
             return Vec::new();
         };
-        let terms = (Some(&subscription), account.overrides.as_slice());
-        self.recount.ask((account, cell.no()), loader, terms, now)
+        self.replan
+            .ask(&cell, (account, &subscription), (loader, now))
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<PlanStanding>, Error> {
         let (now, loader, folded) = (step.now(), step.batch.loader, step.folded());
         let mut changes = Changes::default();
+        let (call, replan) = (&self.call, &self.replan);
         let standing = step.with(&self.cells[0], |account, effects| {
-            self.change(account, folded, (loader, now), effects, &mut changes)
+            check_live(account)?;
+            let subscription = call.subscription(account, &loader.current().catalog, now)?;
+            let facts = (folded, loader, now);
+            replan.change(account, subscription, facts, (effects, &mut changes))
         })??;
         step.absorb(changes);
         Ok(Applied::Done(standing))

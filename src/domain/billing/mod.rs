@@ -1,6 +1,8 @@
 //! What is billed through Stripe: usage sealed into chunks, where each stands on its way, and what is still to be sealed.
 
 mod chunk;
+mod inbound;
+mod mirror;
 mod tab;
 #[cfg(test)]
 mod tests;
@@ -8,4 +10,6 @@ mod tests;
 pub use self::chunk::{
     Chunk, ChunkState, DOUBT_AFTER, Evidence, LEASE, NotClaimed, Outcome, TOO_OLD, ValueTooLong,
 };
+pub use self::inbound::{Inbound, InboundState};
+pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force, reflect};
 pub use self::tab::{Sealing, Tab, TabPeriod};

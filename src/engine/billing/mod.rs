@@ -4,13 +4,16 @@
 mod charged;
 mod chunks;
 mod document;
+mod inbox;
 mod payer;
+mod reflect;
 mod seal;
 
 use crate::domain::time::Span;
 use crate::engine::Engine;
 
 pub use self::chunks::{ChunkView, ClaimedChunk};
+pub use self::inbox::InboundView;
 
 /// What billing needs to know beside the catalog.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ mod estimates;
 mod failing;
 mod failures;
 mod first_use;
+mod following;
 mod lanes;
 mod overrides;
 mod plans;

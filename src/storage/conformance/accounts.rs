@@ -40,6 +40,7 @@ fn subscription() -> Subscription {
         grace_end: Some(minute(19)),
         start_time: minute(21),
         update_time: minute(20),
+        stripe: None,
     }
 }
 

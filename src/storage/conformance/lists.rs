@@ -71,6 +71,7 @@ fn subscription(plan: &str, status: SubscriptionStatus) -> Subscription {
         grace_end: None,
         start_time: START,
         update_time: START,
+        stripe: None,
     }
 }
 

@@ -251,6 +251,7 @@ fn causes_come_in_order() {
         grace_end: None,
         start_time: start(),
         update_time: start(),
+        stripe: None,
     }));
     assert_eq!(
         account.check(&ask, now).reason,

@@ -49,6 +49,7 @@ fn people() -> Changes {
         grace_end: Some(day(3)),
         start_time: START,
         update_time: minute(5),
+        stripe: None,
     });
     let mut gone = customer_write("gone");
     gone.customer.delete_time = Some(minute(9));

@@ -184,6 +184,7 @@ fn whoever_is_not_entitled_gets_nothing_until_it_is() {
             grace_end: None,
             start_time: start(),
             update_time: start(),
+            stripe: None,
         }));
         scene.account.realign_credits(scene.now).unwrap();
         scene.write();
