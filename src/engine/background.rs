@@ -20,6 +20,8 @@ const SWEEP_SLICE: usize = 256;
 /// Most such goes in a row, so that the rest of the work has its turn.
 const SWEEP_GOES: usize = 16;
 
+/// Most calls to Stripe that are forgotten in one go.
+const CALLS_SLICE: usize = 1_000;
 /// Customers whose ledgers are proved in one go.
 const PROOF_SLICE: usize = 100;
 
@@ -242,6 +244,9 @@ impl Engine {
 
     /// Forgets a slice of what is older than it must be kept; true when there is more.
     async fn trim(&self, keep_events: Span) -> bool {
+        if let Err(error) = self.forget_calls(CALLS_SLICE).await {
+            tracing::debug!(%error, "calls to Stripe are forgotten later");
+        }
         match self.shared.store.trim(self.now(), keep_events).await {
             Ok(more) => more,
             Err(error) => {

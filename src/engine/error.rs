@@ -1,5 +1,6 @@
 //! Why something could not be done. Denials are not here: they are data.
 
+use super::billing::BillingFault;
 use crate::domain::catalog::CatalogFault;
 use crate::domain::quantity::{Excess, Overflow};
 use crate::domain::time::Span;
@@ -96,6 +97,9 @@ pub enum Error {
         /// The bound.
         most: usize,
     },
+    /// Billing could not do it.
+    #[error(transparent)]
+    Billing(#[from] BillingFault),
     /// A wallet refuses; nothing was moved.
     #[error(transparent)]
     Wallet(#[from] Refusal),
@@ -228,6 +232,8 @@ pub enum Thing {
     Payer,
     /// A chunk of sealed usage.
     Chunk,
+    /// A subscription that Stripe bills.
+    Subscription,
 }
 
 impl std::fmt::Display for Thing {
@@ -249,6 +255,7 @@ impl std::fmt::Display for Thing {
             Self::Hold => "hold",
             Self::Payer => "stripe customer",
             Self::Chunk => "chunk",
+            Self::Subscription => "subscription",
         })
     }
 }

@@ -90,7 +90,11 @@ pub use self::amend::{AmendAsk, Amended};
 pub use self::assign::PlanCall;
 pub use self::audit::Rebuilt;
 pub use self::background::Chores;
-pub use self::billing::{BillingTerms, ChunkView, ClaimedChunk, InboundView};
+pub use self::billing::{
+    Biller, BillingFault, BillingTerms, Calling, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen,
+    CheckoutAsk, ChunkView, ClaimedChunk, HostedPage, InboundView, PreviewLine, SandboxMemory,
+    SubscribeAsk,
+};
 pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};
 pub use self::consume::{ConsumeAsk, Consumed};
@@ -179,6 +183,8 @@ pub(crate) struct Shared {
     outage: Outage,
     /// What billing needs to know.
     billing: OnceLock<BillingTerms>,
+    /// Whoever bills.
+    biller: OnceLock<Arc<dyn Biller>>,
     /// Whoever moves money.
     payments: OnceLock<Arc<dyn PaymentGateway>>,
     gauges: Gauges,
@@ -213,6 +219,7 @@ impl Engine {
             limits,
             outage: Outage::default(),
             billing: OnceLock::new(),
+            biller: OnceLock::new(),
             payments: OnceLock::new(),
             gauges: Gauges::new(),
             denials: DenialLog::default(),

@@ -28,6 +28,9 @@ pub struct PlanStanding {
     pub anchor: Anchor,
     /// The running billing period.
     pub period: TimeRange,
+    /// When this was looked at.
+    #[serde(default = "Timestamp::default")]
+    pub as_of: Timestamp,
     /// What it committed to; `None`: nothing.
     pub commitment: Option<RunningCommitment>,
 }
@@ -80,6 +83,7 @@ impl PlanStanding {
             catalog_version: catalog.version,
             anchor,
             period: Window::BillingPeriod.range(anchor, now),
+            as_of: now,
             commitment,
         }
     }

@@ -11,6 +11,7 @@ pub mod operations;
     reason = "the generators write them into what they generate"
 )]
 pub mod pb;
+pub mod sandbox;
 pub mod services;
 mod status;
 pub mod subscription;

@@ -27,8 +27,10 @@ use super::pb::customer_service_server::CustomerServiceServer;
 use super::pb::entitlement_service_server::EntitlementServiceServer;
 use super::pb::metering_service_server::MeteringServiceServer;
 use super::pb::operations_service_server::OperationsServiceServer;
+use super::pb::sandbox_service_server::SandboxServiceServer;
 use super::pb::subscription_service_server::SubscriptionServiceServer;
 use super::pb::wallet_service_server::WalletServiceServer;
+use super::sandbox::Sandboxes;
 use super::status::MESSAGE_BYTES_MAX;
 use super::subscription::Subscriptions;
 use super::transport::explain_response;
@@ -105,6 +107,8 @@ services! {
         |parts: &Parts| Wallets::new(parts.engine.clone());
     operations: OperationsServiceServer<Operations> =
         |parts: &Parts| Operations::new(parts.engine.clone());
+    sandbox: SandboxServiceServer<Sandboxes> =
+        |parts: &Parts| Sandboxes::new(parts.engine.clone());
 }
 
 fn reflection() -> Reflection<'static> {

@@ -3,6 +3,8 @@
 //! Every error is a `google.rpc.Status` with one `ErrorInfo`. What a driver or the operating system said stays in our
 //! log; callers get the reason, what to do about it, and the ids that they sent themselves.
 
+mod billing;
+mod catalog;
 mod missing;
 mod range;
 mod wallet;
@@ -15,7 +17,6 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, QuotaViolation, StatusExt};
 
 use super::pb::ErrorReason;
-use crate::domain::catalog::CatalogFault;
 use crate::domain::quantity::QUANTITY_MAX;
 use crate::domain::time::Span;
 use crate::domain::usage::DIMENSIONS_MAX;
@@ -120,6 +121,16 @@ impl Fault {
         Self::new(Code::FailedPrecondition, reason, text, metadata)
     }
 
+    /// A fault of others: the same call may succeed later.
+    fn unavailable(reason: ErrorReason, text: String) -> Self {
+        Self::new(Code::Unavailable, reason, text, &[]).retry(RETRY_UNAVAILABLE)
+    }
+
+    /// A fault of what was given.
+    fn argument(reason: ErrorReason, text: String, metadata: &[(&'static str, String)]) -> Self {
+        Self::new(Code::InvalidArgument, reason, text, metadata)
+    }
+
     /// A fault of asking for more than numbers can hold.
     fn beyond(text: String, metadata: &[(&'static str, String)]) -> Self {
         let reason = ErrorReason::QuantityOverflow;
@@ -193,7 +204,7 @@ fn fault(error: &Error) -> Fault {
             let reason = ErrorReason::FeatureKindMismatch;
             Fault::failed(reason, text, &metadata).precondition("KIND", id)
         }
-        Error::CatalogInvalid(faults) => catalog_invalid(faults, text),
+        Error::CatalogInvalid(faults) => catalog::invalid(faults, text),
         Error::CatalogVersion { actual, expected } => {
             let metadata = [
                 ("expected", expected.to_string()),
@@ -208,6 +219,7 @@ fn fault(error: &Error) -> Fault {
         }
         Error::TooMany { things, most } => too_many(*things, *most, text),
         Error::Wallet(refusal) => wallet::refused(refusal, text),
+        Error::Billing(fault) => billing::refused(fault, text),
         Error::Overflow(overrun) => range::overrun(overrun.as_deref(), text),
         Error::Overloaded { queue, retry_after } => overloaded(queue, *retry_after, text),
         Error::Draining => {
@@ -276,26 +288,6 @@ fn reservation_closed(id: &str, state: &str, text: String) -> Fault {
     let state = state.to_uppercase();
     let metadata = [("reservation_id", id.to_owned()), ("state", state.clone())];
     Fault::new(Code::FailedPrecondition, reason, text, &metadata).precondition(&state, id)
-}
-
-fn catalog_invalid(faults: &[CatalogFault], text: String) -> Fault {
-    let metadata = [("faults", faults.len().to_string())];
-    let mut made = Fault::new(
-        Code::InvalidArgument,
-        ErrorReason::CatalogInvalid,
-        text,
-        &metadata,
-    );
-    let violations: Vec<FieldViolation> = faults
-        .iter()
-        .map(|fault| {
-            let line = fault.line.map(|line| format!("line {line}: "));
-            let text = format!("{}{}", line.unwrap_or_default(), fault.message);
-            FieldViolation::new(fault.path.clone(), text)
-        })
-        .collect();
-    made.details.set_bad_request(violations);
-    made
 }
 
 fn overloaded(queue: &str, retry_after: Span, text: String) -> Fault {

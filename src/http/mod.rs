@@ -1,6 +1,7 @@
-//! The HTTP edge: whether the server is alive and ready, and its metrics.
+//! The HTTP edge: whether the server is alive and ready, its metrics, and webhooks of Stripe.
 
 pub mod metrics;
+mod webhook;
 
 use std::io;
 use std::net::TcpListener;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::metrics::Metrics;
 use crate::engine::Engine;
+use crate::stripe::WebhookDoor;
 
 /// What the pages are made of.
 #[derive(Clone)]
@@ -23,6 +25,8 @@ pub struct Pages {
     pub draining: CancellationToken,
     /// The metrics of this process.
     pub metrics: Metrics,
+    /// Where webhooks of Stripe come in, and at which paths; `None`: nowhere, nothing signs them.
+    pub webhooks: Option<(WebhookDoor, Vec<String>)>,
 }
 
 /// Serves until `stop` is cancelled. The listener must not block.
@@ -32,11 +36,13 @@ pub struct Pages {
 pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     tokio::spawn(metrics::keep(pages.metrics.clone(), stop.clone()));
+    let webhooks = pages.webhooks.clone().map(webhook::routes);
     let router = Router::new()
         .route("/healthz", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(pages);
+        .with_state(pages)
+        .merge(webhooks.unwrap_or_default());
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await

@@ -3,6 +3,7 @@
 //! Storage, engine and background work share one runtime of two workers; gRPC is served by threads with a runtime each
 //! (`edge.rs`); HTTP has a thread of its own, so that it answers however busy the others are.
 
+mod billing;
 mod connection;
 mod edge;
 mod open;
@@ -18,6 +19,7 @@ use tonic_health::server::HealthReporter;
 
 pub use open::{DEFAULT_CATALOG, Ground, StartError, open};
 
+use self::billing::Billing;
 use self::edge::{Edge, Ending};
 use crate::config::Config;
 use crate::domain::catalog::CatalogVersion;
@@ -27,7 +29,6 @@ use crate::grpc::services::{Parts, Services, end_health, report_health};
 use crate::http::metrics::Metrics;
 use crate::http::{self, Pages};
 use crate::storage::Store;
-use crate::stripe::Sandbox;
 
 /// Threads for storage, engine and background work.
 const CORE_THREADS: usize = 2;
@@ -88,6 +89,7 @@ struct Server {
     committer: JoinHandle<()>,
     chores: JoinHandle<()>,
     following: JoinHandle<()>,
+    billing: Vec<JoinHandle<()>>,
     listener: tokio::net::TcpListener,
     edges: Vec<Edge>,
     http: thread::JoinHandle<()>,
@@ -117,9 +119,8 @@ impl Server {
             ..Limits::default()
         };
         let (engine, committer) = Engine::start(ground.store, ground.clock, catalog, limits);
-        tracing::info!("payments are a sandbox's: no money moves");
-        engine.set_payments(Arc::new(Sandbox));
         let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
+        let billing = Billing::start(config, &engine, &ground.incarnation, &closed)?;
         let chores = engine
             .clone()
             .run_chores(chores(config), ground.following, closed.clone());
@@ -149,6 +150,9 @@ impl Server {
             engine: engine.clone(),
             draining: draining.clone(),
             metrics,
+            webhooks: billing
+                .door
+                .map(|door| (door, config.stripe_webhook_paths.clone())),
         };
         let http = start_http(http_socket, pages, closed.clone())?;
         let listener =
@@ -159,6 +163,7 @@ impl Server {
             committer,
             chores,
             following,
+            billing: billing.tasks,
             listener,
             edges,
             http,
@@ -202,6 +207,11 @@ impl Server {
         self.closed.cancel();
         if self.chores.await.is_err() || self.following.await.is_err() {
             tracing::error!("the chores could not be waited for");
+        }
+        for task in self.billing {
+            if task.await.is_err() {
+                tracing::error!("what bills could not be waited for");
+            }
         }
         self.engine.drain();
         if tokio::task::spawn_blocking(move || self.http.join())

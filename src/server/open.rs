@@ -13,6 +13,7 @@ use crate::storage::memory::MemoryStore;
 use crate::storage::postgres::{self, PostgresStore};
 use crate::storage::sqlite::{self, SqliteStore};
 use crate::storage::{Batch, BatchMark, Changes, Store, StoreError, StoredCatalog};
+use crate::stripe::gateway::HttpSettingsError;
 
 /// The catalog that an empty database starts with.
 pub const DEFAULT_CATALOG: &str = include_str!("../../catalogs/default.toml");
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The catalog file has faults.
     #[error("the catalog has {} faults:\n{}", .0.len(), lines(.0))]
     Catalog(Vec<CatalogFault>),
+    /// The way to Stripe cannot be made.
+    #[error(transparent)]
+    Stripe(#[from] HttpSettingsError),
     /// A part of the system could not be set up.
     #[error("{0}: {1}")]
     System(&'static str, String),
@@ -69,6 +73,8 @@ pub struct Ground {
     pub store: Arc<dyn Store>,
     /// Tells the time, as the store has it.
     pub clock: Arc<dyn Clock>,
+    /// Which life of the database this is.
+    pub incarnation: String,
     /// The same clock, when it is to follow the store's time.
     pub following: Option<Arc<AnchoredClock>>,
 }
@@ -79,23 +85,29 @@ pub struct Ground {
 /// When it cannot be used.
 pub async fn open(config: &Config) -> Result<Ground, StartError> {
     let allow_weak_durability = config.allow_weak_durability;
-    let store: Arc<dyn Store> = match &config.database {
-        Database::Memory => Arc::new(MemoryStore::new(Arc::new(wall_clock))),
+    let (store, incarnation): (Arc<dyn Store>, String) = match &config.database {
+        Database::Memory => {
+            let store = Arc::new(MemoryStore::new(Arc::new(wall_clock)));
+            (store, "memory".to_owned())
+        }
         Database::Sqlite(path) => {
             let options = sqlite::Options {
                 allow_weak_durability,
                 ..sqlite::Options::default()
             };
-            Arc::new(SqliteStore::open(path, options)?.0)
+            let (store, opened) = SqliteStore::open(path, options)?;
+            (Arc::new(store), opened.incarnation)
         }
         Database::Postgres(address) => {
             let options = postgres_options(config);
-            Arc::new(PostgresStore::open(address, options).await?.0)
+            let (store, opened) = PostgresStore::open(address, options).await?;
+            (Arc::new(store), opened.incarnation)
         }
     };
     let clock = Arc::new(AnchoredClock::new(store.now().await?));
     Ok(Ground {
         store,
+        incarnation,
         following: Some(Arc::clone(&clock)),
         clock,
     })

@@ -28,13 +28,15 @@ pub enum BillingKind {
     Invoice,
     /// What Stripe has in place of something in the catalog.
     Price,
+    /// A call that changes something at Stripe, until it is forgotten; named by its request.
+    Call,
     /// What the sandbox remembers in Stripe's place.
     Sandbox,
 }
 
 impl BillingKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Payer,
         Self::Tab,
         Self::Chunk,
@@ -42,6 +44,7 @@ impl BillingKind {
         Self::Payment,
         Self::Invoice,
         Self::Price,
+        Self::Call,
         Self::Sandbox,
     ];
 
@@ -56,6 +59,7 @@ impl BillingKind {
             Self::Payment => "payment",
             Self::Invoice => "invoice",
             Self::Price => "price",
+            Self::Call => "call",
             Self::Sandbox => "sandbox",
         }
     }

@@ -1,5 +1,24 @@
-//! Payments and billing through Stripe. Until a key is configured, a sandbox answers in its place.
+//! Billing through Stripe: calls out, usage out, webhooks in. Until a key is configured, a sandbox answers in its place.
 
+mod biller;
+pub mod gateway;
+mod inbound;
+mod mirrored;
+pub mod model;
+mod payers;
+mod plan_changes;
 mod sandbox;
+mod setup;
+mod subscriptions;
+mod test_cards;
+mod usage_out;
+mod webhooks_in;
+pub mod wire;
 
+pub use self::biller::StripeBiller;
 pub use self::sandbox::Sandbox;
+pub use self::setup::{Difference, Setup};
+pub use self::subscriptions::{Follower, NotFollowed};
+pub use self::test_cards::TestCards;
+pub use self::usage_out::UsageOut;
+pub use self::webhooks_in::{NotTaken, WebhookDoor, WebhooksIn};

@@ -213,6 +213,7 @@ fn ground(kind: Kind, config: &Config, clock: &Arc<ManualClock>) -> Ground {
     Ground {
         store,
         clock: Arc::clone(clock) as Arc<dyn Clock>,
+        incarnation: "test".to_owned(),
         following: None,
     }
 }

@@ -3,6 +3,7 @@
 mod chunk;
 mod inbound;
 mod mirror;
+mod price_list;
 mod tab;
 #[cfg(test)]
 mod tests;
@@ -12,4 +13,7 @@ pub use self::chunk::{
 };
 pub use self::inbound::{Inbound, InboundState};
 pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force, reflect};
+pub use self::price_list::{
+    ListFault, ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, items_of, price_list, word,
+};
 pub use self::tab::{Sealing, Tab, TabPeriod};

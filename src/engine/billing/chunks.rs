@@ -95,6 +95,28 @@ impl Engine {
         Ok(Page { items, next })
     }
 
+    /// Returns what was delivered of the period of a chunk, in whole units.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn delivered_of(&self, of: &ChunkView) -> Result<i64, Error> {
+        let delivered = Some(ChunkState::Delivered);
+        let (mut sum, mut after) = (0_i64, None);
+        loop {
+            let page = self
+                .list_chunks(Some(of.customer.clone()), delivered, (after, 1_000))
+                .await?;
+            let same = page.items.iter().map(|view| &view.chunk);
+            for chunk in same.filter(|chunk| is_beside(chunk, &of.chunk)) {
+                sum = sum.saturating_add(chunk.value);
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(sum);
+            }
+        }
+    }
+
     /// Takes a chunk for sending; `None`: it is not to be sent now. The attempt is durable when this returns.
     ///
     /// # Errors
@@ -134,7 +156,7 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no such chunk, or it is not in such a state.
-    pub async fn requeue_chunk(&self, id: &str) -> Result<Chunk, Error> {
+    pub async fn requeue_chunk(&self, id: &str) -> Result<ChunkView, Error> {
         let query = BillingQuery {
             id: Some(id.into()),
             ..BillingQuery::of(BillingKind::Chunk, 1)
@@ -146,7 +168,7 @@ impl Engine {
             let rule = "must be of a chunk that failed or is in doubt";
             return Err(Error::invalid("chunk_id", rule));
         }
-        Ok(chunk)
+        Ok(ChunkView { chunk, ..view })
     }
 
     async fn turn(&self, of: &ChunkView, turn: Turn) -> Result<(bool, Chunk), Error> {
@@ -163,6 +185,11 @@ impl Engine {
         };
         self.submit(change).await
     }
+}
+
+/// Whether two chunks are of one meter and period.
+fn is_beside(one: &Chunk, other: &Chunk) -> bool {
+    one.meter == other.meter && one.period == other.period
 }
 
 /// Changes where a chunk stands. It answers whether that could be done, and the chunk.

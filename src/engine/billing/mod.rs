@@ -1,19 +1,30 @@
 //! Billing through Stripe, as far as it is ours to decide: who pays, what usage is sealed, and what is on its way. Stripe
 //! itself is spoken to elsewhere.
 
+mod biller;
+mod calls;
 mod charged;
 mod chunks;
 mod document;
+mod fault;
 mod inbox;
 mod payer;
 mod reflect;
+mod sandbox;
 mod seal;
 
 use crate::domain::time::Span;
 use crate::engine::Engine;
 
+pub use self::biller::{
+    Biller, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen, CheckoutAsk, HostedPage, PreviewLine,
+    SubscribeAsk,
+};
+pub use self::calls::Calling;
 pub use self::chunks::{ChunkView, ClaimedChunk};
+pub use self::fault::BillingFault;
 pub use self::inbox::InboundView;
+pub use self::sandbox::SandboxMemory;
 
 /// What billing needs to know beside the catalog.
 #[derive(Debug, Clone)]

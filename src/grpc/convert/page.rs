@@ -38,6 +38,7 @@ paged! {
     AuditLedgersRequest
     GetUsageRequest
     ListAllocationsRequest
+    ListChunksRequest
     ListCustomersRequest
     ListDenialsRequest
     ListEntitlementsRequest
@@ -49,6 +50,7 @@ paged! {
     ListSubscriptionsRequest
     ListUsageEventsRequest
     ListWalletsRequest
+    ListWebhooksRequest
 }
 
 /// Which part of a list is asked for.

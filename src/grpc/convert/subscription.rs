@@ -1,6 +1,6 @@
 //! Subscriptions.
 
-use super::to_timestamp;
+use super::{to_duration, to_timestamp};
 use crate::domain::subscription::SubscriptionStatus;
 use crate::engine::{Error, PlanStanding, RunningCommitment};
 use crate::grpc::pb;
@@ -46,6 +46,7 @@ impl From<PlanStanding> for pb::Subscription {
         let status = held
             .as_ref()
             .map_or(pb::SubscriptionStatus::None, |held| held.status.into());
+        let stripe = held.as_ref().and_then(|held| held.stripe.as_deref());
         let interval = pb::BillingInterval::from(standing.anchor.interval);
         Self {
             customer_id: standing.customer.into(),
@@ -57,7 +58,7 @@ impl From<PlanStanding> for pb::Subscription {
             current_period_end: Some(to_timestamp(standing.period.end)),
             billing_anchor: Some(to_timestamp(standing.anchor.start)),
             commitment: standing.commitment.map(Into::into),
-            data_age: None,
+            data_age: stripe.map(|link| to_duration(standing.as_of.since(link.sync_time))),
             trial_end: held
                 .as_ref()
                 .and_then(|held| held.trial_end)
@@ -66,7 +67,9 @@ impl From<PlanStanding> for pb::Subscription {
                 .as_ref()
                 .and_then(|held| held.grace_end)
                 .map(to_timestamp),
-            assign_time: held.map(|held| to_timestamp(held.start_time)),
+            stripe_subscription_id: stripe.map_or_else(String::new, |link| link.id.to_string()),
+            cancel_time: stripe.and_then(|link| link.cancel_at).map(to_timestamp),
+            assign_time: held.as_ref().map(|held| to_timestamp(held.start_time)),
         }
     }
 }

@@ -25,6 +25,8 @@ const LEVEL: &[(&str, &str)] = &[
     // The commit path of a store is where the named stops are.
     ("storage", "failpoint"),
     ("main", "cli"),
+    // What comes in over HTTP from Stripe is Stripe's to check.
+    ("http", "stripe"),
 ];
 
 /// Libraries that only some modules may name; the places are prefixes of a path below `src/`.
@@ -34,7 +36,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("rusqlite", &["storage/sqlite"]),
     ("sqlx", &["storage/postgres"]),
     ("axum", &["http"]),
-    ("governor", &["engine", "grpc"]),
+    ("governor", &["engine", "grpc", "stripe"]),
 ];
 
 /// What the domain may name beside itself.

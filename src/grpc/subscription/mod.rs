@@ -1,4 +1,6 @@
-//! `SubscriptionService`: which plan a customer has over time.
+//! `SubscriptionService`: which plan a customer has over time. What Stripe does for it has a file of its own.
+
+mod billing;
 
 use tonic::{Request, Response, Status};
 
@@ -37,6 +39,62 @@ impl pb::subscription_service_server::SubscriptionService for Subscriptions {
         request: Request<pb::ListSubscriptionsRequest>,
     ) -> Answer<pb::ListSubscriptionsResponse> {
         respond(self.list(request.into_inner()).await)
+    }
+
+    async fn create_checkout_session(
+        &self,
+        request: Request<pb::CreateCheckoutSessionRequest>,
+    ) -> Answer<pb::CreateCheckoutSessionResponse> {
+        respond(self.checkout(request.into_inner()).await)
+    }
+
+    async fn create_subscription(
+        &self,
+        request: Request<pb::CreateSubscriptionRequest>,
+    ) -> Answer<pb::CreateSubscriptionResponse> {
+        respond(self.subscribe(request.into_inner()).await)
+    }
+
+    async fn create_portal_session(
+        &self,
+        request: Request<pb::CreatePortalSessionRequest>,
+    ) -> Answer<pb::CreatePortalSessionResponse> {
+        respond(self.portal(request.into_inner()).await)
+    }
+
+    async fn preview_plan_change(
+        &self,
+        request: Request<pb::PreviewPlanChangeRequest>,
+    ) -> Answer<pb::PreviewPlanChangeResponse> {
+        respond(self.preview(request.into_inner()).await)
+    }
+
+    async fn change_plan(
+        &self,
+        request: Request<pb::ChangePlanRequest>,
+    ) -> Answer<pb::ChangePlanResponse> {
+        respond(self.change(request.into_inner()).await)
+    }
+
+    async fn cancel_subscription(
+        &self,
+        request: Request<pb::CancelSubscriptionRequest>,
+    ) -> Answer<pb::CancelSubscriptionResponse> {
+        respond(self.cancel(request.into_inner()).await)
+    }
+
+    async fn resume_subscription(
+        &self,
+        request: Request<pb::ResumeSubscriptionRequest>,
+    ) -> Answer<pb::ResumeSubscriptionResponse> {
+        respond(self.resume(request.into_inner()).await)
+    }
+
+    async fn sync_subscription(
+        &self,
+        request: Request<pb::SyncSubscriptionRequest>,
+    ) -> Answer<pb::SyncSubscriptionResponse> {
+        respond(self.sync(request.into_inner()).await)
     }
 }
 

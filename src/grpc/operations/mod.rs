@@ -1,4 +1,7 @@
-//! `OperationsService`: proving that the numbers are right, and putting them right.
+//! `OperationsService`: proving that the numbers are right, putting them right, and looking into what goes to Stripe and
+//! comes from it.
+
+mod traffic;
 
 use tonic::{Request, Response, Status};
 
@@ -38,6 +41,27 @@ impl pb::operations_service_server::OperationsService for Operations {
         request: Request<pb::AuditLedgersRequest>,
     ) -> Answer<pb::AuditLedgersResponse> {
         respond(self.prove(request.into_inner()).await)
+    }
+
+    async fn list_chunks(
+        &self,
+        request: Request<pb::ListChunksRequest>,
+    ) -> Answer<pb::ListChunksResponse> {
+        respond(self.chunks(request.into_inner()).await)
+    }
+
+    async fn requeue_chunk(
+        &self,
+        request: Request<pb::RequeueChunkRequest>,
+    ) -> Answer<pb::RequeueChunkResponse> {
+        respond(self.requeue(request.into_inner()).await)
+    }
+
+    async fn list_webhooks(
+        &self,
+        request: Request<pb::ListWebhooksRequest>,
+    ) -> Answer<pb::ListWebhooksResponse> {
+        respond(self.webhooks(request.into_inner()).await)
     }
 }
 

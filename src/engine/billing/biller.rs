@@ -1,0 +1,197 @@
+//! What the engine's callers want of whoever bills: pages to pay on, subscriptions, and their changes.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::fault::BillingFault;
+use crate::domain::catalog::Interval;
+use crate::domain::id::{CustomerId, PlanId};
+use crate::domain::time::Timestamp;
+use crate::engine::Engine;
+use crate::engine::error::Error;
+
+/// Asks for a page on which a customer subscribes to a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckoutAsk {
+    /// Who.
+    pub customer: CustomerId,
+    /// To what, of the current catalog.
+    pub plan: PlanId,
+    /// How often it is paid.
+    pub interval: Interval,
+    /// Where the page leads when all is done.
+    pub success_url: Box<str>,
+    /// Where it leads when the customer goes back; empty: nowhere.
+    pub cancel_url: Box<str>,
+}
+
+/// A page of Stripe's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostedPage {
+    /// Names it at Stripe.
+    pub id: Box<str>,
+    /// Where it is.
+    pub url: Box<str>,
+    /// Until when it is open; `None`: not said.
+    pub expire_time: Option<Timestamp>,
+}
+
+/// Asks for a subscription without a page, paid by what the customer pays with by default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SubscribeAsk {
+    /// Who.
+    pub customer: CustomerId,
+    /// To what, of the current catalog.
+    pub plan: PlanId,
+    /// How often it is paid.
+    pub interval: Interval,
+}
+
+/// Asks for another plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangeAsk {
+    /// Who.
+    pub customer: CustomerId,
+    /// To what, of the current catalog.
+    pub plan: PlanId,
+    /// How often it is paid.
+    pub interval: Interval,
+    /// From when on.
+    pub when: ChangeWhen,
+}
+
+/// From when on another plan is to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeWhen {
+    /// At once, in force when it is paid: the rest of the period is charged, and what was paid of it taken off.
+    Now {
+        /// As of when that is computed, as a preview said; `None`: as of when it is done.
+        as_of: Option<Timestamp>,
+    },
+    /// When the running period ends.
+    PeriodEnd,
+}
+
+/// What a change of plan would cost at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangePreview {
+    /// Cents of US dollars to be paid at once; below zero: taken off what comes next.
+    pub due_cents: i64,
+    /// What that is made of.
+    pub lines: Vec<PreviewLine>,
+    /// As of when it was computed: the change costs this if it names this instant.
+    pub as_of: Timestamp,
+}
+
+/// A line of a preview.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PreviewLine {
+    /// For people.
+    pub description: Box<str>,
+    /// Cents of US dollars.
+    pub cents: i64,
+}
+
+/// How a subscription ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelWhen {
+    /// When the running period ends.
+    PeriodEnd,
+    /// At once; usage that was not billed is billed.
+    Now,
+}
+
+/// Whoever bills. Each call that changes something takes a key, under which it happens once.
+#[async_trait]
+pub trait Biller: Send + Sync + 'static {
+    /// Whether no real money is moved.
+    fn is_sandbox(&self) -> bool;
+
+    /// Opens a page on which a customer subscribes.
+    ///
+    /// # Errors
+    /// When customer or plan is unknown or not sold, or Stripe refuses.
+    async fn checkout(&self, ask: &CheckoutAsk, key: &str) -> Result<HostedPage, Error>;
+
+    /// Opens a page on which a customer looks after what it pays with, and sees its invoices.
+    ///
+    /// # Errors
+    /// When the customer is unknown, or Stripe refuses.
+    async fn portal(
+        &self,
+        customer: &CustomerId,
+        return_url: &str,
+        key: &str,
+    ) -> Result<HostedPage, Error>;
+
+    /// Subscribes a customer.
+    ///
+    /// # Errors
+    /// When customer or plan is unknown or not sold, it has a subscription, or Stripe refuses.
+    async fn subscribe(&self, ask: &SubscribeAsk, key: &str) -> Result<(), Error>;
+
+    /// Says what a change of plan would cost at once.
+    ///
+    /// # Errors
+    /// When customer or plan is unknown or not sold, or Stripe refuses.
+    async fn preview(&self, ask: &ChangeAsk) -> Result<ChangePreview, Error>;
+
+    /// Changes a customer's plan.
+    ///
+    /// # Errors
+    /// When customer or plan is unknown or not sold, a commitment runs, or Stripe refuses.
+    async fn change(&self, ask: &ChangeAsk, key: &str) -> Result<(), Error>;
+
+    /// Ends a customer's subscription.
+    ///
+    /// # Errors
+    /// When it has none, a commitment runs, or Stripe refuses.
+    async fn cancel(&self, customer: &CustomerId, when: CancelWhen, key: &str)
+    -> Result<(), Error>;
+
+    /// Takes back that a subscription is to end, or lets one go on that rests.
+    ///
+    /// # Errors
+    /// When it has none that is to end or rests, or Stripe refuses.
+    async fn resume(&self, customer: &CustomerId, key: &str) -> Result<(), Error>;
+
+    /// Takes over what Stripe has for a customer now.
+    ///
+    /// # Errors
+    /// When the customer is unknown, or Stripe cannot be asked.
+    async fn sync(&self, customer: &CustomerId) -> Result<(), Error>;
+
+    /// Pays at a page of the sandbox's, with a test card.
+    ///
+    /// # Errors
+    /// When it is no sandbox, there is no such page, or the card does not pay.
+    async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error>;
+
+    /// Gives a customer of the sandbox another test card to pay with.
+    ///
+    /// # Errors
+    /// When it is no sandbox, the customer is unknown, or the number is no test card's.
+    async fn set_card(&self, customer: &CustomerId, card: &str) -> Result<(), Error>;
+}
+
+impl Engine {
+    /// Says who bills; the first that says so does.
+    pub fn set_biller(&self, biller: Arc<dyn Biller>) {
+        if self.shared.biller.set(biller).is_err() {
+            tracing::error!("who bills was said twice; the first does");
+        }
+    }
+
+    /// Returns who bills.
+    ///
+    /// # Errors
+    /// When nobody does.
+    pub fn biller(&self) -> Result<Arc<dyn Biller>, Error> {
+        let biller = self.shared.biller.get().cloned();
+        biller.ok_or(Error::Billing(BillingFault::Absent))
+    }
+}

@@ -1,0 +1,77 @@
+//! Billing, put together: through Stripe with a key, else in the sandbox.
+
+use std::sync::Arc;
+
+use secrecy::ExposeSecret as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::config::Config;
+use crate::domain::time::Span;
+use crate::engine::{BillingTerms, Engine};
+use crate::stripe::gateway::{Caller, Gateway, Http, HttpSettings, Rates, Repeats, Transport};
+use crate::stripe::{
+    Follower, Sandbox, StripeBiller, TestCards, UsageOut, WebhookDoor, WebhooksIn,
+};
+
+/// How a key for real money begins.
+const LIVE: [&str; 2] = ["sk_live_", "rk_live_"];
+
+/// What bills, at work.
+pub(super) struct Billing {
+    /// Where webhooks come in; `None`: nothing signs them.
+    pub(super) door: Option<WebhookDoor>,
+    /// What works until the server is closed.
+    pub(super) tasks: Vec<JoinHandle<()>>,
+}
+
+impl Billing {
+    /// Puts billing together and lets it work until `closed` is cancelled.
+    pub(super) fn start(
+        config: &Config,
+        engine: &Engine,
+        incarnation: &str,
+        closed: &CancellationToken,
+    ) -> Result<Self, StartError> {
+        engine.set_billing(BillingTerms {
+            incarnation: incarnation.into(),
+            window: Span::from_minutes(config.usage_window_minutes),
+        });
+        let mut tasks = Vec::new();
+        let mut sandbox = None;
+        let (transport, rates): (Arc<dyn Transport>, Rates) = if let Some(key) = config.stripe() {
+            let settings = HttpSettings {
+                base_url: config.stripe_api_base.clone(),
+                ..HttpSettings::default()
+            };
+            let is_live = LIVE
+                .iter()
+                .any(|begin| key.expose_secret().starts_with(begin));
+            tracing::info!(live = is_live, base = %settings.base_url, "billing goes through Stripe");
+            let rates = if is_live { Rates::LIVE } else { Rates::TEST };
+            (Arc::new(Http::new(&settings, key)?), rates)
+        } else {
+            tracing::info!("billing is a sandbox's: no money moves");
+            engine.set_payments(Arc::new(TestCards));
+            let model = Arc::new(Sandbox::new(engine.clone()));
+            let (running, stop) = (Arc::clone(&model), closed.clone());
+            tasks.push(tokio::spawn(async move { running.run(stop).await }));
+            sandbox = Some(Arc::clone(&model));
+            (model, Rates::LIVE)
+        };
+        let seed = u64::from(std::process::id());
+        let caller = Caller::new(transport, rates, Repeats::default(), seed);
+        let gateway = Arc::new(Gateway::new(caller));
+        let follower = Follower::new(engine.clone(), Arc::clone(&gateway));
+        let inbox = WebhooksIn::new(engine.clone(), follower);
+        tasks.push(tokio::spawn(inbox.run(closed.clone())));
+        let usage = UsageOut::new(engine.clone(), Arc::clone(&gateway));
+        tasks.push(tokio::spawn(usage.run(closed.clone())));
+        let biller = StripeBiller::new(engine.clone(), gateway, incarnation.into(), sandbox);
+        engine.set_biller(Arc::new(biller));
+        let secrets = config.webhook_secrets();
+        let door = (!secrets.is_empty()).then(|| WebhookDoor::new(engine.clone(), secrets));
+        Ok(Self { door, tasks })
+    }
+}

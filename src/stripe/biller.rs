@@ -1,0 +1,345 @@
+//! What callers ask of Stripe: pages to pay on, subscriptions, and how they end. Changes of plan have a file of their own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::gateway::{
+    CancelNow, CheckoutPage, Fault, Gateway, Kind, Metadata, NewItem, NewPortalSession,
+    NewSubscription, PaymentBehavior, PortalRights, Proration, Subscription, SubscriptionTerms,
+    Trial, WithoutPayment,
+};
+use super::mirrored::{at, seconds};
+use super::payers::Payers;
+use super::sandbox::Sandbox;
+use super::setup::Setup;
+use super::subscriptions::{Follower, NotFollowed};
+use crate::domain::billing::{Sold, items_of, price_list};
+use crate::domain::catalog::Interval;
+use crate::domain::id::{CustomerId, PlanId};
+use crate::domain::time::Span;
+use crate::engine::{
+    Biller, BillingFault, CancelWhen, ChangeAsk, ChangePreview, CheckoutAsk, Engine, Error,
+    HostedPage, SubscribeAsk, Thing,
+};
+
+/// Bills through Stripe, or through the sandbox in its place.
+pub struct StripeBiller {
+    pub(super) engine: Engine,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) follower: Follower,
+    payers: Payers,
+    setup: Setup,
+    /// The sandbox, where it stands in Stripe's place.
+    sandbox: Option<Arc<Sandbox>>,
+}
+
+/// The prices of a plan at Stripe.
+pub(super) struct Offered {
+    /// What a subscription to it has.
+    pub(super) items: Vec<NewItem>,
+    /// For how many days it is free at first; 0: none.
+    pub(super) trial_days: u32,
+}
+
+impl StripeBiller {
+    /// Bills through a gateway.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        gateway: Arc<Gateway>,
+        incarnation: Box<str>,
+        sandbox: Option<Arc<Sandbox>>,
+    ) -> Self {
+        Self {
+            follower: Follower::new(engine.clone(), Arc::clone(&gateway)),
+            payers: Payers::new(engine.clone(), Arc::clone(&gateway), incarnation),
+            setup: Setup::new(Arc::clone(&gateway)),
+            engine,
+            gateway,
+            sandbox,
+        }
+    }
+
+    /// Returns the prices of a plan of the current catalog.
+    pub(super) async fn offered(
+        &self,
+        plan: &PlanId,
+        interval: Interval,
+    ) -> Result<Offered, Error> {
+        let catalog = self.engine.catalog().catalog;
+        let of = catalog.plans.get(plan);
+        let of = of.ok_or_else(|| Error::not_found(Thing::Plan, plan))?;
+        let list = price_list(&catalog);
+        let keys = items_of(&list, plan, interval);
+        let own = Sold::Plan(plan.clone(), interval).lookup_key();
+        if keys.iter().all(|key| **key != *own) {
+            let rule = "must be one that the plan has a price for";
+            return Err(Error::invalid("interval", rule));
+        }
+        if self.sandbox.is_some() {
+            // Nobody sets a sandbox up by hand.
+            self.setup.apply(&list).await.map_err(refused)?;
+        }
+        let prices = self.setup.prices(&keys).await.map_err(refused)?;
+        let mut items = Vec::with_capacity(keys.len());
+        for key in keys {
+            let price = prices.get(&*key).ok_or_else(|| {
+                let what = format!("there is no price {key}: run `bursar stripe setup`");
+                Error::Billing(BillingFault::NotSetUp(what))
+            })?;
+            let is_metered = price
+                .recurring
+                .as_ref()
+                .is_some_and(|of| of.meter.is_some());
+            items.push(NewItem {
+                price: price.id.clone(),
+                quantity: (!is_metered).then_some(1),
+            });
+        }
+        Ok(Offered {
+            items,
+            trial_days: of.trial_days,
+        })
+    }
+
+    /// Refuses to subscribe a customer that has a subscription which runs.
+    async fn check_free(&self, customer: &CustomerId) -> Result<(), Error> {
+        match self.running(customer).await {
+            Ok(running) => Err(Error::Exists {
+                kind: Thing::Subscription,
+                id: running.to_string(),
+            }),
+            Err(Error::NotFound {
+                kind: Thing::Subscription,
+                ..
+            }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the id of the subscription that Stripe bills.
+    pub(super) async fn running(&self, customer: &CustomerId) -> Result<Box<str>, Error> {
+        use crate::domain::subscription::SubscriptionStatus as Status;
+        let (_, held) = self.engine.get_customer(customer).await?;
+        let running = held.filter(|held| !matches!(held.status, Status::Canceled));
+        let link = running.and_then(|held| held.stripe);
+        let link = link.ok_or_else(|| Error::not_found(Thing::Subscription, customer))?;
+        Ok(link.id)
+    }
+
+    /// Takes over what Stripe has for a customer.
+    pub(super) async fn take_over(&self, customer: &CustomerId) -> Result<(), Error> {
+        let payer = self.payers.of(customer).await.map_err(not_followed)?;
+        let taken = self.follower.take_over(customer, &payer).await;
+        taken.map_err(not_followed)
+    }
+
+    fn page(&self, ask: &CheckoutAsk, payer: &str) -> CheckoutPage {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        CheckoutPage {
+            customer: payer.to_owned(),
+            success_url: ask.success_url.to_string(),
+            cancel_url: some(&ask.cancel_url),
+            client_reference_id: Some(ask.customer.to_string()),
+            metadata: owned_by(&ask.customer),
+            ..CheckoutPage::default()
+        }
+    }
+}
+
+/// What an object of Stripe's says of whose it is.
+fn owned_by(customer: &CustomerId) -> Metadata {
+    Metadata::from([("bursar_customer".to_owned(), customer.to_string())])
+}
+
+/// Says why Stripe did not do it.
+pub(super) fn refused(fault: Fault) -> Error {
+    let text = fault.to_string();
+    Error::Billing(match fault.kind {
+        Kind::CardDeclined => BillingFault::Declined {
+            code: fault
+                .details
+                .decline_code
+                .or(fault.details.code)
+                .unwrap_or_default(),
+            message: fault.details.message,
+        },
+        Kind::NotSent | Kind::RateLimited | Kind::Conflict => BillingFault::Unavailable(text),
+        Kind::OutcomeUnknown => BillingFault::OutcomeUnknown(text),
+        Kind::Authentication | Kind::Permission => BillingFault::NotSetUp(text),
+        Kind::InvalidRequest | Kind::NotFound | Kind::AlreadyExists | Kind::IdempotencyMismatch => {
+            BillingFault::Refused(text)
+        }
+    })
+}
+
+pub(super) fn not_followed(why: NotFollowed) -> Error {
+    match why {
+        NotFollowed::Stripe(fault) => refused(fault),
+        NotFollowed::Engine(error) => error,
+    }
+}
+
+#[async_trait]
+impl Biller for StripeBiller {
+    fn is_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
+    async fn checkout(&self, ask: &CheckoutAsk, key: &str) -> Result<HostedPage, Error> {
+        let payer = self.payers.of(&ask.customer).await.map_err(not_followed)?;
+        self.check_free(&ask.customer).await?;
+        let offered = self.offered(&ask.plan, ask.interval).await?;
+        let terms = SubscriptionTerms {
+            items: offered.items,
+            trial_days: Some(offered.trial_days).filter(|days| *days > 0),
+        };
+        let page = self.page(ask, &payer);
+        let session = self
+            .gateway
+            .create_subscription_checkout(&page, &terms, key);
+        let session = session.await.map_err(refused)?;
+        Ok(HostedPage {
+            id: session.id.into(),
+            url: session.url.unwrap_or_default().into(),
+            expire_time: Some(at(session.expires_at)),
+        })
+    }
+
+    async fn portal(
+        &self,
+        customer: &CustomerId,
+        return_url: &str,
+        key: &str,
+    ) -> Result<HostedPage, Error> {
+        let payer = self.payers.of(customer).await.map_err(not_followed)?;
+        let configuration = if self.sandbox.is_some() {
+            let rights = PortalRights {
+                cancel: true,
+                ..PortalRights::default()
+            };
+            let made = self
+                .gateway
+                .create_portal_configuration(&rights, "sandbox_portal");
+            Some(made.await.map_err(refused)?.id)
+        } else {
+            None
+        };
+        let visit = NewPortalSession {
+            customer: payer.to_string(),
+            configuration,
+            return_url: Some(return_url.to_owned()),
+        };
+        let session = self
+            .gateway
+            .create_portal_session(&visit, key)
+            .await
+            .map_err(refused)?;
+        Ok(HostedPage {
+            id: session.id.into(),
+            url: session.url.into(),
+            expire_time: None,
+        })
+    }
+
+    async fn subscribe(&self, ask: &SubscribeAsk, key: &str) -> Result<(), Error> {
+        let payer = self.payers.of(&ask.customer).await.map_err(not_followed)?;
+        self.check_free(&ask.customer).await?;
+        let offered = self.offered(&ask.plan, ask.interval).await?;
+        let trial = (offered.trial_days > 0).then(|| Trial {
+            end: seconds(self.engine.now().plus(Span::from_days(offered.trial_days))),
+            without_payment: WithoutPayment::Pause,
+        });
+        let new = NewSubscription {
+            customer: payer.to_string(),
+            items: offered.items,
+            trial,
+            coupons: Vec::new(),
+            default_payment_method: None,
+            payment_behavior: PaymentBehavior::ErrorIfIncomplete,
+            metadata: owned_by(&ask.customer),
+        };
+        self.gateway
+            .create_subscription(&new, key)
+            .await
+            .map_err(refused)?;
+        self.take_over(&ask.customer).await
+    }
+
+    async fn preview(&self, ask: &ChangeAsk) -> Result<ChangePreview, Error> {
+        self.preview_change(ask).await
+    }
+
+    async fn change(&self, ask: &ChangeAsk, key: &str) -> Result<(), Error> {
+        self.change_plan(ask, key).await?;
+        self.take_over(&ask.customer).await
+    }
+
+    async fn cancel(
+        &self,
+        customer: &CustomerId,
+        when: CancelWhen,
+        key: &str,
+    ) -> Result<(), Error> {
+        let subscription = self.running(customer).await?;
+        self.check_commitment(customer, when == CancelWhen::PeriodEnd)
+            .await?;
+        let ended: Result<Subscription, Fault> = match when {
+            CancelWhen::PeriodEnd => {
+                let gateway = &self.gateway;
+                gateway
+                    .set_cancel_at_period_end(&subscription, true, key)
+                    .await
+            }
+            CancelWhen::Now => {
+                // What was used until now is billed: it has to be at Stripe before.
+                self.engine.seal_now(customer).await?;
+                let how = CancelNow {
+                    invoice_now: true,
+                    prorate: false,
+                };
+                self.gateway.cancel_subscription(&subscription, how).await
+            }
+        };
+        ended.map_err(refused)?;
+        self.take_over(customer).await
+    }
+
+    async fn resume(&self, customer: &CustomerId, key: &str) -> Result<(), Error> {
+        let subscription = self.running(customer).await?;
+        let now = self
+            .gateway
+            .retrieve_subscription(&subscription)
+            .await
+            .map_err(refused)?;
+        let resumed = if now.status == "paused" {
+            let proration = Proration::InvoiceNow;
+            self.gateway
+                .resume_subscription(&subscription, proration, key)
+                .await
+        } else {
+            let gateway = &self.gateway;
+            gateway
+                .set_cancel_at_period_end(&subscription, false, key)
+                .await
+        };
+        resumed.map_err(refused)?;
+        self.take_over(customer).await
+    }
+
+    async fn sync(&self, customer: &CustomerId) -> Result<(), Error> {
+        self.take_over(customer).await
+    }
+
+    async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error> {
+        let sandbox = self.sandbox.as_ref().ok_or(BillingFault::SandboxOnly)?;
+        sandbox.complete_checkout(page, card).await
+    }
+
+    async fn set_card(&self, customer: &CustomerId, card: &str) -> Result<(), Error> {
+        let sandbox = self.sandbox.as_ref().ok_or(BillingFault::SandboxOnly)?;
+        let payer = self.payers.of(customer).await.map_err(not_followed)?;
+        sandbox.set_card(&payer, card).await
+    }
+}

@@ -1,0 +1,52 @@
+//! Who customers are at Stripe: created there when billing first needs them.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::gateway::{Gateway, NewCustomer};
+use super::subscriptions::NotFollowed;
+use crate::domain::id::CustomerId;
+use crate::engine::Engine;
+
+/// Finds customers at Stripe, or creates them.
+#[derive(Clone)]
+pub(super) struct Payers {
+    engine: Engine,
+    gateway: Arc<Gateway>,
+    /// Which life of the database this is: a restored one must not find what another one made and forgot.
+    incarnation: Box<str>,
+}
+
+impl Payers {
+    pub(super) const fn new(engine: Engine, gateway: Arc<Gateway>, incarnation: Box<str>) -> Self {
+        Self {
+            engine,
+            gateway,
+            incarnation,
+        }
+    }
+
+    /// Returns who a customer is at Stripe. Two that ask at once get the same: the key is the customer's.
+    pub(super) async fn of(&self, id: &CustomerId) -> Result<Box<str>, NotFollowed> {
+        let (customer, _) = self.engine.get_customer(id).await?;
+        if let Some(payer) = customer.payer {
+            return Ok(payer);
+        }
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let new = NewCustomer {
+            ours: id.to_string(),
+            name: some(&customer.display_name),
+            email: some(&customer.email),
+            ..NewCustomer::default()
+        };
+        let digest = Sha256::digest(format!("{} {id}", self.incarnation));
+        let hex: Vec<String> = digest[..16]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let key = format!("customer_{}", hex.concat());
+        let theirs = self.gateway.create_customer(&new, &key).await?;
+        Ok(self.engine.link_payer(id, &theirs.id).await?)
+    }
+}
