@@ -74,7 +74,9 @@ fn object(store: &Store, map: &Map<String, Value>, wanted: &Wanted) -> Result<Va
         .unwrap_or_default();
     for (key, deeper) in &wanted.0 {
         let listed = name == "customer" && key == "subscriptions";
-        let known = name.is_empty() || listed || map.contains_key(key);
+        // A price without tiers has none to show, which is no fault of who asks for them.
+        let absent = ON_REQUEST.contains(&(name, key.as_str()));
+        let known = name.is_empty() || listed || absent || map.contains_key(key);
         if !known {
             return Err(cannot_expand(key));
         }
