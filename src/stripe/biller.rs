@@ -14,6 +14,7 @@ use super::payers::Payers;
 use super::sandbox::Sandbox;
 use super::setup::Setup;
 use super::subscriptions::{Follower, NotFollowed};
+use super::usage_out::UsageOut;
 use crate::domain::billing::{Sold, items_of, price_list};
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
@@ -28,6 +29,7 @@ pub struct StripeBiller {
     pub(super) engine: Engine,
     pub(super) gateway: Arc<Gateway>,
     pub(super) follower: Follower,
+    usage: UsageOut,
     payers: Payers,
     setup: Setup,
     /// The sandbox, where it stands in Stripe's place.
@@ -55,6 +57,7 @@ impl StripeBiller {
             follower: Follower::new(engine.clone(), Arc::clone(&gateway)),
             payers: Payers::new(engine.clone(), Arc::clone(&gateway), incarnation),
             setup: Setup::new(Arc::clone(&gateway)),
+            usage: UsageOut::new(engine.clone(), Arc::clone(&gateway)),
             engine,
             gateway,
             sandbox,
@@ -126,6 +129,16 @@ impl StripeBiller {
         let link = running.and_then(|held| held.stripe);
         let link = link.ok_or_else(|| Error::not_found(Thing::Subscription, customer))?;
         Ok(link.id)
+    }
+
+    /// Sees to it that what was used until now is at Stripe, before something is done there that it has to count before: the
+    /// last invoice of a subscription has only what is there.
+    pub(super) async fn flush(&self, customer: &CustomerId) -> Result<(), Error> {
+        if self.usage.flush(customer).await? {
+            return Ok(());
+        }
+        let why = "what the customer used is not at Stripe yet".to_owned();
+        Err(Error::Billing(BillingFault::Unavailable(why)))
     }
 
     /// Takes over what Stripe has for a customer.
@@ -293,8 +306,7 @@ impl Biller for StripeBiller {
                     .await
             }
             CancelWhen::Now => {
-                // What was used until now is billed: it has to be at Stripe before.
-                self.engine.seal_now(customer).await?;
+                self.flush(customer).await?;
                 let how = CancelNow {
                     invoice_now: true,
                     prorate: false,

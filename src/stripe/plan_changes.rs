@@ -45,7 +45,7 @@ impl StripeBiller {
         match ask.when {
             ChangeWhen::Now { as_of } => {
                 // What was used until now counts under the plan until now.
-                self.engine.seal_now(&ask.customer).await?;
+                self.flush(&ask.customer).await?;
                 let change = SubscriptionChange {
                     items,
                     proration: Some(Proration::InvoiceNow),

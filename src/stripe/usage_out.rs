@@ -14,6 +14,7 @@ use super::gateway::{
 };
 use super::mirrored::seconds;
 use crate::domain::billing::{Chunk, ChunkState, Evidence, Outcome};
+use crate::domain::id::CustomerId;
 use crate::domain::time::Span;
 use crate::engine::{ChunkView, ClaimedChunk, Engine, Error};
 
@@ -23,6 +24,10 @@ const SLICE: usize = 256;
 const IN_FLIGHT: usize = 64;
 /// Between looks when there was nothing to do.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often what a customer used is tried to be sent before something that depends on it.
+const FLUSH_TRIES: usize = 4;
+/// Between such attempts.
+const FLUSH_PAUSE: Duration = Duration::from_millis(300);
 /// How long Stripe's sums may take to show what was received.
 const SUMS_LAG: Span = Span::from_minutes(10);
 /// How long to wait when the key is refused: nobody mends that within seconds.
@@ -77,6 +82,27 @@ impl UsageOut {
             }
         };
         sealed + self.turn(due).await
+    }
+
+    /// Seals what a customer used until now and sends it, so that it counts before what comes next; false when not all of it
+    /// is at Stripe within some attempts.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn flush(&self, customer: &CustomerId) -> Result<bool, Error> {
+        self.engine.seal_now(customer).await?;
+        for _ in 0..FLUSH_TRIES {
+            let waiting = self.engine.unsettled_chunks(customer).await?;
+            if waiting.is_empty() {
+                return Ok(true);
+            }
+            // One after the other: they are of few meters, and each meter takes one at a time.
+            for view in waiting {
+                self.one(view).await;
+            }
+            tokio::time::sleep(FLUSH_PAUSE).await;
+        }
+        Ok(self.engine.unsettled_chunks(customer).await?.is_empty())
     }
 
     /// Moves chunks on, some at a time; returns how many.

@@ -111,6 +111,14 @@ impl TestServer {
             keep_events_days: 400,
             stream_window: 32_768,
             queue_events: 262_144,
+            stripe_key: None,
+            stripe_secret_key: None,
+            stripe_api_key: None,
+            stripe_api_base: "http://127.0.0.1:1".to_owned(),
+            stripe_webhook_secret: Vec::new(),
+            stripe_endpoint_secret: Vec::new(),
+            stripe_webhook_paths: Vec::new(),
+            usage_window_minutes: 60,
             drain_seconds: 10,
         }
     }

@@ -26,5 +26,6 @@ mod postgres;
 mod process;
 mod replay;
 mod replicas;
+mod shapes;
 mod tidy;
 mod wallet;

@@ -36,6 +36,9 @@ pub struct ClaimedChunk {
     pub chunk: Chunk,
 }
 
+/// Most chunks of one customer and state that are looked at together.
+const UNSETTLED_MAX: usize = 1_000;
+
 /// What is to be done with a chunk.
 #[derive(Debug, Clone)]
 enum Turn {
@@ -93,6 +96,22 @@ impl Engine {
         }
         let next = page.next;
         Ok(Page { items, next })
+    }
+
+    /// Returns the chunks of a customer of which something may still become by itself, in the order in which they are to be
+    /// sent.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn unsettled_chunks(&self, customer: &CustomerId) -> Result<Vec<ChunkView>, Error> {
+        let mut found = Vec::new();
+        for state in [ChunkState::Sealed, ChunkState::Sending, ChunkState::InDoubt] {
+            let range = (None, UNSETTLED_MAX);
+            let of = Some(customer.clone());
+            found.extend(self.list_chunks(of, Some(state), range).await?.items);
+        }
+        found.sort_by_key(|view| (view.chunk.period.start, view.chunk.number));
+        Ok(found)
     }
 
     /// Returns what was delivered of the period of a chunk, in whole units.
