@@ -1,5 +1,7 @@
 //! What an operator can set: each a flag of `bursar serve` and a `BURSAR_*` variable.
 
+mod stripe;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +9,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
-use secrecy::{ExposeSecret as _, SecretString};
+
+pub use self::stripe::{BillingConfig, Secret, StripeAccess};
 
 /// Where a server keeps what it remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,26 +74,6 @@ fn without_secrets(address: &str) -> String {
         None => address.to_owned(),
     }
 }
-
-/// A setting that is not shown.
-#[derive(Debug, Clone)]
-pub struct Secret(SecretString);
-
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.into()))
-    }
-}
-
-impl PartialEq for Secret {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.expose_secret() == other.0.expose_secret()
-    }
-}
-
-impl Eq for Secret {}
 
 /// Settings of a server.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -182,67 +165,13 @@ pub struct Config {
         value_parser = clap::value_parser!(u32).range(100..=600_000))]
     pub database_timeout_ms: u32,
 
-    /// The secret key for Stripe; without one a sandbox stands in its place. Best given as a variable: a flag is seen by
-    /// whoever lists processes.
-    #[arg(
-        long,
-        env = "BURSAR_STRIPE_KEY",
-        hide_env_values = true,
-        value_name = "KEY"
-    )]
-    pub stripe_key: Option<Secret>,
+    /// How to reach Stripe.
+    #[command(flatten)]
+    pub stripe: StripeAccess,
 
-    /// The same under the name that many products give it.
-    #[arg(long, env = "STRIPE_SECRET_KEY", hide = true, hide_env_values = true)]
-    pub stripe_secret_key: Option<Secret>,
-
-    /// The same under another such name.
-    #[arg(long, env = "STRIPE_API_KEY", hide = true, hide_env_values = true)]
-    pub stripe_api_key: Option<Secret>,
-
-    /// Where Stripe is; only for tests without TLS, on this machine.
-    #[arg(
-        long,
-        env = "BURSAR_STRIPE_API_BASE",
-        value_name = "URL",
-        default_value = "https://api.stripe.com"
-    )]
-    pub stripe_api_base: String,
-
-    /// The secrets that Stripe signs webhooks with, separated by commas; while one replaces another, both.
-    #[arg(
-        long,
-        env = "BURSAR_STRIPE_WEBHOOK_SECRET",
-        hide_env_values = true,
-        value_name = "SECRETS",
-        value_delimiter = ','
-    )]
-    pub stripe_webhook_secret: Vec<Secret>,
-
-    /// The same under the name that many products give it.
-    #[arg(
-        long,
-        env = "STRIPE_WEBHOOK_SECRET",
-        hide = true,
-        hide_env_values = true,
-        value_delimiter = ','
-    )]
-    pub stripe_endpoint_secret: Vec<Secret>,
-
-    /// Where webhooks of Stripe come in over HTTP, separated by commas.
-    #[arg(
-        long,
-        env = "BURSAR_STRIPE_WEBHOOK_PATHS",
-        value_name = "PATHS",
-        value_delimiter = ',',
-        default_value = "/stripe/webhook,/api/stripe/webhook,/api/webhooks/stripe"
-    )]
-    pub stripe_webhook_paths: Vec<String>,
-
-    /// Minutes that usage is gathered before it is sealed and sent to Stripe.
-    #[arg(long, env = "BURSAR_USAGE_WINDOW_MINUTES", value_name = "MINUTES", default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(1..=1440))]
-    pub usage_window_minutes: u32,
+    /// What the server does with Stripe.
+    #[command(flatten)]
+    pub billing: BillingConfig,
 
     /// Seconds that calls and streams get to end when the server is told to stop.
     #[arg(long, env = "BURSAR_DRAIN_SECONDS", value_name = "SECONDS", default_value_t = 10,
@@ -251,26 +180,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// Returns the key for Stripe, whatever it is called; `None`: there is none.
-    #[must_use]
-    pub fn stripe(&self) -> Option<&SecretString> {
-        let named = [
-            &self.stripe_key,
-            &self.stripe_secret_key,
-            &self.stripe_api_key,
-        ];
-        named.into_iter().flatten().map(|secret| &secret.0).next()
-    }
-
-    /// Returns the secrets that webhooks may be signed with.
-    pub fn webhook_secrets(&self) -> Vec<SecretString> {
-        let all = self
-            .stripe_webhook_secret
-            .iter()
-            .chain(&self.stripe_endpoint_secret);
-        all.map(|secret| secret.0.clone()).collect()
-    }
-
     /// Returns how long calls and streams get to end.
     #[must_use]
     pub fn drain(&self) -> Duration {

@@ -13,6 +13,7 @@ mod print;
 pub mod replay;
 mod restore;
 mod serve;
+mod stripe;
 mod transfer;
 
 use std::process::ExitCode;
@@ -71,6 +72,8 @@ enum Command {
     Move(transfer::MoveArgs),
     /// Write usage, events or customers as CSV.
     Export(export::ExportArgs),
+    /// Make Stripe agree with a catalog: meters, products and prices.
+    Stripe(stripe::StripeArgs),
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -106,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Restore(args) => restore::run(args),
         Command::Move(args) => transfer::run(args),
         Command::Export(args) => export::run(args),
+        Command::Stripe(args) => stripe::run(args),
     }
 }
 

@@ -36,13 +36,14 @@ impl Billing {
     ) -> Result<Self, StartError> {
         engine.set_billing(BillingTerms {
             incarnation: incarnation.into(),
-            window: Span::from_minutes(config.usage_window_minutes),
+            window: Span::from_minutes(config.billing.usage_window_minutes),
         });
         let mut tasks = Vec::new();
         let mut sandbox = None;
-        let (transport, rates): (Arc<dyn Transport>, Rates) = if let Some(key) = config.stripe() {
+        let (transport, rates): (Arc<dyn Transport>, Rates) = if let Some(key) = config.stripe.key()
+        {
             let settings = HttpSettings {
-                base_url: config.stripe_api_base.clone(),
+                base_url: config.stripe.stripe_api_base.clone(),
                 ..HttpSettings::default()
             };
             let is_live = LIVE
@@ -70,7 +71,7 @@ impl Billing {
         tasks.push(tokio::spawn(usage.run(closed.clone())));
         let biller = StripeBiller::new(engine.clone(), gateway, incarnation.into(), sandbox);
         engine.set_biller(Arc::new(biller));
-        let secrets = config.webhook_secrets();
+        let secrets = config.billing.webhook_secrets();
         let door = (!secrets.is_empty()).then(|| WebhookDoor::new(engine.clone(), secrets));
         Ok(Self { door, tasks })
     }

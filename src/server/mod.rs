@@ -152,7 +152,7 @@ impl Server {
             metrics,
             webhooks: billing
                 .door
-                .map(|door| (door, config.stripe_webhook_paths.clone())),
+                .map(|door| (door, config.billing.stripe_webhook_paths.clone())),
         };
         let http = start_http(http_socket, pages, closed.clone())?;
         let listener =

@@ -147,17 +147,18 @@ impl StripeBiller {
         let taken = self.follower.take_over(customer, &payer).await;
         taken.map_err(not_followed)
     }
+}
 
-    fn page(&self, ask: &CheckoutAsk, payer: &str) -> CheckoutPage {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        CheckoutPage {
-            customer: payer.to_owned(),
-            success_url: ask.success_url.to_string(),
-            cancel_url: some(&ask.cancel_url),
-            client_reference_id: Some(ask.customer.to_string()),
-            metadata: owned_by(&ask.customer),
-            ..CheckoutPage::default()
-        }
+/// Returns the page that a customer is to see.
+fn page_of(ask: &CheckoutAsk, payer: &str) -> CheckoutPage {
+    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    CheckoutPage {
+        customer: payer.to_owned(),
+        success_url: ask.success_url.to_string(),
+        cancel_url: some(&ask.cancel_url),
+        client_reference_id: Some(ask.customer.to_string()),
+        metadata: owned_by(&ask.customer),
+        ..CheckoutPage::default()
     }
 }
 
@@ -208,7 +209,7 @@ impl Biller for StripeBiller {
             items: offered.items,
             trial_days: Some(offered.trial_days).filter(|days| *days > 0),
         };
-        let page = self.page(ask, &payer);
+        let page = page_of(ask, &payer);
         let session = self
             .gateway
             .create_subscription_checkout(&page, &terms, key);

@@ -85,26 +85,24 @@ impl StripeBiller {
         key: &str,
     ) -> Result<(), Error> {
         let offered = self.offered(&ask.plan, ask.interval).await?;
-        let schedule = match &subscription.schedule {
-            Some(link) => link.id().to_owned(),
-            None => {
-                let key = format!("{key}_schedule");
-                let made = self.gateway.create_schedule(&subscription.id, &key);
-                made.await.map_err(refused)?.id
-            }
+        let schedule = if let Some(link) = &subscription.schedule {
+            link.id().to_owned()
+        } else {
+            let key = format!("{key}_schedule");
+            let made = self.gateway.create_schedule(&subscription.id, &key);
+            made.await.map_err(refused)?.id
         };
         let running = self
             .gateway
             .retrieve_schedule(&schedule)
             .await
             .map_err(refused)?;
-        let (start, end) = match (&running.current_phase, subscription.items.data.first()) {
-            (Some(phase), Some(item)) => (phase.start_date, item.current_period_end),
-            _ => {
-                let why = "the subscription has no running period".to_owned();
-                return Err(Error::Billing(BillingFault::Refused(why)));
-            }
+        let phase = running.current_phase.as_ref();
+        let Some((phase, item)) = phase.zip(subscription.items.data.first()) else {
+            let why = "the subscription has no running period".to_owned();
+            return Err(Error::Billing(BillingFault::Refused(why)));
         };
+        let (start, end) = (phase.start_date, item.current_period_end);
         let held = subscription.items.data.iter().map(|item| NewItem {
             price: item.price.id.clone(),
             quantity: item.quantity,

@@ -189,8 +189,8 @@ fn not_done(field: &str, why: &Refused) -> Error {
             message: why.to_string(),
         }),
         Refused::NotFound(_) | Refused::NotOpen | Refused::Invalid(_) => {
-            Error::invalid(field, &why.to_string())
+            Error::invalid(field, why.to_string())
         }
-        Refused::UnknownCard => Error::invalid("card_number", &why.to_string()),
+        Refused::UnknownCard => Error::invalid("card_number", why.to_string()),
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::gateway::{
-    Charge, Cursor, Fault, Gateway, Interval as Every, Kind, Meter, NewMeter, NewPrice, NewProduct,
-    Price, PriceTier, ProductChange, Recurrence, Step,
+    Charge, Cursor, Fault, Gateway, Interval as Every, Kind, Link, Meter, NewMeter, NewPrice,
+    NewProduct, Price, PriceTier, ProductChange, Recurrence, Step,
 };
 use super::mirrored::{INTERVAL_KEY, PLAN_KEY};
 use crate::domain::billing::{ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, word};
@@ -343,7 +343,7 @@ fn charge(amount: &ListedAmount) -> Charge {
 
 /// Whether a price at Stripe is what the list says.
 fn agrees(price: &Price, listed: &ListedPrice, meter: Option<&str>) -> bool {
-    let product = price.product.as_ref().map(|link| link.id());
+    let product = price.product.as_ref().map(Link::id);
     let recurring = price.recurring.as_ref();
     let counted = recurring.and_then(|recurring| recurring.meter.as_deref());
     let every = recurring.map(|recurring| (recurring.interval.as_str(), recurring.interval_count));

@@ -63,7 +63,8 @@ fn the_configuration_table_is_that_of_serve() {
     let serve = command.find_subcommand("serve").expect("it serves");
     let shown = serve
         .get_arguments()
-        .filter(|argument| argument.get_id() != "help");
+        // What is hidden is another name of what is shown.
+        .filter(|argument| argument.get_id() != "help" && !argument.is_hide_set());
     let expected: Vec<Vec<String>> = shown
         .map(|argument| {
             let defaults = argument.get_default_values().iter();

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bursar::clock::{Clock, ManualClock, Stopwatch};
-use bursar::config::{Config, Database};
+use bursar::config::{BillingConfig, Config, Database, StripeAccess};
 use bursar::domain::time::Timestamp;
 use bursar::grpc::pb;
 use bursar::server::{self, Ground, Serving};
@@ -111,14 +111,13 @@ impl TestServer {
             keep_events_days: 400,
             stream_window: 32_768,
             queue_events: 262_144,
-            stripe_key: None,
-            stripe_secret_key: None,
-            stripe_api_key: None,
-            stripe_api_base: "http://127.0.0.1:1".to_owned(),
-            stripe_webhook_secret: Vec::new(),
-            stripe_endpoint_secret: Vec::new(),
-            stripe_webhook_paths: Vec::new(),
-            usage_window_minutes: 60,
+            stripe: StripeAccess::default(),
+            billing: BillingConfig {
+                stripe_webhook_secret: Vec::new(),
+                stripe_endpoint_secret: Vec::new(),
+                stripe_webhook_paths: vec!["/stripe/webhook".to_owned()],
+                usage_window_minutes: 60,
+            },
             drain_seconds: 10,
         }
     }

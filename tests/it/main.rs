@@ -27,5 +27,8 @@ mod process;
 mod replay;
 mod replicas;
 mod shapes;
+#[path = "../stripe/mod.rs"]
+mod stripe;
+mod subscriptions;
 mod tidy;
 mod wallet;

@@ -45,8 +45,11 @@ impl Setting {
 
     async fn answer(&self, token: i64, all: Vec<Mirrored>) -> bool {
         let acme = customer("acme");
-        let taken = self.engine.take_subscriptions((&acme, "cus_1"), token, all);
-        taken.await.unwrap()
+        let of = (&acme, "cus_1");
+        self.engine
+            .take_subscriptions(of, token, all)
+            .await
+            .unwrap()
     }
 
     async fn standing(&self) -> (Option<String>, Option<SubscriptionStatus>) {
