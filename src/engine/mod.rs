@@ -184,7 +184,7 @@ pub(crate) struct Shared {
     /// What billing needs to know.
     billing: OnceLock<BillingTerms>,
     /// Whoever bills.
-    biller: OnceLock<Arc<dyn Biller>>,
+    biller: parking_lot::RwLock<Option<Arc<dyn Biller>>>,
     /// Whoever moves money.
     payments: OnceLock<Arc<dyn PaymentGateway>>,
     gauges: Gauges,
@@ -219,7 +219,7 @@ impl Engine {
             limits,
             outage: Outage::default(),
             billing: OnceLock::new(),
-            biller: OnceLock::new(),
+            biller: parking_lot::RwLock::default(),
             payments: OnceLock::new(),
             gauges: Gauges::new(),
             denials: DenialLog::default(),

@@ -70,7 +70,7 @@ impl Billing {
         let usage = UsageOut::new(engine.clone(), Arc::clone(&gateway));
         tasks.push(tokio::spawn(usage.run(closed.clone())));
         let biller = StripeBiller::new(engine.clone(), gateway, incarnation.into(), sandbox);
-        engine.set_biller(Arc::new(biller));
+        engine.set_biller(Some(Arc::new(biller)));
         let secrets = config.billing.webhook_secrets();
         let door = (!secrets.is_empty()).then(|| WebhookDoor::new(engine.clone(), secrets));
         Ok(Self { door, tasks })

@@ -112,13 +112,8 @@ impl Server {
         };
         let catalog = open::catalog(config, &ground).await?;
         let catalog_version = catalog.version();
-        let limits = Limits {
-            queue_events: config.queue_events,
-            committers: open::committers(config),
-            refresh: config.refresh(),
-            ..Limits::default()
-        };
-        let (engine, committer) = Engine::start(ground.store, ground.clock, catalog, limits);
+        let (engine, committer) =
+            Engine::start(ground.store, ground.clock, catalog, limits(config));
         let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
         let billing = Billing::start(config, &engine, &ground.incarnation, &closed)?;
         let chores = engine
@@ -214,6 +209,7 @@ impl Server {
             }
         }
         self.engine.drain();
+        self.engine.set_biller(None);
         if tokio::task::spawn_blocking(move || self.http.join())
             .await
             .is_err()
@@ -260,6 +256,15 @@ fn listen(flag: &'static str, addr: SocketAddr, insecure: bool) -> Result<TcpLis
         Ok(listener)
     });
     bound.map_err(|error| StartError::Listen { addr, error })
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        queue_events: config.queue_events,
+        committers: open::committers(config),
+        refresh: config.refresh(),
+        ..Limits::default()
+    }
 }
 
 fn chores(config: &Config) -> Chores {

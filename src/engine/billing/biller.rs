@@ -179,11 +179,10 @@ pub trait Biller: Send + Sync + 'static {
 }
 
 impl Engine {
-    /// Says who bills; the first that says so does.
-    pub fn set_biller(&self, biller: Arc<dyn Biller>) {
-        if self.shared.biller.set(biller).is_err() {
-            tracing::error!("who bills was said twice; the first does");
-        }
+    /// Says who bills from now on; `None`: nobody. Who bills holds the engine as well, so it is to be let go of before the
+    /// engine can end.
+    pub fn set_biller(&self, biller: Option<Arc<dyn Biller>>) {
+        *self.shared.biller.write() = biller;
     }
 
     /// Returns who bills.
@@ -191,7 +190,7 @@ impl Engine {
     /// # Errors
     /// When nobody does.
     pub fn biller(&self) -> Result<Arc<dyn Biller>, Error> {
-        let biller = self.shared.biller.get().cloned();
+        let biller = self.shared.biller.read().clone();
         biller.ok_or(Error::Billing(BillingFault::Absent))
     }
 }

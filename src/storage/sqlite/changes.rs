@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::billing;
 use super::columns::{json, labels_column, part_column, state_column};
 use super::names::{Numbers, Reading};
 use crate::domain::customer::{Adjustment, Allocation, Override, Subaccount};
@@ -48,6 +49,7 @@ pub(super) fn write(
     for (customer, adjustments) in &changes.adjustments {
         rows.adjustments(customer, adjustments)?;
     }
+    billing::write(reading, numbers, changes)?;
     if let Some(applied) = &changes.catalog {
         catalog(reading.conn, applied)?;
     }

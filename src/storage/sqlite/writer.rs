@@ -284,13 +284,11 @@ impl Writer {
         let stored = i64::try_from(noted.len()).unwrap_or(i64::MAX);
         let created = changes::write(reading, numbers, batch.now, &changes)?;
         wallets::write(reading, numbers, &mut chain, &changes.books)?;
-        billing::write(reading, numbers, &changes)?;
         let late = take_late(&mut changes);
         counters::clear(reading, numbers, &changes.cleared)?;
         counters::set(reading, numbers, &changes.counters)?;
         counters::shift(reading, numbers, &changes.shifts)?;
-        let shifted = changes.rollups.iter().map(|shift| shift.customer);
-        marks::check_numbers(conn, shifted)?;
+        marks::check_numbers(conn, changes.rollups.iter().map(|shift| shift.customer))?;
         rollups::write(reading, numbers, combinations, &changes.rollups)?;
         let link = Link {
             mark: batch.mark,

@@ -1,7 +1,9 @@
 //! Every plan of the shipped catalogs that has a price, from checkout to its end.
 
 use bursar::domain::billing::{Sold, price_list};
-use bursar::domain::catalog::{Charge, EntitlementSpec, FeatureKind, Interval, Plan, Product};
+use bursar::domain::catalog::{
+    Aggregation, Charge, EntitlementSpec, FeatureKind, Interval, Plan, Product,
+};
 use bursar::domain::id::MeterId;
 use bursar::grpc::pb;
 use bursar::stripe::gateway::{Cursor, InvoiceFilter, SubscriptionChange};
@@ -28,12 +30,19 @@ struct Life {
 /// Returns what to use of a plan so that 7 units go beyond what it includes, or all of what a product sells.
 fn usage(site: &Site, plan: &Plan) -> Option<(MeterId, i64, i64)> {
     let counted = |meter: &MeterId| site.catalog.meters[meter].stripe_event_name.is_some();
+    // One event is one where events are counted.
+    let most = |meter: &MeterId| match site.catalog.meters[meter].aggregation {
+        Aggregation::Count => 1,
+        _ => 9,
+    };
     let sold = site
         .catalog
         .products
         .values()
         .find_map(|product| match product {
-            Product::Usage { meter, .. } if counted(meter) => Some((meter.clone(), 9, 9)),
+            Product::Usage { meter, .. } if counted(meter) => {
+                Some((meter.clone(), most(meter), most(meter)))
+            }
             _ => None,
         });
     let beyond = plan.entitlements.iter().find_map(|(feature, spec)| {
@@ -147,15 +156,16 @@ async fn is_entitled(site: &mut Site, life: &Life) -> bool {
     let granted = plan.entitlements.iter().find(|(_, spec)| match spec {
         EntitlementSpec::Boolean(on) => *on,
         EntitlementSpec::Static(_) => true,
-        _ => false,
+        EntitlementSpec::Allocation(amount) | EntitlementSpec::Concurrency(amount) => {
+            amount.is_none_or(|amount| amount > 0)
+        }
+        EntitlementSpec::Metered(_) | EntitlementSpec::Rate(_) => false,
     });
-    let Some((feature, _)) = granted else {
-        let standing = site.standing(&life.id).await;
-        return standing.status() == Status::Active;
-    };
+    let (feature, _) = granted.expect("each plan grants something beside use");
     let request = pb::CheckEntitlementRequest {
         customer_id: life.id.clone(),
         feature_id: feature.to_string(),
+        quantity: Some(1),
         ..pb::CheckEntitlementRequest::default()
     };
     let mut entitlements = site.server.entitlements().await;

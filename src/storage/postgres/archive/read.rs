@@ -162,16 +162,20 @@ fn record(table: Table, row: &PgRow) -> Result<Record, StoreError> {
             answer: text(4)?,
             time: row.try_get(5)?,
         }),
-        Table::Billing => Record::Billing(BillingRecord {
-            kind: text(0)?,
-            id: text(1)?,
-            customer: row.try_get(2)?,
-            state: text(3)?,
-            due_time: row.try_get(4)?,
-            create_time: row.try_get(5)?,
-            body: body(6)?,
-        }),
+        Table::Billing => billing(row)?,
     })
+}
+
+fn billing(row: &PgRow) -> Result<Record, StoreError> {
+    Ok(Record::Billing(BillingRecord {
+        kind: row.try_get(0)?,
+        id: row.try_get(1)?,
+        customer: row.try_get(2)?,
+        state: row.try_get(3)?,
+        due_time: row.try_get(4)?,
+        create_time: row.try_get(5)?,
+        body: archive::json("billing", row.try_get::<String, _>(6)?)?,
+    }))
 }
 
 fn reservation(row: &PgRow) -> Result<Record, StoreError> {

@@ -168,15 +168,7 @@ impl<'a> Rows<'a> {
                 answer: text(4)?,
                 time: row.get(5)?,
             }),
-            Table::Billing => Record::Billing(BillingRecord {
-                kind: text(0)?,
-                id: text(1)?,
-                customer: row.get(2)?,
-                state: text(3)?,
-                due_time: row.get(4)?,
-                create_time: row.get(5)?,
-                body: body(6)?,
-            }),
+            Table::Billing => billing(row)?,
             Table::Events => return Err(corrupt(name, "events are read by their segments")),
         })
     }
@@ -234,6 +226,18 @@ pub(super) const ROLLUPS: &str =
     FROM customers c CROSS JOIN rollups r ON r.customer_no = c.no
     WHERE r.hour >= ?1 AND r.hour < ?2 AND (?3 IS NULL OR c.id = ?3)
     ORDER BY c.no, r.meter_no, r.hour";
+
+fn billing(row: &Row<'_>) -> Result<Record, StoreError> {
+    Ok(Record::Billing(BillingRecord {
+        kind: row.get(0)?,
+        id: row.get(1)?,
+        customer: row.get(2)?,
+        state: row.get(3)?,
+        due_time: row.get(4)?,
+        create_time: row.get(5)?,
+        body: archive::json("billing", row.get::<_, String>(6)?)?,
+    }))
+}
 
 fn reservation(row: &Row<'_>) -> Result<Record, StoreError> {
     const TABLE: &str = "reservations";
