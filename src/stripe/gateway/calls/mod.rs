@@ -1,4 +1,4 @@
-//! The calls, one file per thing: what each takes, and the methods of [`super::gateway::Gateway`].
+//! The calls, one file per thing: what each takes, and the methods of [`super::account::Gateway`].
 //!
 //! Requests are built by the crates' request types, which belong to a newer version of the API than
 //! the one that is spoken; so each call is held against that version's contract by a check that
