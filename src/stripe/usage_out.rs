@@ -139,13 +139,11 @@ impl UsageOut {
         let Some(claimed) = self.engine.claim_chunk(view).await? else {
             return Ok(false);
         };
-        crate::failpoint::hit("usage_out.claimed");
         let event = meter_event(&claimed);
         let outcome = match self.gateway.send_meter_event(&event).await {
             Ok(_) => Outcome::Delivered,
             Err(fault) => outcome_of(&fault),
         };
-        crate::failpoint::hit("usage_out.sent");
         let settled = self.engine.settle_chunk(&claimed, outcome).await?;
         if settled.state == ChunkState::Failed {
             let why = settled.fault.as_deref().unwrap_or_default();
