@@ -92,6 +92,11 @@ pub struct BillingConfig {
     #[arg(long, env = "BURSAR_USAGE_WINDOW_MINUTES", value_name = "MINUTES", default_value_t = 60,
         value_parser = clap::value_parser!(u32).range(1..=1440))]
     pub usage_window_minutes: u32,
+
+    /// Whether a wallet rests while a payment for its credits is disputed, until the bank has decided.
+    #[arg(long, env = "BURSAR_DISPUTES_FREEZE_WALLETS", value_name = "BOOL", default_value_t = true,
+        action = clap::ArgAction::Set)]
+    pub disputes_freeze_wallets: bool,
 }
 
 impl StripeAccess {

@@ -32,6 +32,8 @@ pub enum Reason {
     SpendCapExceeded,
     /// The wallet owes more than it may.
     WalletBlocked,
+    /// A payment for the wallet's credits is disputed.
+    WalletFrozen,
     /// The wallet does not cover it.
     CreditsInsufficient,
     /// As many things exist as may.
@@ -58,6 +60,7 @@ impl Reason {
             Self::LimitExceeded => "limit_exceeded",
             Self::SpendCapExceeded => "spend_cap_exceeded",
             Self::WalletBlocked => "wallet_blocked",
+            Self::WalletFrozen => "wallet_frozen",
             Self::CreditsInsufficient => "credits_insufficient",
             Self::AllocationLimitExceeded => "allocation_limit_exceeded",
             Self::ConcurrencyLimitExceeded => "concurrency_limit_exceeded",

@@ -240,6 +240,7 @@ impl super::Shared {
             | Reason::SubaccountLimitExceeded
             | Reason::SpendCapExceeded
             | Reason::WalletBlocked
+            | Reason::WalletFrozen
             | Reason::CreditsInsufficient
             | Reason::RateLimited
             | Reason::StorageUnavailable => {}

@@ -232,6 +232,8 @@ pub enum Thing {
     Payer,
     /// A chunk of sealed usage.
     Chunk,
+    /// A payment through Stripe.
+    Payment,
     /// A subscription that Stripe bills.
     Subscription,
 }
@@ -255,6 +257,7 @@ impl std::fmt::Display for Thing {
             Self::Hold => "hold",
             Self::Payer => "stripe customer",
             Self::Chunk => "chunk",
+            Self::Payment => "payment",
             Self::Subscription => "subscription",
         })
     }

@@ -91,9 +91,11 @@ pub use self::assign::PlanCall;
 pub use self::audit::Rebuilt;
 pub use self::background::Chores;
 pub use self::billing::{
-    Biller, BillingFault, BillingTerms, Calling, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen,
-    CheckoutAsk, ChunkView, ClaimedChunk, HostedPage, InboundView, PreviewLine, SandboxMemory,
-    SubscribeAsk,
+    AccountBalance, Biller, BillingFault, BillingTerms, Calling, CancelWhen, ChangeAsk,
+    ChangePreview, ChangeWhen, CheckoutAsk, ChunkView, ClaimedChunk, HostedPage, InboundView,
+    InvoiceAsk, InvoiceLineView, InvoiceView, MeterBill, Order, OwnInvoice, OwnLine, PayAsk,
+    PaymentPage, PaymentRequest, PaymentView, PendingInvoice, PendingLine, PreviewLine, Reconciled,
+    RefundAsk, RefundWhy, SandboxMemory, SubscribeAsk, UsageInvoice,
 };
 pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};

@@ -1,5 +1,6 @@
 //! The gRPC edge: generated types are turned into those of the domain, and back, here and nowhere above.
 
+pub mod billing;
 pub mod catalog;
 mod convert;
 pub mod customer;

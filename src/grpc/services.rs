@@ -16,12 +16,14 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tonic_reflection::server::{Builder as Reflection, Error as ReflectionError};
 use tower::Service;
 
+use super::billing::Billing;
 use super::catalog::Catalogs;
 use super::customer::Customers;
 use super::entitlement::Entitlements;
 use super::metering::Metering;
 use super::operations::Operations;
 use super::pb;
+use super::pb::billing_service_server::BillingServiceServer;
 use super::pb::catalog_service_server::CatalogServiceServer;
 use super::pb::customer_service_server::CustomerServiceServer;
 use super::pb::entitlement_service_server::EntitlementServiceServer;
@@ -105,6 +107,8 @@ services! {
         |parts: &Parts| Catalogs::new(parts.engine.clone());
     wallet: WalletServiceServer<Wallets> =
         |parts: &Parts| Wallets::new(parts.engine.clone());
+    billing: BillingServiceServer<Billing> =
+        |parts: &Parts| Billing::new(parts.engine.clone());
     operations: OperationsServiceServer<Operations> =
         |parts: &Parts| Operations::new(parts.engine.clone());
     sandbox: SandboxServiceServer<Sandboxes> =

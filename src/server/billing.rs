@@ -12,7 +12,8 @@ use crate::domain::time::Span;
 use crate::engine::{BillingTerms, Engine};
 use crate::stripe::gateway::{Caller, Gateway, Http, HttpSettings, Rates, Repeats, Transport};
 use crate::stripe::{
-    Follower, Sandbox, StripeBiller, TestCards, UsageOut, WebhookDoor, WebhooksIn,
+    Follower, Payments, Reconciliation, Sandbox, StripeBiller, TestCards, UsageOut, WebhookDoor,
+    WebhooksIn,
 };
 
 /// How a key for real money begins.
@@ -37,16 +38,18 @@ impl Billing {
         engine.set_billing(BillingTerms {
             incarnation: incarnation.into(),
             window: Span::from_minutes(config.billing.usage_window_minutes),
+            disputes_freeze: config.billing.disputes_freeze_wallets,
         });
         let mut tasks = Vec::new();
         let mut sandbox = None;
+        let mut is_live = false;
         let (transport, rates): (Arc<dyn Transport>, Rates) = if let Some(key) = config.stripe.key()
         {
             let settings = HttpSettings {
                 base_url: config.stripe.stripe_api_base.clone(),
                 ..HttpSettings::default()
             };
-            let is_live = LIVE
+            is_live = LIVE
                 .iter()
                 .any(|begin| key.expose_secret().starts_with(begin));
             tracing::info!(live = is_live, base = %settings.base_url, "billing goes through Stripe");
@@ -65,11 +68,16 @@ impl Billing {
         let caller = Caller::new(transport, rates, Repeats::default(), seed);
         let gateway = Arc::new(Gateway::new(caller));
         let follower = Follower::new(engine.clone(), Arc::clone(&gateway));
-        let inbox = WebhooksIn::new(engine.clone(), follower);
+        let payments = Payments::new(engine.clone(), Arc::clone(&gateway));
+        tasks.push(tokio::spawn(payments.clone().run(closed.clone())));
+        let inbox = WebhooksIn::new(engine.clone(), follower, payments);
         tasks.push(tokio::spawn(inbox.run(closed.clone())));
+        let comparing = Reconciliation::new(engine.clone(), Arc::clone(&gateway));
+        tasks.push(tokio::spawn(comparing.run(closed.clone())));
         let usage = UsageOut::new(engine.clone(), Arc::clone(&gateway));
         tasks.push(tokio::spawn(usage.run(closed.clone())));
-        let biller = StripeBiller::new(engine.clone(), gateway, incarnation.into(), sandbox);
+        let mark = (incarnation.into(), is_live);
+        let biller = StripeBiller::new(engine.clone(), gateway, mark, sandbox);
         engine.set_biller(Some(Arc::new(biller)));
         let secrets = config.billing.webhook_secrets();
         let door = (!secrets.is_empty()).then(|| WebhookDoor::new(engine.clone(), secrets));

@@ -5,33 +5,41 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::gateway::{
-    CancelNow, CheckoutPage, Fault, Gateway, Kind, Metadata, NewItem, NewPortalSession,
-    NewSubscription, PaymentBehavior, PortalRights, Proration, Subscription, SubscriptionTerms,
-    Trial, WithoutPayment,
+    CUSTOMER_KEY, CancelNow, CheckoutPage, CheckoutSession, Fault, Gateway, Kind, Metadata,
+    NewItem, NewPortalSession, NewSubscription, PaymentBehavior, PortalRights, Price, Proration,
+    Subscription, SubscriptionTerms, Trial, WithoutPayment,
 };
-use super::mirrored::{at, seconds};
+use super::mirrored::at;
 use super::payers::Payers;
+use super::payments::Payments;
+use super::reconciliation::Reconciliation;
 use super::sandbox::Sandbox;
 use super::setup::Setup;
 use super::subscriptions::{Follower, NotFollowed};
 use super::usage_out::UsageOut;
-use crate::domain::billing::{Sold, items_of, price_list};
+use crate::domain::billing::{PriceList, Purchase, Sold, items_of, price_list};
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
-use crate::domain::time::Span;
+use crate::domain::time::Timestamp;
 use crate::engine::{
-    Biller, BillingFault, CancelWhen, ChangeAsk, ChangePreview, CheckoutAsk, Engine, Error,
-    HostedPage, SubscribeAsk, Thing,
+    AccountBalance, Biller, BillingFault, CancelWhen, ChangeAsk, ChangePreview, CheckoutAsk,
+    Engine, Error, HostedPage, InvoiceAsk, InvoiceView, Order, PayAsk, PaymentPage, PaymentRequest,
+    PaymentView, Reconciled, RefundAsk, SubscribeAsk, Thing, UsageInvoice,
 };
+use crate::storage::Page;
 
 /// Bills through Stripe, or through the sandbox in its place.
 pub struct StripeBiller {
     pub(super) engine: Engine,
     pub(super) gateway: Arc<Gateway>,
     pub(super) follower: Follower,
+    pub(super) payments: Payments,
     usage: UsageOut,
     payers: Payers,
     setup: Setup,
+    reconciliation: Reconciliation,
+    /// Whether money is real.
+    is_live: bool,
     /// The sandbox, where it stands in Stripe's place.
     sandbox: Option<Arc<Sandbox>>,
 }
@@ -50,13 +58,16 @@ impl StripeBiller {
     pub fn new(
         engine: Engine,
         gateway: Arc<Gateway>,
-        incarnation: Box<str>,
+        (incarnation, is_live): (Box<str>, bool),
         sandbox: Option<Arc<Sandbox>>,
     ) -> Self {
         Self {
+            payments: Payments::new(engine.clone(), Arc::clone(&gateway)),
+            is_live,
             follower: Follower::new(engine.clone(), Arc::clone(&gateway)),
             payers: Payers::new(engine.clone(), Arc::clone(&gateway), incarnation),
             setup: Setup::new(Arc::clone(&gateway)),
+            reconciliation: Reconciliation::new(engine.clone(), Arc::clone(&gateway)),
             usage: UsageOut::new(engine.clone(), Arc::clone(&gateway)),
             engine,
             gateway,
@@ -80,17 +91,9 @@ impl StripeBiller {
             let rule = "must be one that the plan has a price for";
             return Err(Error::invalid("interval", rule));
         }
-        if self.sandbox.is_some() {
-            // Nobody sets a sandbox up by hand.
-            self.setup.apply(&list).await.map_err(refused)?;
-        }
-        let prices = self.setup.prices(&keys).await.map_err(refused)?;
+        let prices = self.prices(&list, &keys).await?;
         let mut items = Vec::with_capacity(keys.len());
-        for key in keys {
-            let price = prices.get(&*key).ok_or_else(|| {
-                let what = format!("there is no price {key}: run `bursar stripe setup`");
-                Error::Billing(BillingFault::NotSetUp(what))
-            })?;
+        for price in prices {
             let is_metered = price
                 .recurring
                 .as_ref()
@@ -104,6 +107,34 @@ impl StripeBiller {
             items,
             trial_days: of.trial_days,
         })
+    }
+
+    /// Returns the prices that Stripe has of a list, by lookup key.
+    async fn prices(&self, list: &PriceList, keys: &[Box<str>]) -> Result<Vec<Price>, Error> {
+        if self.sandbox.is_some() {
+            // Nobody sets a sandbox up by hand.
+            self.setup.apply(list).await.map_err(refused)?;
+        }
+        let mut prices = self.setup.prices(keys).await.map_err(refused)?;
+        let found = keys.iter().map(|key| {
+            prices.remove(&**key).ok_or_else(|| {
+                let what = format!("there is no price {key}: run `bursar stripe setup`");
+                Error::Billing(BillingFault::NotSetUp(what))
+            })
+        });
+        found.collect()
+    }
+
+    /// Returns the price of a product that is sold by the piece.
+    pub(super) async fn price(&self, key: &str) -> Result<Price, Error> {
+        let list = price_list(&self.engine.catalog().catalog);
+        let found = self.prices(&list, &[key.into()]).await?;
+        found.into_iter().next().ok_or(Error::Internal)
+    }
+
+    /// Returns who a customer is at Stripe.
+    pub(super) async fn payer(&self, customer: &CustomerId) -> Result<Box<str>, Error> {
+        self.payers.of(customer).await.map_err(not_followed)
     }
 
     /// Refuses to subscribe a customer that has a subscription which runs.
@@ -141,11 +172,40 @@ impl StripeBiller {
         Err(Error::Billing(BillingFault::Unavailable(why)))
     }
 
+    /// Takes over what Stripe has for a customer, after something was changed there. When that fails the change stands, and
+    /// the same request finds it.
+    async fn take_over_changed(&self, customer: &CustomerId) -> Result<(), Error> {
+        let taken = self.take_over(customer).await;
+        taken.map_err(|why| {
+            let why = format!("it was done, and is not known here yet: {why}");
+            Error::Billing(BillingFault::OutcomeUnknown(why))
+        })
+    }
+
     /// Takes over what Stripe has for a customer.
     pub(super) async fn take_over(&self, customer: &CustomerId) -> Result<(), Error> {
-        let payer = self.payers.of(customer).await.map_err(not_followed)?;
+        let payer = self.payer(customer).await?;
         let taken = self.follower.take_over(customer, &payer).await;
         taken.map_err(not_followed)
+    }
+}
+
+impl StripeBiller {
+    /// Opens a page on which a customer subscribes.
+    async fn plan_checkout(
+        &self,
+        page: &CheckoutPage,
+        (customer, plan, interval): (&CustomerId, &PlanId, Interval),
+        key: &str,
+    ) -> Result<CheckoutSession, Error> {
+        self.check_free(customer).await?;
+        let offered = self.offered(plan, interval).await?;
+        let terms = SubscriptionTerms {
+            items: offered.items,
+            trial_days: Some(offered.trial_days).filter(|days| *days > 0),
+        };
+        let session = self.gateway.create_subscription_checkout(page, &terms, key);
+        session.await.map_err(refused)
     }
 }
 
@@ -164,7 +224,7 @@ fn page_of(ask: &CheckoutAsk, payer: &str) -> CheckoutPage {
 
 /// What an object of Stripe's says of whose it is.
 fn owned_by(customer: &CustomerId) -> Metadata {
-    Metadata::from([("bursar_customer".to_owned(), customer.to_string())])
+    Metadata::from([(CUSTOMER_KEY.to_owned(), customer.to_string())])
 }
 
 /// Says why Stripe did not do it.
@@ -180,11 +240,10 @@ pub(super) fn refused(fault: Fault) -> Error {
             message: fault.details.message,
         },
         Kind::NotSent | Kind::RateLimited | Kind::Conflict => BillingFault::Unavailable(text),
-        Kind::OutcomeUnknown => BillingFault::OutcomeUnknown(text),
+        // What was asked for under the key before may have happened.
+        Kind::OutcomeUnknown | Kind::IdempotencyMismatch => BillingFault::OutcomeUnknown(text),
         Kind::Authentication | Kind::Permission => BillingFault::NotSetUp(text),
-        Kind::InvalidRequest | Kind::NotFound | Kind::AlreadyExists | Kind::IdempotencyMismatch => {
-            BillingFault::Refused(text)
-        }
+        Kind::InvalidRequest | Kind::NotFound | Kind::AlreadyExists => BillingFault::Refused(text),
     })
 }
 
@@ -201,19 +260,23 @@ impl Biller for StripeBiller {
         self.sandbox.is_some()
     }
 
+    fn is_live(&self) -> bool {
+        self.is_live
+    }
+
     async fn checkout(&self, ask: &CheckoutAsk, key: &str) -> Result<HostedPage, Error> {
-        let payer = self.payers.of(&ask.customer).await.map_err(not_followed)?;
-        self.check_free(&ask.customer).await?;
-        let offered = self.offered(&ask.plan, ask.interval).await?;
-        let terms = SubscriptionTerms {
-            items: offered.items,
-            trial_days: Some(offered.trial_days).filter(|days| *days > 0),
-        };
+        let payer = self.payer(&ask.customer).await?;
         let page = page_of(ask, &payer);
-        let session = self
-            .gateway
-            .create_subscription_checkout(&page, &terms, key);
-        let session = session.await.map_err(refused)?;
+        let session = match &ask.order {
+            Order::Plan(plan, interval) => {
+                let of = (&ask.customer, plan, *interval);
+                self.plan_checkout(&page, of, key).await?
+            }
+            Order::Purchase(purchase) => {
+                let to = (page, &ask.customer);
+                self.purchase_checkout(to, purchase, key).await?
+            }
+        };
         Ok(HostedPage {
             id: session.id.into(),
             url: session.url.unwrap_or_default().into(),
@@ -227,7 +290,7 @@ impl Biller for StripeBiller {
         return_url: &str,
         key: &str,
     ) -> Result<HostedPage, Error> {
-        let payer = self.payers.of(customer).await.map_err(not_followed)?;
+        let payer = self.payer(customer).await?;
         let configuration = if self.sandbox.is_some() {
             let rights = PortalRights {
                 cancel: true,
@@ -258,11 +321,11 @@ impl Biller for StripeBiller {
     }
 
     async fn subscribe(&self, ask: &SubscribeAsk, key: &str) -> Result<(), Error> {
-        let payer = self.payers.of(&ask.customer).await.map_err(not_followed)?;
+        let payer = self.payer(&ask.customer).await?;
         self.check_free(&ask.customer).await?;
         let offered = self.offered(&ask.plan, ask.interval).await?;
         let trial = (offered.trial_days > 0).then(|| Trial {
-            end: seconds(self.engine.now().plus(Span::from_days(offered.trial_days))),
+            days: offered.trial_days,
             without_payment: WithoutPayment::Pause,
         });
         let new = NewSubscription {
@@ -278,7 +341,7 @@ impl Biller for StripeBiller {
             .create_subscription(&new, key)
             .await
             .map_err(refused)?;
-        self.take_over(&ask.customer).await
+        self.take_over_changed(&ask.customer).await
     }
 
     async fn preview(&self, ask: &ChangeAsk) -> Result<ChangePreview, Error> {
@@ -287,7 +350,7 @@ impl Biller for StripeBiller {
 
     async fn change(&self, ask: &ChangeAsk, key: &str) -> Result<(), Error> {
         self.change_plan(ask, key).await?;
-        self.take_over(&ask.customer).await
+        self.take_over_changed(&ask.customer).await
     }
 
     async fn cancel(
@@ -316,7 +379,7 @@ impl Biller for StripeBiller {
             }
         };
         ended.map_err(refused)?;
-        self.take_over(customer).await
+        self.take_over_changed(customer).await
     }
 
     async fn resume(&self, customer: &CustomerId, key: &str) -> Result<(), Error> {
@@ -338,11 +401,63 @@ impl Biller for StripeBiller {
                 .await
         };
         resumed.map_err(refused)?;
-        self.take_over(customer).await
+        self.take_over_changed(customer).await
     }
 
     async fn sync(&self, customer: &CustomerId) -> Result<(), Error> {
         self.take_over(customer).await
+    }
+
+    async fn ask_payment(&self, ask: &PayAsk, key: &str) -> Result<Box<str>, Error> {
+        self.ask_for(ask, key).await
+    }
+
+    async fn payment_request(&self, id: &str) -> Result<PaymentRequest, Error> {
+        self.asked_for(id).await
+    }
+
+    async fn payment_page(
+        &self,
+        customer: &CustomerId,
+        purchase: &Purchase,
+        key: &str,
+    ) -> Result<PaymentPage, Error> {
+        self.link_for(customer, purchase, key).await
+    }
+
+    async fn look_at_payment(&self, id: &str) -> Result<Option<PaymentView>, Error> {
+        self.payments.follow(id).await.map_err(not_followed)
+    }
+
+    async fn refund(&self, ask: &RefundAsk, key: &str) -> Result<PaymentView, Error> {
+        self.give_back(ask, key).await
+    }
+
+    async fn invoices(
+        &self,
+        customer: &CustomerId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<InvoiceView>, bool), Error> {
+        self.list_invoices(customer, after, limit).await
+    }
+
+    async fn invoice_usage(&self, ask: &InvoiceAsk, key: &str) -> Result<UsageInvoice, Error> {
+        self.invoice_period(ask, key).await
+    }
+
+    async fn reconcile(
+        &self,
+        customer: Option<CustomerId>,
+        at: Option<Timestamp>,
+        range: (Option<String>, usize),
+    ) -> Result<Page<Reconciled>, Error> {
+        let compared = self.reconciliation.compare(customer, at, range).await;
+        compared.map_err(not_followed)
+    }
+
+    async fn balance(&self) -> Result<AccountBalance, Error> {
+        self.held_balance().await
     }
 
     async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error> {
@@ -352,7 +467,7 @@ impl Biller for StripeBiller {
 
     async fn set_card(&self, customer: &CustomerId, card: &str) -> Result<(), Error> {
         let sandbox = self.sandbox.as_ref().ok_or(BillingFault::SandboxOnly)?;
-        let payer = self.payers.of(customer).await.map_err(not_followed)?;
+        let payer = self.payer(customer).await?;
         sandbox.set_card(&payer, card).await
     }
 }

@@ -28,6 +28,7 @@ pub(super) fn read(event: &Value, now: Timestamp) -> Option<(Box<str>, Inbound)>
         kind,
         object: about,
         payer,
+        payment: payment_of(object),
         api_version: text(&event["api_version"]),
         livemode: event["livemode"].as_bool().unwrap_or_default(),
         create_time: made(event, now),
@@ -46,6 +47,7 @@ pub(super) fn malformed(now: Timestamp) -> Inbound {
         kind: Box::default(),
         object: None,
         payer: None,
+        payment: None,
         api_version: None,
         livemode: false,
         create_time: now,
@@ -57,6 +59,27 @@ pub(super) fn malformed(now: Timestamp) -> Inbound {
     };
     inbound.end(InboundState::Malformed, now);
     inbound
+}
+
+/// Returns the payment that an object is, or is about.
+fn payment_of(object: &Value) -> Option<Box<str>> {
+    let id = if object["object"] == "payment_intent" {
+        &object["id"]
+    } else {
+        // An invoice's payment names it one step further down; where it came along whole, it has its id inside.
+        let named = &object["payment_intent"];
+        let named = if named.is_null() {
+            &object["payment"]["payment_intent"]
+        } else {
+            named
+        };
+        if named.is_object() {
+            &named["id"]
+        } else {
+            named
+        }
+    };
+    id.as_str().map(Box::from)
 }
 
 fn made(event: &Value, now: Timestamp) -> Timestamp {

@@ -1,7 +1,7 @@
 //! Webhooks on their way in: checked, stored, acknowledged; then worked on, customer by customer, by asking Stripe how
 //! things stand now. What a webhook says of its object is never applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::gateway::{BadSignature, TOLERANCE, verify};
 use super::inbound::{malformed, read};
 use super::mirrored::seconds;
-use super::subscriptions::Follower;
+use super::payments::Payments;
+use super::subscriptions::{Follower, NotFollowed};
 use crate::domain::billing::InboundState;
 use crate::engine::{Engine, Error, InboundView};
 
@@ -81,13 +82,18 @@ fn named_by(body: &[u8]) -> Box<str> {
 pub struct WebhooksIn {
     engine: Engine,
     follower: Follower,
+    payments: Payments,
 }
 
 impl WebhooksIn {
-    /// Works by asking through a follower.
+    /// Works by asking how subscriptions and payments stand.
     #[must_use]
-    pub const fn new(engine: Engine, follower: Follower) -> Self {
-        Self { engine, follower }
+    pub const fn new(engine: Engine, follower: Follower, payments: Payments) -> Self {
+        Self {
+            engine,
+            follower,
+            payments,
+        }
     }
 
     /// Works on what comes in until `stop` is cancelled.
@@ -123,14 +129,35 @@ impl WebhooksIn {
         count
     }
 
+    /// Asks how things stand that webhooks of one customer are about; false: they concern nobody that we know.
+    async fn follow(
+        &self,
+        payer: Option<&str>,
+        views: &[InboundView],
+    ) -> Result<bool, NotFollowed> {
+        let mut concerns_us = match payer {
+            Some(payer) => self.follower.follow(payer).await?,
+            None => false,
+        };
+        let payments: BTreeSet<&str> = views
+            .iter()
+            .filter_map(|(_, inbound)| inbound.payment.as_deref())
+            .collect();
+        for payment in payments {
+            concerns_us |= self.payments.follow(payment).await?.is_some();
+        }
+        Ok(concerns_us)
+    }
+
     /// Works on the webhooks of one customer, or on those of none.
     async fn work(&self, payer: Option<&str>, views: &[InboundView]) {
         let waiting = views
             .iter()
             .any(|(_, inbound)| inbound.state == InboundState::Waiting);
-        let outcome = match payer.filter(|_| waiting) {
-            Some(payer) => self.follower.follow(payer).await,
-            None => Ok(false),
+        let outcome = if waiting {
+            self.follow(payer, views).await
+        } else {
+            Ok(false)
         };
         for (id, _) in views {
             let noted = match &outcome {

@@ -117,6 +117,7 @@ impl TestServer {
                 stripe_endpoint_secret: Vec::new(),
                 stripe_webhook_paths: vec!["/stripe/webhook".to_owned()],
                 usage_window_minutes: 60,
+                disputes_freeze_wallets: true,
             },
             drain_seconds: 10,
         }

@@ -15,6 +15,7 @@ mod edge;
 mod harness;
 mod laws;
 mod operations;
+mod payments;
 #[expect(
     dead_code,
     reason = "the crash test does more to servers and their links"

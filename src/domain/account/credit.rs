@@ -233,6 +233,7 @@ impl Account {
         self.book
             .check_caps((spender, &quote.wallet), needed, now)?;
         let wallet = self.book.wallet(&quote.wallet);
+        wallet.map_or(Ok(()), Wallet::check_frozen)?;
         let owed = wallet.map_or(0, Wallet::receivable);
         if owed > terms.owed_max() {
             return Err(Refusal::BlockedByReceivable { owed });
@@ -288,6 +289,7 @@ fn deny(decision: &mut Decision, refusal: &Refusal, now: Timestamp) {
             decision.retry_after = ends.then(|| window_end.since(now));
         }
         Refusal::BlockedByReceivable { .. } => decision.deny(Reason::WalletBlocked),
+        Refusal::Frozen { .. } => decision.deny(Reason::WalletFrozen),
         _ => decision.deny(Reason::CreditsInsufficient),
     }
 }

@@ -15,6 +15,7 @@ mod hold;
 mod in_flight;
 mod included;
 mod limits;
+mod payments;
 mod plan_change;
 mod pledges;
 mod pool;

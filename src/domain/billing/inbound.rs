@@ -47,6 +47,9 @@ pub struct Inbound {
     pub object: Option<Box<str>>,
     /// The customer of Stripe's that it concerns.
     pub payer: Option<Box<str>>,
+    /// The payment that it concerns.
+    #[serde(default)]
+    pub payment: Option<Box<str>>,
     /// The version of the API that it is written in.
     pub api_version: Option<Box<str>>,
     /// Whether money is real.

@@ -1,9 +1,12 @@
-//! What is billed through Stripe: usage sealed into chunks, where each stands on its way, and what is still to be sealed.
+//! What is billed through Stripe: usage sealed into chunks, where each stands on its way, and what is still to be sealed;
+//! subscriptions and payments as Stripe has them, and what follows from them.
 
 mod chunk;
 mod inbound;
 mod mirror;
+mod payment;
 mod price_list;
+mod sale;
 mod tab;
 #[cfg(test)]
 mod tests;
@@ -13,7 +16,12 @@ pub use self::chunk::{
 };
 pub use self::inbound::{Inbound, InboundState};
 pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force, reflect};
+pub use self::payment::{
+    CURRENCY, DisputeStatus, Expected, Payment, PaymentDispute, PaymentFailure, PaymentRefund,
+    PaymentStatus, Purpose, Settlement, Verdict,
+};
 pub use self::price_list::{
     ListFault, ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, items_of, price_list, word,
 };
+pub use self::sale::{NotSold, Purchase, QUANTITY_MAX, Sale, sale};
 pub use self::tab::{Sealing, Tab, TabPeriod};

@@ -93,6 +93,10 @@ pub struct WalletTerms {
     /// What it was given of the credits that a plan includes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub included: Option<Included>,
+    /// The disputes about payments for its credits that are not decided: while there is one, nothing is set aside or spent
+    /// on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen_for: Vec<Box<str>>,
     /// From when on something is to be done although nobody asks, as things stand: money to be asked for, or the next
     /// period's credits to be given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -277,6 +281,33 @@ impl Wallet {
     #[must_use]
     pub const fn cap(&self) -> Option<&SpendCap> {
         self.head.terms.cap.as_ref()
+    }
+
+    /// Refuses to spend while a payment for its credits is disputed.
+    ///
+    /// # Errors
+    /// When one is.
+    pub(in crate::domain) fn check_frozen(&self) -> Result<(), Refusal> {
+        match self.head.terms.frozen_for.first() {
+            Some(dispute) => Err(Refusal::Frozen {
+                dispute: dispute.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Freezes it for a dispute, or ends that.
+    pub fn freeze(&mut self, dispute: &str, is_open: bool) {
+        let is_frozen = |held: &Box<str>| **held == *dispute;
+        if self.head.terms.frozen_for.iter().any(is_frozen) == is_open {
+            return;
+        }
+        let frozen_for = &mut self.terms_mut().frozen_for;
+        if is_open {
+            frozen_for.push(dispute.into());
+        } else {
+            frozen_for.retain(|held| !is_frozen(held));
+        }
     }
 
     /// Changes what was set for it.

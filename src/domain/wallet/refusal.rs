@@ -33,6 +33,12 @@ pub enum Refusal {
         /// What is owed.
         owed: i64,
     },
+    /// A payment for its credits is disputed.
+    #[error("the payment for its credits is disputed: {dispute}")]
+    Frozen {
+        /// Names the dispute.
+        dispute: Box<str>,
+    },
     /// The wallet has no such grant.
     #[error("there is no grant {0}")]
     UnknownGrant(GrantId),

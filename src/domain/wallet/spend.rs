@@ -351,6 +351,7 @@ impl Wallet {
         owed_max: i64,
         now: Timestamp,
     ) -> Result<(), Refusal> {
+        self.check_frozen()?;
         let owed = self.head.receivable;
         if owed > owed_max {
             return Err(Refusal::BlockedByReceivable { owed });

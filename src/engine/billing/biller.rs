@@ -6,25 +6,41 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::fault::BillingFault;
+use super::payments::PaymentView;
+use super::purchases::{
+    AccountBalance, InvoiceAsk, InvoiceView, PayAsk, PaymentPage, PaymentRequest, RefundAsk,
+    UsageInvoice,
+};
+use super::reconcile::Reconciled;
+use crate::domain::billing::Purchase;
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
 use crate::domain::time::Timestamp;
 use crate::engine::Engine;
 use crate::engine::error::Error;
+use crate::storage::Page;
 
-/// Asks for a page on which a customer subscribes to a plan.
+/// Asks for a page on which a customer subscribes or pays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckoutAsk {
     /// Who.
     pub customer: CustomerId,
-    /// To what, of the current catalog.
-    pub plan: PlanId,
-    /// How often it is paid.
-    pub interval: Interval,
+    /// For what.
+    pub order: Order,
     /// Where the page leads when all is done.
     pub success_url: Box<str>,
     /// Where it leads when the customer goes back; empty: nowhere.
     pub cancel_url: Box<str>,
+}
+
+/// What a page is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// A plan of the current catalog, and how often it is paid.
+    Plan(PlanId, Interval),
+    /// Something that is paid once.
+    Purchase(Purchase),
 }
 
 /// A page of Stripe's.
@@ -108,13 +124,16 @@ pub enum CancelWhen {
 /// Whoever bills. Each call that changes something takes a key, under which it happens once.
 #[async_trait]
 pub trait Biller: Send + Sync + 'static {
-    /// Whether no real money is moved.
+    /// Whether it is the sandbox, which stands in Stripe's place.
     fn is_sandbox(&self) -> bool;
 
-    /// Opens a page on which a customer subscribes.
+    /// Whether money is real.
+    fn is_live(&self) -> bool;
+
+    /// Opens a page on which a customer subscribes or pays.
     ///
     /// # Errors
-    /// When customer or plan is unknown or not sold, or Stripe refuses.
+    /// When the customer, or what it would get, is unknown or not sold, or Stripe refuses.
     async fn checkout(&self, ask: &CheckoutAsk, key: &str) -> Result<HostedPage, Error>;
 
     /// Opens a page on which a customer looks after what it pays with, and sees its invoices.
@@ -164,6 +183,76 @@ pub trait Biller: Send + Sync + 'static {
     /// # Errors
     /// When the customer is unknown, or Stripe cannot be asked.
     async fn sync(&self, customer: &CustomerId) -> Result<(), Error>;
+
+    /// Asks a customer for money; returns the id of the payment.
+    ///
+    /// # Errors
+    /// When the customer, or what it would get, is unknown or not sold, what it pays with declines, or Stripe refuses.
+    async fn ask_payment(&self, ask: &PayAsk, key: &str) -> Result<Box<str>, Error>;
+
+    /// Returns a payment that was asked for, with what lets a page finish it. That is a secret, so it is asked for again
+    /// rather than kept.
+    ///
+    /// # Errors
+    /// When there is no such payment, or Stripe cannot be asked.
+    async fn payment_request(&self, id: &str) -> Result<PaymentRequest, Error>;
+
+    /// Makes a page on which whoever has its address pays for a customer.
+    ///
+    /// # Errors
+    /// As [`Biller::ask_payment`].
+    async fn payment_page(
+        &self,
+        customer: &CustomerId,
+        purchase: &Purchase,
+        key: &str,
+    ) -> Result<PaymentPage, Error>;
+
+    /// Takes over how a payment stands; `None`: Stripe has none, or of nobody that is known.
+    ///
+    /// # Errors
+    /// When Stripe cannot be asked.
+    async fn look_at_payment(&self, id: &str) -> Result<Option<PaymentView>, Error>;
+
+    /// Gives money of a payment back.
+    ///
+    /// # Errors
+    /// When there is no such payment, or Stripe refuses.
+    async fn refund(&self, ask: &RefundAsk, key: &str) -> Result<PaymentView, Error>;
+
+    /// Returns invoices of a customer, the newest first, and whether there are more; `after` is the last of the page before.
+    ///
+    /// # Errors
+    /// When the customer is unknown, or Stripe cannot be asked.
+    async fn invoices(
+        &self,
+        customer: &CustomerId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<InvoiceView>, bool), Error>;
+
+    /// Makes an invoice of what was used in a billing period, as far as nothing else bills it.
+    ///
+    /// # Errors
+    /// When the customer is unknown, the period has not ended, or Stripe refuses.
+    async fn invoice_usage(&self, ask: &InvoiceAsk, key: &str) -> Result<UsageInvoice, Error>;
+
+    /// Compares what was used with what Stripe counted and invoiced, in the billing periods that hold an instant.
+    ///
+    /// # Errors
+    /// When Stripe cannot be asked.
+    async fn reconcile(
+        &self,
+        customer: Option<CustomerId>,
+        at: Option<Timestamp>,
+        range: (Option<String>, usize),
+    ) -> Result<Page<Reconciled>, Error>;
+
+    /// Returns what Stripe holds for the account.
+    ///
+    /// # Errors
+    /// When Stripe cannot be asked.
+    async fn balance(&self) -> Result<AccountBalance, Error>;
 
     /// Pays at a page of the sandbox's, with a test card.
     ///

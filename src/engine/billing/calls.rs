@@ -28,10 +28,12 @@ pub type Calling<'a, A> = Pin<Box<dyn Future<Output = Result<A, Error>> + Send +
 /// A call that was noted.
 struct NotedCall {
     key: BillingKey,
-    /// The key under which Stripe is to be called: the same whenever the call is made again.
-    stripe_key: String,
+    /// What Stripe is called under.
+    stripe_key: Box<str>,
     /// When it was first noted.
     first_time: Timestamp,
+    /// How often it was made, with this time.
+    attempts: u32,
     /// What it came to before; `None`: it is still to be made.
     answer: Option<Box<str>>,
 }
@@ -39,8 +41,14 @@ struct NotedCall {
 /// What is kept of a call.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
+    /// The key under which Stripe is called: the same whenever the call is made again, and another once it is known that
+    /// nothing came of it, since Stripe would say the same again under the old one.
+    stripe_key: Box<str>,
     /// A hash of what was asked for.
     content: Box<str>,
+    /// How often it was made.
+    #[serde(default)]
+    attempts: u32,
     answer: Option<Box<str>>,
 }
 
@@ -67,13 +75,27 @@ impl Engine {
             let why = "it was first made too long ago; look at Stripe before it is made again";
             return Err(BillingFault::OutcomeUnknown(why.to_owned()).into());
         }
-        let answer = call(biller, noted.stripe_key.clone()).await?;
+        let answer = match call(biller, noted.stripe_key.to_string()).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.give_up(noted, error).await),
+        };
         let end = End {
             key: noted.key,
             answer: write(&answer)?,
         };
         self.submit(end).await?;
         Ok(answer)
+    }
+
+    /// Forgets a call of which it is certain that nothing came, so that the same request can be made again.
+    async fn give_up(&self, noted: NotedCall, error: Error) -> Error {
+        let key = noted.key;
+        if came_to_nothing(&error, noted.attempts)
+            && let Err(kept) = self.submit(Forget { key }).await
+        {
+            tracing::warn!(%kept, "a call that came to nothing is forgotten later");
+        }
+        error
     }
 
     /// Notes a call that is to be made once.
@@ -87,7 +109,7 @@ impl Engine {
         let content = serde_json::to_vec(content).map_err(|_| Error::Internal)?;
         let begin = Begin {
             key: key(&name),
-            stripe_key: hex("call_", name.as_bytes()),
+            fresh: format!("call_{}", Self::fresh_id()).into(),
             content: hex("", &content).into(),
             request: request.clone(),
         };
@@ -104,6 +126,23 @@ impl Engine {
             self.submit(Forget { key: row.key }).await?;
         }
         Ok(())
+    }
+}
+
+/// Whether it is certain that nothing came of any attempt: the only one was turned away, or Stripe says so of the key itself.
+fn came_to_nothing(error: &Error, attempts: u32) -> bool {
+    match error {
+        Error::Billing(fault) => match fault {
+            BillingFault::Declined { .. } => true,
+            BillingFault::Refused(_)
+            | BillingFault::NotSetUp(_)
+            | BillingFault::Committed { .. }
+            | BillingFault::SandboxOnly
+            | BillingFault::Absent => attempts == 1,
+            BillingFault::Unavailable(_) | BillingFault::OutcomeUnknown(_) => false,
+        },
+        Error::Invalid { .. } | Error::NotFound { .. } | Error::Exists { .. } => attempts == 1,
+        _ => false,
     }
 }
 
@@ -126,7 +165,8 @@ fn hex(prefix: &str, bytes: &[u8]) -> String {
 /// Notes a call.
 struct Begin {
     key: BillingKey,
-    stripe_key: String,
+    /// The key for Stripe, if it is noted now.
+    fresh: Box<str>,
     content: Box<str>,
     request: RequestId,
 }
@@ -154,19 +194,22 @@ impl Mutation for Begin {
             return Err(Error::RequestIdReused { id });
         }
         let first_time = found.as_ref().map_or(now, |row| row.create_time);
-        let answer = kept.and_then(|kept| kept.answer);
-        if found.is_none() {
-            let kept = Kept {
-                content: self.content.clone(),
-                answer: None,
-            };
-            step.put_document(row(&self.key, &kept, now)?);
+        let mut kept = kept.unwrap_or_else(|| Kept {
+            stripe_key: self.fresh.clone(),
+            content: self.content.clone(),
+            attempts: 0,
+            answer: None,
+        });
+        if kept.answer.is_none() {
+            kept.attempts += 1;
+            step.put_document(row(&self.key, &kept, first_time)?);
         }
         Ok(Applied::Done(NotedCall {
             key: self.key.clone(),
-            stripe_key: self.stripe_key.clone(),
+            stripe_key: kept.stripe_key,
             first_time,
-            answer,
+            attempts: kept.attempts,
+            answer: kept.answer,
         }))
     }
 }

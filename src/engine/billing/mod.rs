@@ -8,23 +8,36 @@ mod chunks;
 mod document;
 mod fault;
 mod inbox;
+mod invoices;
 mod payer;
+mod payments;
+mod purchases;
+mod reconcile;
 mod reflect;
 mod sandbox;
 mod seal;
+mod statement;
 
 use crate::domain::time::Span;
 use crate::engine::Engine;
 
 pub use self::biller::{
-    Biller, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen, CheckoutAsk, HostedPage, PreviewLine,
-    SubscribeAsk,
+    Biller, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen, CheckoutAsk, HostedPage, Order,
+    PreviewLine, SubscribeAsk,
 };
 pub use self::calls::Calling;
 pub use self::chunks::{ChunkView, ClaimedChunk};
 pub use self::fault::BillingFault;
 pub use self::inbox::InboundView;
+pub use self::invoices::{PendingInvoice, PendingLine};
+pub use self::payments::PaymentView;
+pub use self::purchases::{
+    AccountBalance, InvoiceAsk, InvoiceLineView, InvoiceView, PayAsk, PaymentPage, PaymentRequest,
+    RefundAsk, RefundWhy, UsageInvoice,
+};
+pub use self::reconcile::{MeterBill, Reconciled};
 pub use self::sandbox::SandboxMemory;
+pub use self::statement::{OwnInvoice, OwnLine};
 
 /// What billing needs to know beside the catalog.
 #[derive(Debug, Clone)]
@@ -33,6 +46,8 @@ pub struct BillingTerms {
     pub incarnation: Box<str>,
     /// How long usage is gathered before it is sealed; at least a minute.
     pub window: Span,
+    /// Whether a wallet rests while a payment for its credits is disputed.
+    pub disputes_freeze: bool,
 }
 
 impl Default for BillingTerms {
@@ -40,6 +55,7 @@ impl Default for BillingTerms {
         Self {
             incarnation: Box::default(),
             window: Span::from_hours(1),
+            disputes_freeze: true,
         }
     }
 }

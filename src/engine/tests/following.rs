@@ -152,6 +152,7 @@ fn inbound(kind: &str) -> Inbound {
     Inbound {
         kind: kind.into(),
         object: Some("sub_1".into()),
+        payment: None,
         payer: Some("cus_1".into()),
         api_version: None,
         livemode: false,

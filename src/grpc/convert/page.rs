@@ -36,14 +36,17 @@ macro_rules! paged {
 paged! {
     AuditCountersRequest
     AuditLedgersRequest
+    GetReconciliationRequest
     GetUsageRequest
     ListAllocationsRequest
     ListChunksRequest
     ListCustomersRequest
     ListDenialsRequest
     ListEntitlementsRequest
+    ListInvoicesRequest
     ListLedgerEntriesRequest
     ListOverridesRequest
+    ListPaymentsRequest
     ListPlansRequest
     ListReservationsRequest
     ListSubaccountsRequest

@@ -172,6 +172,12 @@ pub(in crate::grpc) fn wallet(customer: impl Into<String>, view: WalletView) -> 
         spend_cap: view.terms.cap.map(|cap| spend_cap(&cap, now)),
         auto_top_up: top_up.map(|top_up| auto_top_up(top_up, now)),
         transaction_count: view.number,
+        frozen_for: view
+            .terms
+            .frozen_for
+            .into_iter()
+            .map(String::from)
+            .collect(),
         subaccount_id: or_empty(view.key.owner),
         credit_unit: view.key.unit.into(),
     }

@@ -20,6 +20,7 @@ pub(super) fn not_found(kind: Thing, id: &str, text: String) -> Fault {
         Thing::CreditUnit => (ErrorReason::CreditUnitNotFound, "credit_unit"),
         Thing::Grant => (ErrorReason::GrantNotFound, "grant_id"),
         Thing::Payer => (ErrorReason::StripeCustomerNotFound, "stripe_customer_id"),
+        Thing::Payment => (ErrorReason::PaymentNotFound, "payment_id"),
         Thing::Subscription => (ErrorReason::SubscriptionNotFound, "customer_id"),
         Thing::Chunk => (ErrorReason::ChunkNotFound, "chunk_id"),
         Thing::Hold => (ErrorReason::HoldNotFound, "hold_id"),

@@ -37,6 +37,10 @@ pub(super) fn refused(refusal: &Refusal, text: String) -> Fault {
             let metadata = vec![micros("owed_micros", owed)];
             (ErrorReason::WalletBlocked, metadata)
         }
+        Refusal::Frozen { dispute } => {
+            let metadata = vec![("dispute_id", dispute.to_string())];
+            (ErrorReason::WalletFrozen, metadata)
+        }
         Refusal::GrantExpired { expire_time: end } => {
             let metadata = vec![("expire_time", end.to_string())];
             (ErrorReason::GrantExpired, metadata)

@@ -6,9 +6,10 @@ use super::Subscriptions;
 use crate::domain::catalog::Interval;
 use crate::domain::id::CustomerId;
 use crate::engine::{
-    Biller, Calling, CancelWhen, ChangeAsk, ChangeWhen, CheckoutAsk, Error, HostedPage,
+    Biller, Calling, CancelWhen, ChangeAsk, ChangeWhen, CheckoutAsk, Error, HostedPage, Order,
     SubscribeAsk,
 };
+use crate::grpc::convert::payment::purchase;
 use crate::grpc::convert::plan::interval;
 use crate::grpc::convert::{id, known, optional_timestamp, request_id, text, to_timestamp};
 use crate::grpc::{CALLER, pb};
@@ -41,10 +42,17 @@ impl Subscriptions {
             none if none.is_empty() => Box::default(),
             address => url("cancel_url", address)?,
         };
+        let order = match request.purchase {
+            None => Order::Plan(id("plan_id", request.plan_id)?, every(request.interval)?),
+            Some(bought) if request.plan_id.is_empty() => Order::Purchase(purchase(bought)?),
+            Some(_) => {
+                let rule = "must be absent when there is a plan";
+                return Err(Error::invalid("purchase", rule));
+            }
+        };
         let ask = CheckoutAsk {
             customer: id("customer_id", request.customer_id)?,
-            plan: id("plan_id", request.plan_id)?,
-            interval: every(request.interval)?,
+            order,
             success_url: url("success_url", request.success_url)?,
             cancel_url,
         };

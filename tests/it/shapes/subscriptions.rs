@@ -139,7 +139,7 @@ async fn made(rig: &Rig) {
     let stripe = &rig.gateway;
     let trial = |without_payment| {
         Some(Trial {
-            end: 1_795_219_330,
+            days: 14,
             without_payment,
         })
     };

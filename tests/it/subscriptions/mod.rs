@@ -36,7 +36,12 @@ pub struct Site {
 impl Site {
     /// Starts both, with a shipped catalog that Stripe is set up for.
     pub async fn selling(name: &str) -> Self {
-        let file = format!("{}/catalogs/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        Self::with(format!("catalogs/{name}.toml")).await
+    }
+
+    /// Starts both, with a catalog of this repository that Stripe is set up for.
+    pub async fn with(catalog: String) -> Self {
+        let file = format!("{}/{catalog}", env!("CARGO_MANIFEST_DIR"));
         let catalog = parse_catalog(&std::fs::read_to_string(&file).unwrap()).unwrap();
         let settings = Settings {
             now_seconds: START / 1_000_000,
@@ -88,6 +93,7 @@ impl Site {
             interval: interval.into(),
             success_url: "https://example.com/done".to_owned(),
             cancel_url: String::new(),
+            purchase: None,
         };
         let page = self.subscriptions.create_checkout_session(request).await;
         let page = page.unwrap().into_inner();

@@ -110,7 +110,7 @@ pub struct Clients {
 }
 
 impl Clients {
-    async fn of(server: &TestServer) -> Self {
+    pub async fn of(server: &TestServer) -> Self {
         Self::on(server.channel().await, Arc::default())
     }
 

@@ -2,8 +2,8 @@
 
 use stripe_billing::subscription::{
     CreateSubscription, CreateSubscriptionBillingMode, CreateSubscriptionBillingModeType,
-    CreateSubscriptionItems, CreateSubscriptionPaymentBehavior, CreateSubscriptionTrialEnd,
-    CreateSubscriptionTrialSettings, CreateSubscriptionTrialSettingsEndBehavior,
+    CreateSubscriptionItems, CreateSubscriptionPaymentBehavior, CreateSubscriptionTrialSettings,
+    CreateSubscriptionTrialSettingsEndBehavior,
     CreateSubscriptionTrialSettingsEndBehaviorMissingPaymentMethod as MissingMethod,
     DiscountsDataParam, ListSubscription, ListSubscriptionStatus, RetrieveSubscription,
 };
@@ -36,8 +36,8 @@ pub struct NewSubscription {
 /// How long nothing is charged. Usage in that time is not billed either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trial {
-    /// Until when.
-    pub end: i64,
+    /// For how many days, at least 1. By days and not by an instant: a repeat of the call has to say the same.
+    pub days: u32,
     /// What happens then when there is nothing to charge.
     pub without_payment: WithoutPayment,
 }
@@ -82,7 +82,7 @@ impl Gateway {
             .expand(invoice_to_pay());
         if let Some(trial) = new.trial {
             request = request
-                .trial_end(CreateSubscriptionTrialEnd::Timestamp(trial.end))
+                .trial_period_days(trial.days)
                 .trial_settings(at_its_end(trial.without_payment));
         }
         set_if_some!(
