@@ -92,8 +92,8 @@ pub use self::audit::Rebuilt;
 pub use self::background::Chores;
 pub use self::billing::{
     Biller, BillingFault, BillingTerms, Calling, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen,
-    CheckoutAsk, ChunkView, ClaimedChunk, HostedPage, InboundView, PreviewLine, SandboxMemory,
-    SubscribeAsk,
+    CheckoutAsk, ChunkView, ClaimedChunk, HostedPage, InboundView, PreviewLine, Replayed,
+    SandboxMemory, SubscribeAsk,
 };
 pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};

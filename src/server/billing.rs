@@ -12,7 +12,8 @@ use crate::domain::time::Span;
 use crate::engine::{BillingTerms, Engine};
 use crate::stripe::gateway::{Caller, Gateway, Http, HttpSettings, Rates, Repeats, Transport};
 use crate::stripe::{
-    Follower, Sandbox, StripeBiller, TestCards, UsageOut, WebhookDoor, WebhooksIn,
+    EventList, Follower, PeriodicSync, Sandbox, StripeBiller, TestCards, UsageOut, WebhookDoor,
+    WebhooksIn,
 };
 
 /// How a key for real money begins.
@@ -65,6 +66,10 @@ impl Billing {
         let caller = Caller::new(transport, rates, Repeats::default(), seed);
         let gateway = Arc::new(Gateway::new(caller));
         let follower = Follower::new(engine.clone(), Arc::clone(&gateway));
+        let sync = PeriodicSync::new(engine.clone(), follower.clone());
+        tasks.push(tokio::spawn(sync.run(closed.clone())));
+        let events = EventList::new(engine.clone(), Arc::clone(&gateway));
+        tasks.push(tokio::spawn(events.run(closed.clone())));
         let inbox = WebhooksIn::new(engine.clone(), follower);
         tasks.push(tokio::spawn(inbox.run(closed.clone())));
         let usage = UsageOut::new(engine.clone(), Arc::clone(&gateway));

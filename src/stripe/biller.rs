@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::event_list::EventList;
 use super::gateway::{
     CancelNow, CheckoutPage, Fault, Gateway, Kind, Metadata, NewItem, NewPortalSession,
     NewSubscription, PaymentBehavior, PortalRights, Proration, Subscription, SubscriptionTerms,
@@ -19,9 +20,10 @@ use crate::domain::billing::{Sold, items_of, price_list};
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
 use crate::domain::time::Span;
+use crate::domain::window::TimeRange;
 use crate::engine::{
     Biller, BillingFault, CancelWhen, ChangeAsk, ChangePreview, CheckoutAsk, Engine, Error,
-    HostedPage, SubscribeAsk, Thing,
+    HostedPage, Replayed, SubscribeAsk, Thing,
 };
 
 /// Bills through Stripe, or through the sandbox in its place.
@@ -31,6 +33,7 @@ pub struct StripeBiller {
     pub(super) follower: Follower,
     usage: UsageOut,
     payers: Payers,
+    events: EventList,
     setup: Setup,
     /// The sandbox, where it stands in Stripe's place.
     sandbox: Option<Arc<Sandbox>>,
@@ -56,6 +59,7 @@ impl StripeBiller {
         Self {
             follower: Follower::new(engine.clone(), Arc::clone(&gateway)),
             payers: Payers::new(engine.clone(), Arc::clone(&gateway), incarnation),
+            events: EventList::new(engine.clone(), Arc::clone(&gateway)),
             setup: Setup::new(Arc::clone(&gateway)),
             usage: UsageOut::new(engine.clone(), Arc::clone(&gateway)),
             engine,
@@ -299,6 +303,7 @@ impl Biller for StripeBiller {
         let subscription = self.running(customer).await?;
         self.check_commitment(customer, when == CancelWhen::PeriodEnd)
             .await?;
+        self.leave_schedule(&subscription, key).await?;
         let ended: Result<Subscription, Fault> = match when {
             CancelWhen::PeriodEnd => {
                 let gateway = &self.gateway;
@@ -343,6 +348,16 @@ impl Biller for StripeBiller {
 
     async fn sync(&self, customer: &CustomerId) -> Result<(), Error> {
         self.take_over(customer).await
+    }
+
+    async fn replay(&self, range: TimeRange, after: Option<String>) -> Result<Replayed, Error> {
+        let taken = self.events.page(range, after, true).await;
+        let taken = taken.map_err(not_followed)?;
+        Ok(Replayed {
+            seen: taken.seen,
+            queued: taken.queued,
+            next: taken.next,
+        })
     }
 
     async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error> {

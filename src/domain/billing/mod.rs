@@ -3,6 +3,7 @@
 mod chunk;
 mod inbound;
 mod mirror;
+mod next_look;
 mod price_list;
 mod tab;
 #[cfg(test)]
@@ -13,6 +14,7 @@ pub use self::chunk::{
 };
 pub use self::inbound::{Inbound, InboundState};
 pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force, reflect};
+pub use self::next_look::{FIRST_LOOK, LOOK_AGAIN, next_look};
 pub use self::price_list::{
     ListFault, ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, items_of, price_list, word,
 };

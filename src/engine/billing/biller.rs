@@ -9,6 +9,7 @@ use super::fault::BillingFault;
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
 use crate::domain::time::Timestamp;
+use crate::domain::window::TimeRange;
 use crate::engine::Engine;
 use crate::engine::error::Error;
 
@@ -95,6 +96,17 @@ pub struct PreviewLine {
     pub cents: i64,
 }
 
+/// What a page of events came to that are worked on once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// How many events it had.
+    pub seen: usize,
+    /// How many of them are worked on now.
+    pub queued: usize,
+    /// The event behind which the next page begins; `None`: it was the last.
+    pub next: Option<String>,
+}
+
 /// How a subscription ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -164,6 +176,13 @@ pub trait Biller: Send + Sync + 'static {
     /// # Errors
     /// When the customer is unknown, or Stripe cannot be asked.
     async fn sync(&self, customer: &CustomerId) -> Result<(), Error>;
+
+    /// Works on a page of the events that Stripe has of a range, the newest first, as if their webhooks came now. `after` is the
+    /// event behind which to go on.
+    ///
+    /// # Errors
+    /// When Stripe cannot be asked.
+    async fn replay(&self, range: TimeRange, after: Option<String>) -> Result<Replayed, Error>;
 
     /// Pays at a page of the sandbox's, with a test card.
     ///

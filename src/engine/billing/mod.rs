@@ -8,6 +8,7 @@ mod chunks;
 mod document;
 mod fault;
 mod inbox;
+mod listing;
 mod payer;
 mod reflect;
 mod sandbox;
@@ -18,7 +19,7 @@ use crate::engine::Engine;
 
 pub use self::biller::{
     Biller, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen, CheckoutAsk, HostedPage, PreviewLine,
-    SubscribeAsk,
+    Replayed, SubscribeAsk,
 };
 pub use self::calls::Calling;
 pub use self::chunks::{ChunkView, ClaimedChunk};

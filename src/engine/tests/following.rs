@@ -153,6 +153,7 @@ fn inbound(kind: &str) -> Inbound {
         kind: kind.into(),
         object: Some("sub_1".into()),
         payer: Some("cus_1".into()),
+        through: None,
         api_version: None,
         livemode: false,
         create_time: start(),
@@ -182,7 +183,7 @@ async fn a_webhook_is_taken_once_and_remembered_for_a_month() {
     );
     assert_eq!(engine.due_webhooks(10).await.unwrap().len(), 1);
     engine
-        .fail_webhook("evt_1", "Stripe is away")
+        .fail_webhooks(&["evt_1".into()], "Stripe is away")
         .await
         .unwrap();
     assert!(engine.due_webhooks(10).await.unwrap().is_empty());
@@ -190,7 +191,7 @@ async fn a_webhook_is_taken_once_and_remembered_for_a_month() {
     let due = engine.due_webhooks(10).await.unwrap();
     assert_eq!(due[0].1.fault.as_deref(), Some("Stripe is away"));
     engine
-        .end_webhook("evt_1", InboundState::Done)
+        .end_webhooks(&["evt_1".into()], InboundState::Done)
         .await
         .unwrap();
     assert!(engine.due_webhooks(10).await.unwrap().is_empty());
@@ -203,10 +204,7 @@ async fn a_webhook_is_taken_once_and_remembered_for_a_month() {
     setting.pass(32, 0);
     let due = engine.due_webhooks(10).await.unwrap();
     assert_eq!((due.len(), due[0].1.state), (1, InboundState::Done));
-    engine
-        .end_webhook("evt_1", InboundState::Done)
-        .await
-        .unwrap();
+    engine.forget_webhooks(&["evt_1".into()]).await.unwrap();
     let page = engine.list_webhooks(None, (None, 10)).await.unwrap();
     assert!(page.items.is_empty());
 }

@@ -1,6 +1,10 @@
 //! Subscriptions that Stripe bills, over real HTTP: a server, the double of Stripe, and webhooks between them.
 
+mod any_order;
+mod asked;
+mod commitments;
 mod lifecycle;
+mod lives;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -36,8 +40,7 @@ pub struct Site {
 impl Site {
     /// Starts both, with a shipped catalog that Stripe is set up for.
     pub async fn selling(name: &str) -> Self {
-        let file = format!("{}/catalogs/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-        let catalog = parse_catalog(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let (file, catalog) = (file(name), catalog(name));
         let settings = Settings {
             now_seconds: START / 1_000_000,
             ..Settings::default()
@@ -45,7 +48,7 @@ impl Site {
         let double = Double::start(settings).await.unwrap();
         let url = double.url();
         let server = TestServer::with(Kind::Sqlite, |config| {
-            config.catalog = Some(PathBuf::from(file));
+            config.catalog = Some(file);
             config.stripe.stripe_key = "sk_test_bursar".parse().ok();
             config.stripe.stripe_api_base.clone_from(&url);
             config.billing.stripe_webhook_secret = vec![SECRET.parse().unwrap()];
@@ -142,6 +145,15 @@ impl Site {
             .unwrap();
         (found.customer.unwrap().id().to_owned(), subscription)
     }
+}
+
+fn file(name: &str) -> PathBuf {
+    format!("{}/catalogs/{name}.toml", env!("CARGO_MANIFEST_DIR")).into()
+}
+
+/// Returns a shipped catalog.
+fn catalog(name: &str) -> Catalog {
+    parse_catalog(&std::fs::read_to_string(file(name)).unwrap()).unwrap()
 }
 
 fn gateway(url: &str) -> Arc<Gateway> {
