@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use super::event_list::EventList;
 use super::gateway::{
     CancelNow, CheckoutPage, Fault, Gateway, Kind, Metadata, NewItem, NewPortalSession,
-    NewSubscription, PaymentBehavior, PortalRights, Proration, Subscription, SubscriptionTerms,
-    Trial, WithoutPayment,
+    NewSubscription, PaymentBehavior, Proration, Subscription, SubscriptionTerms, Trial,
+    WithoutPayment,
 };
 use super::mirrored::{at, seconds};
 use super::payers::Payers;
@@ -145,6 +145,11 @@ impl StripeBiller {
         Err(Error::Billing(BillingFault::Unavailable(why)))
     }
 
+    /// Whether a sandbox stands in Stripe's place.
+    pub(super) const fn has_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
     /// Takes over what Stripe has for a customer.
     pub(super) async fn take_over(&self, customer: &CustomerId) -> Result<(), Error> {
         let payer = self.payers.of(customer).await.map_err(not_followed)?;
@@ -232,18 +237,7 @@ impl Biller for StripeBiller {
         key: &str,
     ) -> Result<HostedPage, Error> {
         let payer = self.payers.of(customer).await.map_err(not_followed)?;
-        let configuration = if self.sandbox.is_some() {
-            let rights = PortalRights {
-                cancel: true,
-                ..PortalRights::default()
-            };
-            let made = self
-                .gateway
-                .create_portal_configuration(&rights, "sandbox_portal");
-            Some(made.await.map_err(refused)?.id)
-        } else {
-            None
-        };
+        let configuration = self.configuration(customer).await?;
         let visit = NewPortalSession {
             customer: payer.to_string(),
             configuration,

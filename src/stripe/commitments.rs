@@ -51,6 +51,15 @@ impl<'a> Promise<'a> {
         })
     }
 
+    /// Returns how many months cost nothing from now on.
+    fn free_months(&self) -> u32 {
+        let terms = self.running.terms;
+        let all = terms.months_delivered - terms.months_paid;
+        let from = self.free_from.max(self.as_of);
+        let covers = |months: &u32| months_later(from, *months) >= self.running.range.end;
+        (1..=all).find(covers).unwrap_or(all)
+    }
+
     fn mark(&self) -> String {
         let terms = self.running.terms;
         format!("{}/{}", terms.months_paid, terms.months_delivered)
@@ -96,7 +105,7 @@ impl Commitments {
             tracing::error!(schedule.id = %schedule.id, "somebody else planned how a subscription with a commitment goes on");
             return Ok(());
         }
-        let coupon = self.free(&product).await?;
+        let coupon = self.free(&product, promise.free_months()).await?;
         let Some(plan) = phases(&promise, subscription, &schedule, &coupon) else {
             return Ok(());
         };
@@ -108,9 +117,10 @@ impl Commitments {
         Ok(())
     }
 
-    /// Returns the coupon that takes off all that a product costs.
-    async fn free(&self, product: &str) -> Result<String, Fault> {
-        let id = format!("bursar_free_{product}");
+    /// Returns the coupon that takes off all that a product costs for some months. It ends by itself: what the last phase of a
+    /// schedule has stays with the subscription when the schedule lets it go.
+    async fn free(&self, product: &str, months: u32) -> Result<String, Fault> {
+        let id = format!("bursar_free_{months}_{product}");
         match self.gateway.retrieve_coupon(&id).await {
             Ok(coupon) => return Ok(coupon.id),
             Err(fault) if fault.kind == Kind::NotFound => {}
@@ -120,7 +130,7 @@ impl Commitments {
             id: Some(id.clone()),
             name: Some("Months of a commitment".to_owned()),
             off: Off::HundredthsOfPercent(ALL),
-            duration: CouponDuration::Forever,
+            duration: CouponDuration::Months(i64::from(months)),
             products: vec![product.to_owned()],
             metadata: BTreeMap::new(),
         };

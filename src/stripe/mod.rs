@@ -11,6 +11,7 @@ pub mod model;
 mod payers;
 mod periodic_sync;
 mod plan_changes;
+mod portal;
 mod sandbox;
 mod setup;
 mod subscriptions;

@@ -2,7 +2,7 @@
 
 mod export;
 mod page;
-mod process;
+pub(crate) mod process;
 mod wrong;
 
 use bursar::grpc::pb;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bursar::grpc::pb;
-use bursar::stripe::gateway::{Cursor, Invoice, InvoiceFilter, Schedule, SubscriptionChange};
+use bursar::stripe::gateway::{
+    Cursor, Invoice, InvoiceFilter, Schedule, Subscription, SubscriptionChange, SubscriptionFilter,
+};
 use pb::operations_service_client::OperationsServiceClient;
 use tonic::Status;
 
@@ -34,7 +36,7 @@ impl Site {
     }
 
     /// Waits until so much of a customer's use of a meter is at Stripe, and no more.
-    pub async fn until_at_stripe(&mut self, id: &str, meter: &str, billed: i64) {
+    pub async fn until_at_stripe(&self, id: &str, meter: &str, billed: i64) {
         let Some(name) = self.catalog.meters[meter].stripe_event_name.clone() else {
             assert_eq!(billed, 0, "nothing counts {meter} at Stripe");
             return;
@@ -62,6 +64,19 @@ impl Site {
         page.data.pop().expect("the customer is at Stripe").id
     }
 
+    /// Returns who a customer is at Stripe, and its subscription there, whatever is known of it here.
+    pub async fn at_stripe(&self, id: &str) -> (String, Subscription) {
+        let payer = self.payer(id).await;
+        let filter = SubscriptionFilter {
+            customer: Some(&payer),
+            price: None,
+        };
+        let page = self.gateway.list_subscriptions(filter, Cursor::FIRST).await;
+        let mut all = page.unwrap().data;
+        assert_eq!(all.len(), 1, "{id} has one subscription");
+        (payer, all.remove(0))
+    }
+
     /// Returns what was sealed of a customer's use.
     pub async fn chunks(&self, id: &str) -> Vec<pb::Chunk> {
         let request = pb::ListChunksRequest {
@@ -86,7 +101,7 @@ impl Site {
     }
 
     /// Gives a customer and its subscription another card.
-    pub async fn change_card(&mut self, id: &str, card: &str) {
+    pub async fn change_card(&self, id: &str, card: &str) {
         let (payer, subscription) = self.at_stripe(id).await;
         self.double
             .model(|model| model.set_card(&payer, card))
@@ -99,7 +114,7 @@ impl Site {
         let key = format!("card-{id}-{card}");
         let changed = self
             .gateway
-            .update_subscription(&subscription, &change, &key);
+            .update_subscription(&subscription.id, &change, &key);
         changed.await.unwrap();
     }
 
@@ -130,17 +145,16 @@ impl Site {
     }
 
     /// Returns the schedules of a customer's subscription: the one that it has.
-    pub async fn schedules(&mut self, id: &str) -> Vec<Schedule> {
+    pub async fn schedules(&self, id: &str) -> Vec<Schedule> {
         let (_, subscription) = self.at_stripe(id).await;
-        let found = self.gateway.retrieve_subscription(&subscription).await;
-        let Some(link) = found.unwrap().schedule else {
+        let Some(link) = subscription.schedule else {
             return Vec::new();
         };
         vec![self.gateway.retrieve_schedule(link.id()).await.unwrap()]
     }
 
     /// Waits until it is settled how a customer's subscription goes on.
-    pub async fn until_scheduled(&mut self, id: &str) {
+    pub async fn until_scheduled(&self, id: &str) {
         for _ in 0..100 {
             let schedules = self.schedules(id).await;
             if schedules.iter().any(|schedule| schedule.phases.len() > 1) {

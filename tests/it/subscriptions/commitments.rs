@@ -44,6 +44,11 @@ async fn live(promise: &Promise) -> Vec<i64> {
         let beyond = tokens - included_in(&included);
         let all = beyond * i64::try_from(month).unwrap();
         site.until_at_stripe("acme", "tokens", all).await;
+        if month == 2 {
+            let once = usize::from(promise.delivered > promise.paid);
+            assert_eq!(made(&site, "/v1/coupons"), once);
+            assert_eq!(made(&site, "/v1/subscription_schedules"), once);
+        }
         if month < promise.delivered {
             stays(&mut site, month).await;
         } else if month == promise.delivered {
@@ -60,12 +65,16 @@ async fn live(promise: &Promise) -> Vec<i64> {
     // It goes on by the month, and the customer may go.
     let gone = site.cancel("acme", true).await.unwrap();
     assert_eq!(gone.status(), Status::Canceled);
-    let coupons = site.double.calls();
-    let made = coupons.iter().filter(|call| call.path == "/v1/coupons");
-    assert_eq!(made.count(), usize::from(promise.delivered > promise.paid));
     site.server.stop().await;
     site.double.stop().await;
     paid
+}
+
+/// Returns how often something was made at Stripe.
+fn made(site: &Site, path: &str) -> usize {
+    let calls = site.double.calls();
+    let made = |call: &&crate::stripe::Recorded| call.method == "POST" && call.path == path;
+    calls.iter().filter(made).count()
 }
 
 fn included_in(spec: &bursar::domain::catalog::EntitlementSpec) -> i64 {

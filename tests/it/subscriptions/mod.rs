@@ -5,6 +5,8 @@ mod asked;
 mod commitments;
 mod lifecycle;
 mod lives;
+mod post;
+mod signatures;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -133,17 +135,6 @@ impl Site {
         self.double
             .advance(self.double.now() + i64::from(minutes) * 60)
             .await;
-    }
-
-    /// Returns who a customer is at Stripe, and the id of its subscription there.
-    pub async fn at_stripe(&mut self, id: &str) -> (String, String) {
-        let subscription = self.standing(id).await.stripe_subscription_id;
-        let found = self
-            .gateway
-            .retrieve_subscription(&subscription)
-            .await
-            .unwrap();
-        (found.customer.unwrap().id().to_owned(), subscription)
     }
 }
 

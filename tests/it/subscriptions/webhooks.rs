@@ -1,12 +1,12 @@
 //! Webhooks: who may send them, how they are worked on, and what makes up for those that do not come.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bursar::grpc::pb;
 use pb::SubscriptionStatus as Status;
 use pb::operations_service_client::OperationsServiceClient;
 
+use super::post::post_to;
 use super::{SECRET, Site};
 use crate::harness::{run, seen};
 use crate::stripe::{Calls, Fault, Method, stripe_signature};
@@ -14,24 +14,6 @@ use crate::stripe::{Calls, Fault, Method, stripe_signature};
 /// Posts a body as a webhook, and returns the status of the answer.
 async fn post(site: &Site, signature: Option<&str>, body: &[u8]) -> u16 {
     post_to(site.server.serving.http_addr, signature, body).await
-}
-
-async fn post_to(address: SocketAddr, signature: Option<&str>, body: &[u8]) -> u16 {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let signature =
-        signature.map_or_else(String::new, |text| format!("stripe-signature: {text}\r\n"));
-    let head = format!(
-        "POST /stripe/webhook HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{signature}content-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    // A server that has seen enough may not read the rest.
-    let _ = stream.write_all(body).await;
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer).await;
-    let status = answer.split(' ').nth(1).unwrap_or("0");
-    status.parse().unwrap()
 }
 
 fn signed(at: i64, secret: &str, body: &[u8]) -> String {
@@ -265,10 +247,7 @@ fn a_subscription_that_nothing_was_heard_of_is_looked_at() {
         site.double
             .faults()
             .mix(1_000, none, vec![Fault::Error500BeforeEffect]);
-        let payer = site.payer("acme").await;
-        site.double
-            .model(|model| model.set_card(&payer, "4000000000000341"))
-            .unwrap();
+        site.change_card("acme", "4000000000000341").await;
         site.pass(28 * 24 * 60 + 120).await;
         // Half an hour after a period that ended without news.
         site.pass(60).await;
