@@ -51,13 +51,12 @@ impl<'a> Promise<'a> {
         })
     }
 
-    /// Returns how many months cost nothing from now on.
+    /// Returns how many months that cost nothing are still to begin.
     fn free_months(&self) -> u32 {
         let terms = self.running.terms;
         let all = terms.months_delivered - terms.months_paid;
-        let from = self.free_from.max(self.as_of);
-        let covers = |months: &u32| months_later(from, *months) >= self.running.range.end;
-        (1..=all).find(covers).unwrap_or(all)
+        let begins = |month: &u32| months_later(self.free_from, *month) >= self.as_of;
+        u32::try_from((0..all).filter(begins).count()).unwrap_or(all)
     }
 
     fn mark(&self) -> String {
@@ -81,7 +80,8 @@ impl Commitments {
         standing: &PlanStanding,
         subscription: &Subscription,
     ) -> Result<(), Fault> {
-        let Some(promise) = Promise::of(standing, subscription) else {
+        let promise = Promise::of(standing, subscription);
+        let Some(promise) = promise.filter(|promise| promise.free_months() > 0) else {
             return Ok(());
         };
         let Some(product) = licensed_product(subscription) else {

@@ -6,7 +6,7 @@ use crate::domain::time::{Span, Timestamp};
 /// How long after a customer was linked it is looked at first.
 pub const FIRST_LOOK: Span = Span::from_hours(1);
 /// How long after a question that came to nothing it is asked again.
-pub const LOOK_AGAIN: Span = Span::from_minutes(5);
+pub const LOOK_AGAIN: Span = Span::from_hours(1);
 /// How often a running subscription is looked at, at least.
 const EACH: Span = Span::from_hours(20);
 /// Over how long such looks are spread.

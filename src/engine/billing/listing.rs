@@ -11,7 +11,7 @@ use crate::engine::cell::Cell;
 use crate::engine::error::Error;
 use crate::engine::mutation::{Applied, Mutation};
 use crate::engine::step::Step;
-use crate::storage::{BillingKey, BillingKind, BillingRow};
+use crate::storage::{BillingKey, BillingKind, BillingQuery, BillingRow};
 
 /// How long whoever reads the list has for it before somebody else does.
 const TURN: Span = Span::from_minutes(10);
@@ -36,7 +36,21 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn begin_listing(&self, at_once: bool) -> Result<Option<Timestamp>, Error> {
+        if !at_once && !self.may_list().await? {
+            return Ok(None);
+        }
         self.submit(Begin { at_once }).await
+    }
+
+    /// Whether it looks as if it were time to: who takes the turn is decided in a commit, and most looks need none.
+    async fn may_list(&self) -> Result<bool, Error> {
+        let query = BillingQuery {
+            id: Some(key().id),
+            ..BillingQuery::of(BillingKind::Listing, 1)
+        };
+        let page = self.shared.store.billing(query).await?;
+        let due = page.items.first().and_then(|row| row.due_time);
+        Ok(due.is_none_or(|due| due <= self.now()))
     }
 
     /// Notes that all events were seen up to an instant, and lets the next turn come.

@@ -3,6 +3,7 @@
 mod export;
 mod page;
 pub(crate) mod process;
+mod replay_events;
 mod wrong;
 
 use bursar::grpc::pb;

@@ -124,6 +124,8 @@ impl Ground {
 pub struct Served {
     child: Child,
     pub channel: Channel,
+    /// Where it serves gRPC.
+    pub address: String,
     /// Where it serves HTTP.
     pub http_addr: SocketAddr,
 }
@@ -153,6 +155,7 @@ impl Served {
                 return Self {
                     child,
                     channel,
+                    address,
                     http_addr,
                 };
             }
