@@ -8,6 +8,7 @@ mod doctor;
 mod export;
 mod failure;
 mod health;
+mod instant;
 mod new_file;
 mod print;
 pub mod replay;

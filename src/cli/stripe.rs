@@ -1,4 +1,6 @@
-//! `bursar stripe`: what Stripe has to sell, compared with a catalog and made to agree with it.
+//! `bursar stripe`: what Stripe has to sell, compared with a catalog and made to agree with it; its events worked on anew.
+
+mod replay;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
+use self::replay::ReplayArgs;
 use super::catalog::load;
 use super::connect::run_async;
 use super::failure::{DIFFERS, FAULT, Failure, finish};
@@ -23,6 +26,7 @@ Examples:
   BURSAR_STRIPE_KEY=sk_test_... bursar stripe setup catalogs/aims.toml --dry-run
   BURSAR_STRIPE_KEY=sk_test_... bursar stripe setup catalogs/aims.toml
   BURSAR_STRIPE_KEY=sk_test_... bursar stripe verify catalogs/aims.toml
+  bursar stripe replay --from 2026-11-20 --to 2026-11-21
 
 Prices at Stripe are found again by lookup keys that begin with bursar_. One that costs something else is not changed: a
 new one takes its key, and who subscribes to the old one stays with it.
@@ -53,6 +57,8 @@ enum Action {
         /// The catalog file; `-` reads standard input
         file: PathBuf,
     },
+    /// Let a server work on the events of a range as if their webhooks came now
+    Replay(ReplayArgs),
 }
 
 /// Runs `bursar stripe`.
@@ -61,6 +67,7 @@ pub fn run(args: &StripeArgs) -> ExitCode {
     finish(match &args.action {
         Action::Setup { file, dry_run } => setup(&args.access, file, *dry_run),
         Action::Verify { file } => verify(&args.access, file),
+        Action::Replay(args) => replay::replay(args),
     })
 }
 

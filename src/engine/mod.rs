@@ -95,7 +95,7 @@ pub use self::billing::{
     ChangePreview, ChangeWhen, CheckoutAsk, ChunkView, ClaimedChunk, HostedPage, InboundView,
     InvoiceAsk, InvoiceLineView, InvoiceView, MeterBill, Order, OwnInvoice, OwnLine, PayAsk,
     PaymentPage, PaymentRequest, PaymentView, PendingInvoice, PendingLine, PreviewLine, Reconciled,
-    RefundAsk, RefundWhy, SandboxMemory, SubscribeAsk, UsageInvoice,
+    RefundAsk, RefundWhy, Replayed, SandboxMemory, SubscribeAsk, UsageInvoice,
 };
 pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};

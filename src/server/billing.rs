@@ -12,7 +12,8 @@ use crate::domain::time::Span;
 use crate::engine::{BillingTerms, Engine};
 use crate::stripe::gateway::{Caller, Gateway, Http, HttpSettings, Rates, Repeats, Transport};
 use crate::stripe::{
-    Follower, Payments, Reconciliation, Sandbox, StripeBiller, TestCards, UsageOut, WebhookDoor,
+    EventList, Follower, Payments, PeriodicSync, Reconciliation, Sandbox, StripeBiller, TestCards,
+    UsageOut, WebhookDoor,
     WebhooksIn,
 };
 
@@ -70,6 +71,10 @@ impl Billing {
         let follower = Follower::new(engine.clone(), Arc::clone(&gateway));
         let payments = Payments::new(engine.clone(), Arc::clone(&gateway));
         tasks.push(tokio::spawn(payments.clone().run(closed.clone())));
+        let sync = PeriodicSync::new(engine.clone(), follower.clone());
+        tasks.push(tokio::spawn(sync.run(closed.clone())));
+        let events = EventList::new(engine.clone(), Arc::clone(&gateway));
+        tasks.push(tokio::spawn(events.run(closed.clone())));
         let inbox = WebhooksIn::new(engine.clone(), follower, payments);
         tasks.push(tokio::spawn(inbox.run(closed.clone())));
         let comparing = Reconciliation::new(engine.clone(), Arc::clone(&gateway));

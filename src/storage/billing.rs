@@ -32,11 +32,13 @@ pub enum BillingKind {
     Call,
     /// What the sandbox remembers in Stripe's place.
     Sandbox,
+    /// How far the list of Stripe's events was read.
+    Listing,
 }
 
 impl BillingKind {
     /// All kinds.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Payer,
         Self::Tab,
         Self::Chunk,
@@ -46,6 +48,7 @@ impl BillingKind {
         Self::Price,
         Self::Call,
         Self::Sandbox,
+        Self::Listing,
     ];
 
     /// Returns the word for it in the column.
@@ -61,6 +64,7 @@ impl BillingKind {
             Self::Price => "price",
             Self::Call => "call",
             Self::Sandbox => "sandbox",
+            Self::Listing => "listing",
         }
     }
 

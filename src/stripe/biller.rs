@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::event_list::EventList;
 use super::gateway::{
     CUSTOMER_KEY, CancelNow, CheckoutPage, CheckoutSession, Fault, Gateway, Kind, Metadata,
-    NewItem, NewPortalSession, NewSubscription, PaymentBehavior, PortalRights, Price, Proration,
-    Subscription, SubscriptionTerms, Trial, WithoutPayment,
+    NewItem, NewPortalSession, NewSubscription, PaymentBehavior, Price, Proration, Subscription,
+    SubscriptionTerms, Trial, WithoutPayment,
 };
 use super::mirrored::at;
 use super::payers::Payers;
@@ -21,10 +22,11 @@ use crate::domain::billing::{PriceList, Purchase, Sold, items_of, price_list};
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
 use crate::domain::time::Timestamp;
+use crate::domain::window::TimeRange;
 use crate::engine::{
     AccountBalance, Biller, BillingFault, CancelWhen, ChangeAsk, ChangePreview, CheckoutAsk,
     Engine, Error, HostedPage, InvoiceAsk, InvoiceView, Order, PayAsk, PaymentPage, PaymentRequest,
-    PaymentView, Reconciled, RefundAsk, SubscribeAsk, Thing, UsageInvoice,
+    PaymentView, Reconciled, RefundAsk, Replayed, SubscribeAsk, Thing, UsageInvoice,
 };
 use crate::storage::Page;
 
@@ -36,6 +38,7 @@ pub struct StripeBiller {
     pub(super) payments: Payments,
     usage: UsageOut,
     payers: Payers,
+    events: EventList,
     setup: Setup,
     reconciliation: Reconciliation,
     /// Whether money is real.
@@ -66,6 +69,7 @@ impl StripeBiller {
             is_live,
             follower: Follower::new(engine.clone(), Arc::clone(&gateway)),
             payers: Payers::new(engine.clone(), Arc::clone(&gateway), incarnation),
+            events: EventList::new(engine.clone(), Arc::clone(&gateway)),
             setup: Setup::new(Arc::clone(&gateway)),
             reconciliation: Reconciliation::new(engine.clone(), Arc::clone(&gateway)),
             usage: UsageOut::new(engine.clone(), Arc::clone(&gateway)),
@@ -182,6 +186,11 @@ impl StripeBiller {
         })
     }
 
+    /// Whether a sandbox stands in Stripe's place.
+    pub(super) const fn has_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
     /// Takes over what Stripe has for a customer.
     pub(super) async fn take_over(&self, customer: &CustomerId) -> Result<(), Error> {
         let payer = self.payer(customer).await?;
@@ -291,18 +300,7 @@ impl Biller for StripeBiller {
         key: &str,
     ) -> Result<HostedPage, Error> {
         let payer = self.payer(customer).await?;
-        let configuration = if self.sandbox.is_some() {
-            let rights = PortalRights {
-                cancel: true,
-                ..PortalRights::default()
-            };
-            let made = self
-                .gateway
-                .create_portal_configuration(&rights, "sandbox_portal");
-            Some(made.await.map_err(refused)?.id)
-        } else {
-            None
-        };
+        let configuration = self.configuration(customer).await?;
         let visit = NewPortalSession {
             customer: payer.to_string(),
             configuration,
@@ -362,6 +360,7 @@ impl Biller for StripeBiller {
         let subscription = self.running(customer).await?;
         self.check_commitment(customer, when == CancelWhen::PeriodEnd)
             .await?;
+        self.leave_schedule(&subscription, key).await?;
         let ended: Result<Subscription, Fault> = match when {
             CancelWhen::PeriodEnd => {
                 let gateway = &self.gateway;
@@ -458,6 +457,16 @@ impl Biller for StripeBiller {
 
     async fn balance(&self) -> Result<AccountBalance, Error> {
         self.held_balance().await
+    }
+
+    async fn replay(&self, range: TimeRange, after: Option<String>) -> Result<Replayed, Error> {
+        let taken = self.events.page(range, after, true).await;
+        let taken = taken.map_err(not_followed)?;
+        Ok(Replayed {
+            seen: taken.seen,
+            queued: taken.queued,
+            next: taken.next,
+        })
     }
 
     async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error> {

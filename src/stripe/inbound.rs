@@ -2,43 +2,80 @@
 
 use serde_json::Value;
 
+use super::gateway::Event;
+use super::mirrored::at;
 use crate::domain::billing::{Inbound, InboundState};
 use crate::domain::time::Timestamp;
+use crate::engine::InboundView;
 
-/// Microseconds in a second.
-const MICROS: i64 = 1_000_000;
+/// What an event says beside the object that it is about.
+struct Head {
+    kind: Box<str>,
+    created: Option<i64>,
+    api_version: Option<Box<str>>,
+    livemode: bool,
+}
 
 /// Reads an event, of which only what it is about is believed; `None`: it is none.
-pub(super) fn read(event: &Value, now: Timestamp) -> Option<(Box<str>, Inbound)> {
-    let text = |value: &Value| value.as_str().map(Box::from);
-    let id: Box<str> = text(&event["id"])?;
-    let kind: Box<str> = text(&event["type"])?;
-    let object = &event["data"]["object"];
-    // Thin events name what they are about elsewhere.
-    let about = match text(&object["id"]) {
-        Some(id) => Some(id),
-        None => text(&event["related_object"]["id"]),
+pub(super) fn read(event: &Value, now: Timestamp) -> Option<InboundView> {
+    let head = Head {
+        kind: text(&event["type"])?,
+        created: event["created"].as_i64(),
+        api_version: text(&event["api_version"]),
+        livemode: event["livemode"].as_bool().unwrap_or_default(),
     };
+    let mut inbound = about(head, &event["data"]["object"], now);
+    if inbound.object.is_none() {
+        // Thin events name what they are about elsewhere.
+        inbound.object = text(&event["related_object"]["id"]);
+    }
+    Some((text(&event["id"])?, inbound))
+}
+
+/// Reads an event from Stripe's list of them.
+pub(super) fn listed(event: &Event, now: Timestamp) -> InboundView {
+    let head = Head {
+        kind: event.class.as_str().into(),
+        created: Some(event.created),
+        api_version: event.api_version.as_deref().map(Box::from),
+        livemode: event.livemode,
+    };
+    let inbound = about(head, &event.data.object, now);
+    (event.id.as_str().into(), inbound)
+}
+
+fn about(head: Head, object: &Value, now: Timestamp) -> Inbound {
     let payer = if object["object"] == "customer" {
         text(&object["id"])
     } else {
-        text(&object["customer"]).or_else(|| text(&object["customer"]["id"]))
+        named(&object["customer"])
     };
-    let inbound = Inbound {
-        kind,
-        object: about,
+    // Refunds, disputes and payments of invoices name no customer, but something that does.
+    let through = || named(&object["payment_intent"]).or_else(|| named(&object["invoice"]));
+    Inbound {
+        kind: head.kind,
+        object: text(&object["id"]),
+        through: if payer.is_none() { through() } else { None },
         payer,
         payment: payment_of(object),
-        api_version: text(&event["api_version"]),
-        livemode: event["livemode"].as_bool().unwrap_or_default(),
-        create_time: made(event, now),
+        api_version: head.api_version,
+        livemode: head.livemode,
+        create_time: head.created.map_or(now, at),
         receive_time: now,
         state: InboundState::Waiting,
         attempts: 0,
         fault: None,
         due_time: now,
-    };
-    Some((id, inbound))
+    }
+}
+
+fn text(value: &Value) -> Option<Box<str>> {
+    value.as_str().map(Box::from)
+}
+
+/// Returns the id of what a value names, in either form.
+fn named(value: &Value) -> Option<Box<str>> {
+    text(value).or_else(|| text(&value["id"]))
 }
 
 /// Returns a document for what is signed and makes no sense.
@@ -48,6 +85,7 @@ pub(super) fn malformed(now: Timestamp) -> Inbound {
         object: None,
         payer: None,
         payment: None,
+        through: None,
         api_version: None,
         livemode: false,
         create_time: now,
@@ -61,31 +99,12 @@ pub(super) fn malformed(now: Timestamp) -> Inbound {
     inbound
 }
 
-/// Returns the payment that an object is, or is about.
+/// Returns the payment that an object is, or is about. An invoice's payment names it one step further down.
 fn payment_of(object: &Value) -> Option<Box<str>> {
-    let id = if object["object"] == "payment_intent" {
-        &object["id"]
-    } else {
-        // An invoice's payment names it one step further down; where it came along whole, it has its id inside.
-        let named = &object["payment_intent"];
-        let named = if named.is_null() {
-            &object["payment"]["payment_intent"]
-        } else {
-            named
-        };
-        if named.is_object() {
-            &named["id"]
-        } else {
-            named
-        }
-    };
-    id.as_str().map(Box::from)
-}
-
-fn made(event: &Value, now: Timestamp) -> Timestamp {
-    let seconds = event["created"].as_i64();
-    let micros = seconds.and_then(|seconds| seconds.checked_mul(MICROS));
-    micros.and_then(Timestamp::from_micros).unwrap_or(now)
+    if object["object"] == "payment_intent" {
+        return text(&object["id"]);
+    }
+    named(&object["payment_intent"]).or_else(|| named(&object["payment"]["payment_intent"]))
 }
 
 #[cfg(test)]
@@ -94,46 +113,82 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Timestamp {
+        Timestamp::from_micros_clamped(5)
+    }
+
     #[test]
     fn what_an_event_is_about_is_found_in_each_form() {
-        let now = Timestamp::from_micros_clamped(5);
+        let own = |text: Option<Box<str>>| text.map(String::from);
         let of = |event: Value| {
-            let (_, inbound) = read(&event, now).unwrap();
-            (
-                inbound.object.as_deref().map(str::to_owned),
-                inbound.payer.as_deref().map(str::to_owned),
-            )
+            let (_, inbound) = read(&event, now()).unwrap();
+            [inbound.object, inbound.payer, inbound.through].map(own)
         };
         let event = |object: Value| json!({"id": "evt_1", "type": "x", "data": {"object": object}});
-        let some = |text: &str| Some(text.to_owned());
+        let expected = |object: &str, payer: &str, through: &str| {
+            [object, payer, through].map(|text| (!text.is_empty()).then(|| text.to_owned()))
+        };
         for (found, expected) in [
             (
                 of(event(json!({"id": "sub_1", "customer": "cus_1"}))),
-                (some("sub_1"), some("cus_1")),
+                expected("sub_1", "cus_1", ""),
             ),
             (
-                of(event(json!({"id": "in_1", "customer": {"id": "cus_2"}}))),
-                (some("in_1"), some("cus_2")),
+                of(event(
+                    json!({"id": "ch_1", "customer": {"id": "cus_2"}, "payment_intent": "pi_1"}),
+                )),
+                expected("ch_1", "cus_2", ""),
             ),
             (
                 of(event(json!({"id": "cus_3", "object": "customer"}))),
-                (some("cus_3"), some("cus_3")),
+                expected("cus_3", "cus_3", ""),
+            ),
+            (
+                of(event(
+                    json!({"id": "re_1", "payment_intent": "pi_1", "charge": "ch_1"}),
+                )),
+                expected("re_1", "", "pi_1"),
+            ),
+            (
+                of(event(json!({"id": "inpay_1", "invoice": {"id": "in_1"}}))),
+                expected("inpay_1", "", "in_1"),
             ),
             (
                 of(json!({"id": "evt_1", "type": "v1.x", "related_object": {"id": "mtr_1"}})),
-                (some("mtr_1"), None),
+                expected("mtr_1", "", ""),
             ),
-            (of(json!({"id": "evt_1", "type": "x"})), (None, None)),
+            (
+                of(json!({"id": "evt_1", "type": "x"})),
+                expected("", "", ""),
+            ),
         ] {
             assert_eq!(found, expected);
         }
+    }
+
+    #[test]
+    fn what_is_no_event_is_not_read() {
         for nothing in [
             json!({}),
             json!([1]),
             json!({"id": "evt_1"}),
             json!({"id": 1, "type": "x"}),
         ] {
-            assert!(read(&nothing, now).is_none(), "{nothing}");
+            assert!(read(&nothing, now()).is_none(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn an_event_is_the_same_by_webhook_and_by_list() {
+        let event = json!({
+            "id": "evt_1",
+            "type": "invoice.paid",
+            "created": 1_700_000_000,
+            "api_version": "2026-01-28.clover",
+            "livemode": true,
+            "data": {"object": {"id": "in_1", "customer": "cus_1"}},
+        });
+        let from_list = listed(&serde_json::from_value(event.clone()).unwrap(), now());
+        assert_eq!(read(&event, now()), Some(from_list));
     }
 }

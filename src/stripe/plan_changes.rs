@@ -3,7 +3,7 @@
 use super::biller::{StripeBiller, refused};
 use super::gateway::{
     ItemChange, NewItem, NewPhase, PaymentBehavior, PhaseEnd, PhasePlan, PlannedChange, Proration,
-    Subscription, SubscriptionChange,
+    Schedule, Subscription, SubscriptionChange,
 };
 use super::mirrored::{at, seconds};
 use crate::domain::id::CustomerId;
@@ -46,6 +46,7 @@ impl StripeBiller {
             ChangeWhen::Now { as_of } => {
                 // What was used until now counts under the plan until now.
                 self.flush(&ask.customer).await?;
+                self.leave_schedule(&subscription.id, key).await?;
                 let change = SubscriptionChange {
                     items,
                     proration: Some(Proration::InvoiceNow),
@@ -75,6 +76,17 @@ impl StripeBiller {
         let offered = self.offered(&ask.plan, ask.interval).await?;
         let items = changes(&subscription, &offered.items);
         Ok((subscription, items))
+    }
+
+    /// Takes a subscription out of its schedule, which would undo what is done to it now, or forbids it.
+    pub(super) async fn leave_schedule(&self, id: &str, key: &str) -> Result<(), Error> {
+        let subscription = self.gateway.retrieve_subscription(id).await;
+        if let Some(schedule) = subscription.map_err(refused)?.schedule {
+            let key = format!("{key}_release");
+            let released = self.gateway.release_schedule(schedule.id(), &key);
+            released.await.map_err(refused)?;
+        }
+        Ok(())
     }
 
     /// Lets the plan change when the running period ends.
@@ -107,11 +119,16 @@ impl StripeBiller {
             price: item.price.id.clone(),
             quantity: item.quantity,
         });
+        let coupons = coupons_at(&running, start);
         let phase = |start, end, items| NewPhase {
             start,
             end,
             items,
-            coupons: Vec::new(),
+            coupons: coupons
+                .iter()
+                .filter(|_| start.is_some())
+                .cloned()
+                .collect(),
             trial_end: None,
             proration: Proration::None,
             metadata: subscription.metadata.clone(),
@@ -154,6 +171,16 @@ impl StripeBiller {
         }
         Ok(())
     }
+}
+
+/// Returns the ids of the coupons of the phase that began at a time.
+pub(super) fn coupons_at(schedule: &Schedule, start: i64) -> Vec<String> {
+    let phases = schedule.phases.iter();
+    phases
+        .filter(|phase| phase.start_date == start)
+        .flat_map(|phase| &phase.discounts)
+        .filter_map(|discount| Some(discount.coupon.as_ref()?.id().to_owned()))
+        .collect()
 }
 
 /// Returns what makes the items of a subscription those of another plan: the plan's own item changes its price, so that what

@@ -1,81 +1,28 @@
-//! Webhooks on their way in: checked, stored, acknowledged; then worked on, customer by customer, by asking Stripe how
-//! things stand now. What a webhook says of its object is never applied.
+//! The inbox worked on, customer by customer, by asking Stripe how things stand now. What a webhook says of its object is
+//! never applied.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::gateway::{BadSignature, TOLERANCE, verify};
-use super::inbound::{malformed, read};
-use super::mirrored::seconds;
+use super::concern::Concern;
 use super::payments::Payments;
 use super::subscriptions::{Follower, NotFollowed};
 use crate::domain::billing::InboundState;
 use crate::engine::{Engine, Error, InboundView};
 
 /// Most webhooks that are worked on in one go; those of one customer take one question to Stripe.
-const SLICE: usize = 256;
+const SLICE: usize = 1024;
+/// Most customers that Stripe is asked about at a time.
+const IN_FLIGHT: usize = 16;
 /// Between looks when there was nothing to do.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// Where webhooks come in.
-#[derive(Clone)]
-pub struct WebhookDoor {
-    engine: Engine,
-    secrets: Arc<[SecretString]>,
-}
-
-/// Why a webhook is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum NotTaken {
-    /// It is not signed by Stripe, or nobody can know.
-    #[error(transparent)]
-    Unsigned(#[from] BadSignature),
-    /// It cannot be stored now; Stripe is to send it again.
-    #[error(transparent)]
-    NotStored(#[from] Error),
-}
-
-impl WebhookDoor {
-    /// Takes what one of these secrets signed.
-    #[must_use]
-    pub fn new(engine: Engine, secrets: Vec<SecretString>) -> Self {
-        let secrets = secrets.into();
-        Self { engine, secrets }
-    }
-
-    /// Checks and stores a webhook; it is durable when this returns. What is signed and makes no sense is stored as well,
-    /// so that Stripe does not send it again and again.
-    ///
-    /// # Errors
-    /// When it is not signed, or cannot be stored.
-    pub async fn take(&self, body: &[u8], signature: &str) -> Result<(), NotTaken> {
-        let now = self.engine.now();
-        verify(body, signature, &self.secrets, seconds(now), TOLERANCE)?;
-        let event: Option<Value> = serde_json::from_slice(body).ok();
-        let (id, inbound) = match event.as_ref().and_then(|event| read(event, now)) {
-            Some(read) => read,
-            None => (named_by(body), malformed(now)),
-        };
-        self.engine.receive_webhook(&id, inbound).await?;
-        Ok(())
-    }
-}
-
-/// Names what has no name by what it says.
-fn named_by(body: &[u8]) -> Box<str> {
-    let digest = Sha256::digest(body);
-    let hex: Vec<String> = digest[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("malformed_{}", hex.concat()).into()
-}
+/// How long more webhooks of the same customers are waited for: what happens to a customer comes in several.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How long a question about one customer may hold up the next look at the inbox.
+const QUESTION_MAX: Duration = Duration::from_secs(30);
 
 /// Works on the inbox.
 #[derive(Clone)]
@@ -83,6 +30,59 @@ pub struct WebhooksIn {
     engine: Engine,
     follower: Follower,
     payments: Payments,
+}
+
+/// Webhooks that something is to be done about, by what that is.
+#[derive(Default)]
+struct Sorted {
+    /// They were remembered for long enough.
+    old: Vec<Box<str>>,
+    /// They are about nothing that is asked about.
+    idle: Vec<Box<str>>,
+    /// By the customer of Stripe's that is to be asked about; `None`: only about payments, which nobody of them made.
+    by_payer: BTreeMap<Option<Box<str>>, Questions>,
+    /// By the payment or invoice that says which customer that is.
+    by_way: BTreeMap<Box<str>, Questions>,
+}
+
+/// What is asked about together, and the webhooks that want it.
+#[derive(Default)]
+struct Questions {
+    ids: Vec<Box<str>>,
+    payments: BTreeSet<Box<str>>,
+}
+
+impl Questions {
+    fn add(&mut self, other: Self) {
+        self.ids.extend(other.ids);
+        self.payments.extend(other.payments);
+    }
+}
+
+impl Sorted {
+    fn of(due: Vec<InboundView>) -> Self {
+        let mut sorted = Self::default();
+        for (id, inbound) in due {
+            if inbound.is_ended() {
+                sorted.old.push(id);
+                continue;
+            }
+            let (payer, way) = match Concern::of(&inbound.kind) {
+                Concern::Customer => (inbound.payer, inbound.through),
+                Concern::Catalog | Concern::Nothing => (None, None),
+            };
+            let questions = Questions {
+                ids: vec![id],
+                payments: inbound.payment.into_iter().collect(),
+            };
+            match (payer, way) {
+                (None, None) if questions.payments.is_empty() => sorted.idle.extend(questions.ids),
+                (None, Some(way)) => sorted.by_way.entry(way).or_default().add(questions),
+                (payer, _) => sorted.by_payer.entry(payer).or_default().add(questions),
+            }
+        }
+        sorted
+    }
 }
 
 impl WebhooksIn {
@@ -110,79 +110,105 @@ impl WebhooksIn {
 
     /// Works on what waits now; returns how many webhooks that was.
     pub async fn once(&self) -> usize {
-        let due = match self.engine.due_webhooks(SLICE).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(%error, "the inbox cannot be read");
-                return 0;
+        let mut due = self.due().await;
+        if due.iter().any(|(_, inbound)| !inbound.is_ended()) {
+            tokio::time::sleep(SETTLE).await;
+            due = self.due().await;
+        }
+        let mut sorted = Sorted::of(due);
+        let mut done = noted(self.engine.forget_webhooks(&sorted.old).await);
+        done += self.find_payers(&mut sorted).await;
+        done += self.end(&sorted.idle, InboundState::Ignored).await;
+        let mut running = JoinSet::new();
+        for (payer, questions) in sorted.by_payer {
+            while running.len() >= IN_FLIGHT {
+                done += joined(running.join_next().await);
             }
-        };
-        let count = due.len();
-        let mut by_payer: BTreeMap<Option<Box<str>>, Vec<InboundView>> = BTreeMap::new();
-        for view in due {
-            let payer = view.1.payer.clone().filter(|_| concerns_us(&view.1.kind));
-            by_payer.entry(payer).or_default().push(view);
+            let this = self.clone();
+            running.spawn(async move { this.work(payer.as_deref(), &questions).await });
         }
-        for (payer, views) in by_payer {
-            self.work(payer.as_deref(), &views).await;
+        while !running.is_empty() {
+            done += joined(running.join_next().await);
         }
-        count
+        done
     }
 
-    /// Asks how things stand that webhooks of one customer are about; false: they concern nobody that we know.
-    async fn follow(
+    /// Finds the customers of webhooks that name them in a roundabout way, so that they share a question with the others of
+    /// the same customer. Returns how many could not be, and are worked on later.
+    async fn find_payers(&self, sorted: &mut Sorted) -> usize {
+        let mut failed = 0;
+        for (way, questions) in std::mem::take(&mut sorted.by_way) {
+            match in_time(self.follower.payer_through(&way)).await {
+                Ok(None) if questions.payments.is_empty() => sorted.idle.extend(questions.ids),
+                Ok(payer) => sorted.by_payer.entry(payer).or_default().add(questions),
+                Err(why) => failed += self.fail(&way, &questions.ids, &why).await,
+            }
+        }
+        failed
+    }
+
+    async fn due(&self) -> Vec<InboundView> {
+        self.engine
+            .due_webhooks(SLICE)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::warn!(%error, "the inbox cannot be read");
+                Vec::new()
+            })
+    }
+
+    /// Asks Stripe about one customer and payments, for all webhooks that want it; returns how many of them were moved on.
+    async fn work(&self, payer: Option<&str>, questions: &Questions) -> usize {
+        let ids = &questions.ids;
+        match in_time(self.ask(payer, &questions.payments)).await {
+            Ok(true) => self.end(ids, InboundState::Done).await,
+            Ok(false) => self.end(ids, InboundState::Ignored).await,
+            Err(why) => self.fail(payer.unwrap_or("payments"), ids, &why).await,
+        }
+    }
+
+    /// Takes over how a customer's subscriptions and payments stand; false: they concern nobody that we know.
+    async fn ask(
         &self,
         payer: Option<&str>,
-        views: &[InboundView],
+        payments: &BTreeSet<Box<str>>,
     ) -> Result<bool, NotFollowed> {
         let mut concerns_us = match payer {
             Some(payer) => self.follower.follow(payer).await?,
             None => false,
         };
-        let payments: BTreeSet<&str> = views
-            .iter()
-            .filter_map(|(_, inbound)| inbound.payment.as_deref())
-            .collect();
         for payment in payments {
             concerns_us |= self.payments.follow(payment).await?.is_some();
         }
         Ok(concerns_us)
     }
 
-    /// Works on the webhooks of one customer, or on those of none.
-    async fn work(&self, payer: Option<&str>, views: &[InboundView]) {
-        let waiting = views
-            .iter()
-            .any(|(_, inbound)| inbound.state == InboundState::Waiting);
-        let outcome = if waiting {
-            self.follow(payer, views).await
-        } else {
-            Ok(false)
-        };
-        for (id, _) in views {
-            let noted = match &outcome {
-                Ok(true) => self.engine.end_webhook(id, InboundState::Done).await,
-                Ok(false) => self.engine.end_webhook(id, InboundState::Ignored).await,
-                Err(why) => self.engine.fail_webhook(id, &why.to_string()).await,
-            };
-            if let Err(error) = noted {
-                tracing::warn!(event.id = %id, %error, "a webhook is worked on again");
-            }
-        }
+    async fn fail(&self, about: &str, ids: &[Box<str>], why: &str) -> usize {
+        tracing::warn!(about, why, "webhooks are worked on again later");
+        noted(self.engine.fail_webhooks(ids, why).await)
+    }
+
+    async fn end(&self, ids: &[Box<str>], state: InboundState) -> usize {
+        noted(self.engine.end_webhooks(ids, state).await)
     }
 }
 
-/// Whether events of a type can change what a customer has.
-fn concerns_us(kind: &str) -> bool {
-    const GROUPS: [&str; 8] = [
-        "customer.",
-        "subscription_schedule.",
-        "checkout.session.",
-        "invoice.",
-        "invoice_payment.",
-        "payment_intent.",
-        "charge.",
-        "refund.",
-    ];
-    GROUPS.iter().any(|group| kind.starts_with(group))
+/// Returns how many webhooks were moved on; those that could not be come up again.
+fn noted(changed: Result<usize, Error>) -> usize {
+    changed.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what became of webhooks cannot be stored");
+        0
+    })
+}
+
+fn joined(worked: Option<Result<usize, JoinError>>) -> usize {
+    worked.map_or(0, Result::unwrap_or_default)
+}
+
+/// Gives a question its time.
+async fn in_time<T>(asking: impl Future<Output = Result<T, NotFollowed>>) -> Result<T, String> {
+    match tokio::time::timeout(QUESTION_MAX, asking).await {
+        Ok(answer) => answer.map_err(|why| why.to_string()),
+        Err(_) => Err("Stripe did not answer in time".to_owned()),
+    }
 }

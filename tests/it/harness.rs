@@ -261,12 +261,17 @@ pub fn event(customer: &str, id: impl ToString, quantity: i64) -> pb::UsageEvent
 
 /// Runs a test on a runtime of its own.
 pub fn run(test: impl Future<Output = ()>) {
+    run_for(60, test);
+}
+
+/// As [`run`], for a test that takes longer: at most so many seconds.
+pub fn run_for(seconds: u64, test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap()
         .block_on(async {
-            tokio::time::timeout(Duration::from_secs(60), test)
+            tokio::time::timeout(Duration::from_secs(seconds), test)
                 .await
                 .expect("the test ends in time");
         });

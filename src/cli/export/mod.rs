@@ -19,6 +19,7 @@ use self::cells::labels;
 use super::connect::run_async;
 use super::copying::open_source;
 use super::failure::{Failure, finish};
+use super::instant::parse_instant;
 use super::new_file::NewFile;
 use crate::config::Database;
 use crate::domain::catalog::Catalog;
@@ -128,18 +129,7 @@ impl Step {
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
-    let instant = match text.parse::<jiff::civil::Date>() {
-        // A date alone; the text of an instant begins with one.
-        Ok(date) if text.len() == 10 => date
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .map(|zoned| zoned.timestamp()),
-        Ok(_) | Err(_) => text.parse::<jiff::Timestamp>(),
-    };
-    let instant = instant.map_err(|_| {
-        "a day such as 2026-11-01, or an hour such as 2026-11-01T05:00:00Z, is wanted".to_owned()
-    })?;
-    let at = Timestamp::from_micros(instant.as_microsecond())
-        .ok_or_else(|| "it must be between the years 1970 and 9999".to_owned())?;
+    let at = parse_instant(text)?;
     if Rollup::hour_of(at) == at {
         Ok(at)
     } else {

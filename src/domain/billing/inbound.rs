@@ -50,6 +50,9 @@ pub struct Inbound {
     /// The payment that it concerns.
     #[serde(default)]
     pub payment: Option<Box<str>>,
+    /// A payment or an invoice through which the customer is found, where the object does not name it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<Box<str>>,
     /// The version of the API that it is written in.
     pub api_version: Option<Box<str>>,
     /// Whether money is real.
@@ -73,6 +76,23 @@ impl Inbound {
     pub fn end(&mut self, state: InboundState, now: Timestamp) {
         self.state = state;
         self.due_time = now.plus(REMEMBERED);
+    }
+
+    /// Whether it is done with, and only remembered.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        match self.state {
+            InboundState::Waiting => false,
+            InboundState::Done | InboundState::Ignored | InboundState::Malformed => true,
+        }
+    }
+
+    /// Lets it be worked on once more, as if it had just come.
+    pub fn wait_again(&mut self, now: Timestamp) {
+        self.state = InboundState::Waiting;
+        self.attempts = 0;
+        self.fault = None;
+        self.due_time = now;
     }
 
     /// Notes that it could not be worked on, and when to try again.

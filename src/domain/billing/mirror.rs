@@ -97,7 +97,7 @@ pub struct Mirrored {
     pub trial_end: Option<Timestamp>,
     /// When it ends, where that is settled.
     pub cancel_at: Option<Timestamp>,
-    /// When the newest invoice was made, of which a payment may be late.
+    /// When the oldest invoice was made that is to be paid and is not; only looked up where a payment is late.
     pub invoice_time: Option<Timestamp>,
     /// What changes it later.
     pub schedule: Option<Box<str>>,
@@ -170,7 +170,7 @@ pub fn reflect(
     Reflection::Become(Box::new(Subscription {
         // A running plan stays on the catalog that it began with.
         catalog_version: same.map_or(current, |held| held.catalog_version),
-        start_time: same.map_or(now, |held| held.start_time),
+        start_time: same.map_or_else(|| begun(one, held, now), |held| held.start_time),
         plan,
         status,
         interval,
@@ -189,6 +189,18 @@ pub fn reflect(
             sync_time: now,
         })),
     }))
+}
+
+/// Returns when a customer came to a plan that it did not have before. Whatever Stripe's state tells does not depend on when
+/// it was looked at; only a change within a period is told by nobody.
+fn begun(one: &Mirrored, held: Option<&Subscription>, now: Timestamp) -> Timestamp {
+    let link = held.and_then(|held| held.stripe.as_deref());
+    let begun = match link.filter(|link| link.id == one.id) {
+        None => one.create_time,
+        Some(link) if link.period.start < one.period.start => one.period.start,
+        Some(_) => now,
+    };
+    begun.min(now)
 }
 
 #[cfg(test)]
@@ -298,6 +310,25 @@ mod tests {
         late.id = "sub_2".into();
         let kept = reflect(&[late], Some(&held), 7, day(50));
         assert_eq!(kept, Reflection::Keep(Kept::UnknownPrice));
+    }
+
+    #[test]
+    fn a_plan_begins_when_stripe_says_whenever_that_is_heard() {
+        let first = becomes(&[mirrored("sub_1", "active", 20)], None);
+        assert_eq!(first.start_time, day(20));
+        let mut other = mirrored("sub_1", "active", 20);
+        other.plan = Some((plan("team"), Interval::Month));
+        let within = becomes(&[other.clone()], Some(&first));
+        assert_eq!(
+            within.start_time,
+            day(50),
+            "nobody knows: when it was heard"
+        );
+        other.period = TimeRange {
+            start: day(45),
+            end: day(75),
+        };
+        assert_eq!(becomes(&[other], Some(&first)).start_time, day(45));
     }
 
     #[test]

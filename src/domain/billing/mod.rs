@@ -4,6 +4,7 @@
 mod chunk;
 mod inbound;
 mod mirror;
+mod next_look;
 mod payment;
 mod price_list;
 mod sale;
@@ -16,6 +17,7 @@ pub use self::chunk::{
 };
 pub use self::inbound::{Inbound, InboundState};
 pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force, reflect};
+pub use self::next_look::{FIRST_LOOK, LOOK_AGAIN, next_look};
 pub use self::payment::{
     CURRENCY, DisputeStatus, Expected, Payment, PaymentDispute, PaymentFailure, PaymentRefund,
     PaymentStatus, Purpose, Settlement, Verdict,

@@ -16,6 +16,7 @@ use crate::domain::billing::Purchase;
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
 use crate::domain::time::Timestamp;
+use crate::domain::window::TimeRange;
 use crate::engine::Engine;
 use crate::engine::error::Error;
 use crate::storage::Page;
@@ -109,6 +110,17 @@ pub struct PreviewLine {
     pub description: Box<str>,
     /// Cents of US dollars.
     pub cents: i64,
+}
+
+/// What a page of events came to that are worked on once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replayed {
+    /// How many events it had.
+    pub seen: usize,
+    /// How many of them are worked on now.
+    pub queued: usize,
+    /// The event behind which the next page begins; `None`: it was the last.
+    pub next: Option<String>,
 }
 
 /// How a subscription ends.
@@ -253,6 +265,13 @@ pub trait Biller: Send + Sync + 'static {
     /// # Errors
     /// When Stripe cannot be asked.
     async fn balance(&self) -> Result<AccountBalance, Error>;
+
+    /// Works on a page of the events that Stripe has of a range, the newest first, as if their webhooks came now. `after` is the
+    /// event behind which to go on.
+    ///
+    /// # Errors
+    /// When Stripe cannot be asked.
+    async fn replay(&self, range: TimeRange, after: Option<String>) -> Result<Replayed, Error>;
 
     /// Pays at a page of the sandbox's, with a test card.
     ///

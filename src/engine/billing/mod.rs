@@ -9,6 +9,7 @@ mod document;
 mod fault;
 mod inbox;
 mod invoices;
+mod listing;
 mod payer;
 mod payments;
 mod purchases;
@@ -23,7 +24,7 @@ use crate::engine::Engine;
 
 pub use self::biller::{
     Biller, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen, CheckoutAsk, HostedPage, Order,
-    PreviewLine, SubscribeAsk,
+    PreviewLine, Replayed, SubscribeAsk,
 };
 pub use self::calls::Calling;
 pub use self::chunks::{ChunkView, ClaimedChunk};

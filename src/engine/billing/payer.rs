@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::billing::FIRST_LOOK;
 use crate::domain::id::CustomerId;
 use crate::engine::Engine;
 use crate::engine::cell::Cell;
@@ -64,7 +65,8 @@ impl Mutation for Link {
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Box<str>>, Error> {
         let (now, customer) = (step.now(), &self.cells[0].id);
         let linked = step.document(0, &self.key);
-        if linked.is_some_and(|row| row.customer.as_ref() != Some(customer)) {
+        let is_anothers = |row: &BillingRow| row.customer.as_ref() != Some(customer);
+        if linked.as_ref().is_some_and(is_anothers) {
             return Err(Error::Exists {
                 kind: Thing::Payer,
                 id: self.key.id.to_string(),
@@ -79,12 +81,12 @@ impl Mutation for Link {
             Ok::<_, Error>(account.customer.payer.clone())
         })??;
         let payer = payer.unwrap_or_default();
-        if payer == self.key.id {
+        if payer == self.key.id && linked.is_none() {
             step.put_document(BillingRow {
                 key: self.key.clone(),
                 customer: Some(customer.clone()),
                 state: "linked".into(),
-                due_time: None,
+                due_time: Some(now.plus(FIRST_LOOK)),
                 create_time: now,
                 body: "{}".into(),
             });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::document::{read, write};
-use crate::domain::billing::{Kept, Mirrored, Reflection, reflect};
+use crate::domain::billing::{Kept, LOOK_AGAIN, Mirrored, Reflection, next_look, reflect};
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::id::CustomerId;
 use crate::domain::subscription::Subscription;
@@ -17,7 +17,7 @@ use crate::engine::load::Loader;
 use crate::engine::mutation::{Applied, Mutation};
 use crate::engine::replan::Replan;
 use crate::engine::step::Step;
-use crate::storage::{BillingKey, BillingKind, BillingRow, Changes, Fold};
+use crate::storage::{BillingKey, BillingKind, BillingQuery, BillingRow, Changes, Fold};
 
 /// How far questions to Stripe about a payer have come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,9 +37,53 @@ impl Engine {
     /// # Errors
     /// When no customer is linked with the payer, or the store fails.
     pub async fn ask_about(&self, customer: &CustomerId, payer: &str) -> Result<i64, Error> {
+        let token = self.ask(customer, payer, false).await?;
+        token.ok_or(Error::Internal)
+    }
+
+    /// As [`Engine::ask_about`], if it is time to look at a payer although no webhook says so; `None`: somebody else looks, or
+    /// it is not.
+    ///
+    /// # Errors
+    /// When no customer is linked with the payer, or the store fails.
+    pub async fn ask_if_due(
+        &self,
+        customer: &CustomerId,
+        payer: &str,
+    ) -> Result<Option<i64>, Error> {
+        self.ask(customer, payer, true).await
+    }
+
+    async fn ask(
+        &self,
+        customer: &CustomerId,
+        payer: &str,
+        only_if_due: bool,
+    ) -> Result<Option<i64>, Error> {
         let cells = [self.customer(customer).await?];
         let key = payer_key(payer);
-        self.submit(Ask { cells, key }).await
+        let ask = Ask {
+            cells,
+            key,
+            only_if_due,
+        };
+        self.submit(ask).await
+    }
+
+    /// Returns payers that it is time to look at, the longest overdue first, with who they are here.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn due_payers(&self, limit: usize) -> Result<Vec<(Box<str>, CustomerId)>, Error> {
+        let query = BillingQuery {
+            due_by: Some(self.now()),
+            ..BillingQuery::of(BillingKind::Payer, limit)
+        };
+        let page = self.shared.store.billing(query).await?;
+        let rows = page.items.into_iter();
+        Ok(rows
+            .filter_map(|row| Some((row.key.id, row.customer?)))
+            .collect())
     }
 
     /// Takes what Stripe has for a payer as the answer to a question. Returns whether it was the newest so far.
@@ -81,15 +125,16 @@ fn asked(step: &Step<'_, '_>, key: &BillingKey) -> Result<(BillingRow, Asked), E
     Ok((row, asked))
 }
 
-/// Takes a token.
+/// Takes a token. Until an answer is taken, others need not look for a while.
 struct Ask {
     cells: [Arc<Cell>; 1],
     key: BillingKey,
+    only_if_due: bool,
 }
 
 impl Mutation for Ask {
     const METHOD: &'static str = "AskAboutPayer";
-    type Answer = i64;
+    type Answer = Option<i64>;
 
     fn cells(&self) -> &[Arc<Cell>] {
         &self.cells
@@ -99,12 +144,20 @@ impl Mutation for Ask {
         vec![self.key.clone()]
     }
 
-    fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<i64>, Error> {
+    fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<Option<i64>>, Error> {
+        let now = step.now();
         let (row, mut asked) = asked(step, &self.key)?;
+        if self.only_if_due && row.due_time.is_none_or(|due| due > now) {
+            return Ok(Applied::Refused(None));
+        }
         asked.asked += 1;
-        let body = write(&asked)?;
-        step.put_document(BillingRow { body, ..row });
-        Ok(Applied::Done(asked.asked))
+        let again = now.plus(LOOK_AGAIN);
+        step.put_document(BillingRow {
+            body: write(&asked)?,
+            due_time: Some(row.due_time.map_or(again, |due| due.max(again))),
+            ..row
+        });
+        Ok(Applied::Done(Some(asked.asked)))
     }
 }
 
@@ -187,8 +240,11 @@ impl Mutation for Take {
         })??;
         step.absorb(changes);
         asked.taken = self.token;
-        let body = write(&asked)?;
-        step.put_document(BillingRow { body, ..row });
+        step.put_document(BillingRow {
+            body: write(&asked)?,
+            due_time: Some(next_look(&self.key.id, &self.all, now)),
+            ..row
+        });
         Ok(Applied::Done(true))
     }
 }

@@ -154,6 +154,7 @@ fn inbound(kind: &str) -> Inbound {
         object: Some("sub_1".into()),
         payment: None,
         payer: Some("cus_1".into()),
+        through: None,
         api_version: None,
         livemode: false,
         create_time: start(),
@@ -183,7 +184,7 @@ async fn a_webhook_is_taken_once_and_remembered_for_a_month() {
     );
     assert_eq!(engine.due_webhooks(10).await.unwrap().len(), 1);
     engine
-        .fail_webhook("evt_1", "Stripe is away")
+        .fail_webhooks(&["evt_1".into()], "Stripe is away")
         .await
         .unwrap();
     assert!(engine.due_webhooks(10).await.unwrap().is_empty());
@@ -191,7 +192,7 @@ async fn a_webhook_is_taken_once_and_remembered_for_a_month() {
     let due = engine.due_webhooks(10).await.unwrap();
     assert_eq!(due[0].1.fault.as_deref(), Some("Stripe is away"));
     engine
-        .end_webhook("evt_1", InboundState::Done)
+        .end_webhooks(&["evt_1".into()], InboundState::Done)
         .await
         .unwrap();
     assert!(engine.due_webhooks(10).await.unwrap().is_empty());
@@ -204,10 +205,79 @@ async fn a_webhook_is_taken_once_and_remembered_for_a_month() {
     setting.pass(32, 0);
     let due = engine.due_webhooks(10).await.unwrap();
     assert_eq!((due.len(), due[0].1.state), (1, InboundState::Done));
-    engine
-        .end_webhook("evt_1", InboundState::Done)
-        .await
-        .unwrap();
+    engine.forget_webhooks(&["evt_1".into()]).await.unwrap();
     let page = engine.list_webhooks(None, (None, 10)).await.unwrap();
     assert!(page.items.is_empty());
+}
+
+#[tokio::test]
+async fn webhooks_are_changed_many_at_a_time_and_each_by_how_it_stands() {
+    let setting = Setting::new().await;
+    let engine = &setting.engine;
+    let ids: Vec<Box<str>> = (0..300).map(|id| format!("evt_{id}").into()).collect();
+    let all = || {
+        let views = ids.iter().map(|id| (id.clone(), inbound("invoice.paid")));
+        views.collect::<Vec<_>>()
+    };
+    assert_eq!(engine.receive_webhooks(all(), false).await.unwrap(), 300);
+    assert_eq!(engine.receive_webhooks(all(), false).await.unwrap(), 0);
+    let done = engine.end_webhooks(&ids[..200], InboundState::Done);
+    assert_eq!(done.await.unwrap(), 200);
+    // What is done with does not fail, and is not forgotten before its time.
+    let failed = engine.fail_webhooks(&ids, "Stripe is away").await.unwrap();
+    assert_eq!(failed, 100);
+    assert_eq!(engine.forget_webhooks(&ids).await.unwrap(), 0);
+    // To be worked on once more, what was done waits as if it had just come.
+    assert_eq!(engine.receive_webhooks(all(), true).await.unwrap(), 200);
+    assert_eq!(engine.due_webhooks(1_000).await.unwrap().len(), 200);
+    let end = engine.end_webhooks(&ids, InboundState::Done);
+    assert_eq!(end.await.unwrap(), 300);
+    setting.pass(32, 0);
+    assert_eq!(engine.forget_webhooks(&ids).await.unwrap(), 300);
+}
+
+#[tokio::test]
+async fn one_of_several_reads_the_list_of_events() {
+    let setting = Setting::new().await;
+    let engine = &setting.engine;
+    let begun = engine.begin_listing(true).await.unwrap();
+    assert_eq!(begun, Some(start()), "who never read it begins now");
+    for at_once in [true, false] {
+        assert_eq!(engine.begin_listing(at_once).await.unwrap(), None);
+    }
+    setting.pass(1, 0);
+    // Whoever was at it is gone, and nothing was noted.
+    let again = engine.begin_listing(false).await.unwrap();
+    assert_eq!(again, Some(start()));
+    engine.end_listing(day(1)).await.unwrap();
+    assert_eq!(engine.begin_listing(false).await.unwrap(), None);
+    // At a start it is read although it is not yet time to.
+    assert_eq!(engine.begin_listing(true).await.unwrap(), Some(day(1)));
+    engine.end_listing(start()).await.unwrap();
+    let furthest = engine.begin_listing(true).await.unwrap();
+    assert_eq!(furthest, Some(day(1)), "what was seen stays seen");
+}
+
+#[tokio::test]
+async fn a_payer_is_looked_at_by_one_of_several() {
+    let setting = Setting::linked().await;
+    let (engine, acme) = (&setting.engine, customer("acme"));
+    assert!(engine.due_payers(10).await.unwrap().is_empty());
+    setting.pass(1, 0);
+    let due = engine.due_payers(10).await.unwrap();
+    assert_eq!(due, [("cus_1".into(), acme.clone())]);
+    let token = engine.ask_if_due(&acme, "cus_1").await.unwrap().unwrap();
+    assert_eq!(engine.ask_if_due(&acme, "cus_1").await.unwrap(), None);
+    assert!(engine.due_payers(10).await.unwrap().is_empty());
+    // An answer that never comes is asked for again.
+    setting.pass(1, 0);
+    assert_eq!(engine.due_payers(10).await.unwrap().len(), 1);
+    assert!(
+        setting
+            .answer(token, vec![mirrored("reset", "active")])
+            .await
+    );
+    assert!(engine.due_payers(10).await.unwrap().is_empty());
+    setting.pass(2, 0);
+    assert_eq!(engine.due_payers(10).await.unwrap().len(), 1);
 }

@@ -56,6 +56,15 @@ paged! {
     ListWebhooksRequest
 }
 
+impl Paged for pb::ReplayEventsRequest {
+    const LIST: &'static str = "ReplayEventsRequest";
+
+    fn take_page(&mut self) -> (i32, String) {
+        // Stripe says how long its pages are.
+        (0, std::mem::take(&mut self.page_token))
+    }
+}
+
 /// Which part of a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::grpc) struct PageAsk {

@@ -63,6 +63,13 @@ impl pb::operations_service_server::OperationsService for Operations {
     ) -> Answer<pb::ListWebhooksResponse> {
         respond(self.webhooks(request.into_inner()).await)
     }
+
+    async fn replay_events(
+        &self,
+        request: Request<pb::ReplayEventsRequest>,
+    ) -> Answer<pb::ReplayEventsResponse> {
+        respond(self.replay(request.into_inner()).await)
+    }
 }
 
 impl Operations {

@@ -2,9 +2,10 @@
 
 use super::Operations;
 use crate::domain::billing::{ChunkState, InboundState};
+use crate::domain::window::TimeRange;
 use crate::engine::{ChunkView, Error, InboundView};
 use crate::grpc::convert::page::page;
-use crate::grpc::convert::{known, optional_id, text, to_timestamp};
+use crate::grpc::convert::{known, optional_id, required, text, timestamp, to_timestamp};
 use crate::grpc::pb;
 
 /// Longest name of a chunk, in bytes.
@@ -59,6 +60,29 @@ impl Operations {
         let found = self.engine.list_webhooks(state, range).await?;
         Ok(pb::ListWebhooksResponse {
             webhooks: found.items.into_iter().map(webhook).collect(),
+            next_page_token: page.next_token(found.next),
+        })
+    }
+
+    pub(super) async fn replay(
+        &self,
+        mut request: pb::ReplayEventsRequest,
+    ) -> Result<pb::ReplayEventsResponse, Error> {
+        let page = page(&mut request)?;
+        let instant = |field, stamp| timestamp(field, required(field, stamp)?);
+        let range = TimeRange {
+            start: instant("start_time", request.start_time)?,
+            end: instant("end_time", request.end_time)?,
+        };
+        if range.end <= range.start {
+            return Err(Error::invalid("end_time", "must lie after start_time"));
+        }
+        let biller = self.engine.biller()?;
+        let found = biller.replay(range, page.after.clone()).await?;
+        let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        Ok(pb::ReplayEventsResponse {
+            event_count: count(found.seen),
+            queued_count: count(found.queued),
             next_page_token: page.next_token(found.next),
         })
     }

@@ -31,6 +31,8 @@ pub(super) enum Due {
     Finalizes(String),
     /// A payment that failed is tried again.
     Retries(String),
+    /// A schedule is over in a week.
+    Expiring(String),
 }
 
 impl Model {
@@ -70,6 +72,7 @@ impl Model {
             Due::Renews(id) => self.renews(id),
             Due::Finalizes(id) => self.finalizes(id),
             Due::Retries(id) => self.retries(id),
+            Due::Expiring(id) => self.schedule_expires(id),
         }
     }
 }

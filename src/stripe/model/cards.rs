@@ -61,6 +61,18 @@ const CARDS: [(&str, &str, Card); 5] = [
     ("4000000000000259", "pm_card_createDispute", Card::Disputes),
 ];
 
+/// Other tokens for the same cards.
+const ALSO: [(&str, Card); 2] = [
+    (
+        "pm_card_visa_chargeDeclined",
+        Card::Declines(Decline::Generic),
+    ),
+    (
+        "pm_card_visa_chargeDeclinedInsufficientFunds",
+        Card::Declines(Decline::InsufficientFunds),
+    ),
+];
+
 impl Card {
     /// Returns the card of a number.
     pub(super) fn of_number(number: &str) -> Option<Self> {
@@ -69,7 +81,9 @@ impl Card {
 
     /// Returns the card of a token that stands for a payment method.
     pub(super) fn of_token(token: &str) -> Option<Self> {
-        CARDS.iter().find(|row| row.1 == token).map(|row| row.2)
+        let own = CARDS.iter().map(|row| (row.1, row.2));
+        let mut tokens = own.chain(ALSO);
+        tokens.find(|row| row.0 == token).map(|row| row.1)
     }
 
     /// Returns its number.

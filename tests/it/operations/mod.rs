@@ -2,7 +2,8 @@
 
 mod export;
 mod page;
-mod process;
+pub(crate) mod process;
+mod replay_events;
 mod wrong;
 
 use bursar::grpc::pb;

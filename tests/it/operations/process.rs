@@ -1,5 +1,6 @@
 //! The real binary: servers in processes of their own, commands with what they say.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -109,7 +110,13 @@ impl Ground {
 
     /// Starts a server.
     pub async fn serve(&self, database: &str) -> Served {
-        Served::start(database, &self.folder.path().join("catalog.toml")).await
+        self.serve_with(database, &[]).await
+    }
+
+    /// Starts a server with settings, by their variables.
+    pub async fn serve_with(&self, database: &str, settings: &[(&str, &str)]) -> Served {
+        let catalog = self.folder.path().join("catalog.toml");
+        Served::start(database, &catalog, settings).await
     }
 }
 
@@ -117,25 +124,40 @@ impl Ground {
 pub struct Served {
     child: Child,
     pub channel: Channel,
+    /// Where it serves gRPC.
+    pub address: String,
+    /// Where it serves HTTP.
+    pub http_addr: SocketAddr,
 }
 
 impl Served {
-    async fn start(database: &str, catalog: &Path) -> Self {
+    async fn start(database: &str, catalog: &Path, settings: &[(&str, &str)]) -> Self {
         let address = format!("127.0.0.1:{}", free_port());
-        let http = format!("127.0.0.1:{}", free_port());
+        let http_addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let catalog = PathBuf::from(catalog);
         let mut child = binary()
             .args(["serve", "--threads", "1", "--database", database])
-            .args(["--grpc-addr", &address, "--http-addr", &http])
+            .args([
+                "--grpc-addr",
+                &address,
+                "--http-addr",
+                &http_addr.to_string(),
+            ])
             .arg("--catalog")
             .arg(catalog)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
         let endpoint = Endpoint::new(format!("http://{address}")).unwrap();
         for _ in 0..ASKS {
             if let Ok(channel) = endpoint.connect().await {
-                return Self { child, channel };
+                return Self {
+                    child,
+                    channel,
+                    address,
+                    http_addr,
+                };
             }
             let ended = child.try_wait().unwrap();
             assert!(ended.is_none(), "the server ended: {ended:?}");
@@ -143,6 +165,14 @@ impl Served {
         }
         let _ = child.kill();
         panic!("the server does not answer");
+    }
+
+    /// Returns how much memory it has, in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = resident.and_then(|text| text.split_whitespace().next());
+        kilobytes.unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Tells it to stop and waits until it has.

@@ -6,6 +6,7 @@ mod invoices;
 mod reconciliation;
 mod verify;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bursar::clock::Clock as _;
@@ -31,10 +32,14 @@ struct Shop {
     wallets: Clients,
 }
 
+fn catalog() -> PathBuf {
+    format!("{}/tests/it/payments/catalog.toml", env!("CARGO_MANIFEST_DIR")).into()
+}
+
 /// Runs a test in a shop.
 fn in_a_shop(test: impl AsyncFn(&mut Shop)) {
     run(async {
-        let mut site = Site::with("tests/it/payments/catalog.toml".to_owned()).await;
+        let mut site = Site::with(catalog()).await;
         site.create("acme").await;
         let mut shop = Shop {
             billing: BillingServiceClient::new(site.server.channel().await),

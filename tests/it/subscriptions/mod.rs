@@ -1,6 +1,12 @@
 //! Subscriptions that Stripe bills, over real HTTP: a server, the double of Stripe, and webhooks between them.
 
+mod any_order;
+mod asked;
+mod commitments;
 mod lifecycle;
+mod lives;
+mod post;
+mod signatures;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -36,12 +42,11 @@ pub struct Site {
 impl Site {
     /// Starts both, with a shipped catalog that Stripe is set up for.
     pub async fn selling(name: &str) -> Self {
-        Self::with(format!("catalogs/{name}.toml")).await
+        Self::with(file(name)).await
     }
 
     /// Starts both, with a catalog of this repository that Stripe is set up for.
-    pub async fn with(catalog: String) -> Self {
-        let file = format!("{}/{catalog}", env!("CARGO_MANIFEST_DIR"));
+    pub async fn with(file: PathBuf) -> Self {
         let catalog = parse_catalog(&std::fs::read_to_string(&file).unwrap()).unwrap();
         let settings = Settings {
             now_seconds: START / 1_000_000,
@@ -50,7 +55,7 @@ impl Site {
         let double = Double::start(settings).await.unwrap();
         let url = double.url();
         let server = TestServer::with(Kind::Sqlite, |config| {
-            config.catalog = Some(PathBuf::from(file));
+            config.catalog = Some(file);
             config.stripe.stripe_key = "sk_test_bursar".parse().ok();
             config.stripe.stripe_api_base.clone_from(&url);
             config.billing.stripe_webhook_secret = vec![SECRET.parse().unwrap()];
@@ -137,17 +142,15 @@ impl Site {
             .advance(self.double.now() + i64::from(minutes) * 60)
             .await;
     }
+}
 
-    /// Returns who a customer is at Stripe, and the id of its subscription there.
-    pub async fn at_stripe(&mut self, id: &str) -> (String, String) {
-        let subscription = self.standing(id).await.stripe_subscription_id;
-        let found = self
-            .gateway
-            .retrieve_subscription(&subscription)
-            .await
-            .unwrap();
-        (found.customer.unwrap().id().to_owned(), subscription)
-    }
+fn file(name: &str) -> PathBuf {
+    format!("{}/catalogs/{name}.toml", env!("CARGO_MANIFEST_DIR")).into()
+}
+
+/// Returns a shipped catalog.
+fn catalog(name: &str) -> Catalog {
+    parse_catalog(&std::fs::read_to_string(file(name)).unwrap()).unwrap()
 }
 
 fn gateway(url: &str) -> Arc<Gateway> {

@@ -1,51 +1,24 @@
-//! Webhooks in any order, twice, late or never; and those that Stripe did not send.
+//! Webhooks: who may send them, how they are worked on, and what makes up for those that do not come.
+
+use std::time::Duration;
 
 use bursar::grpc::pb;
 use pb::SubscriptionStatus as Status;
 use pb::operations_service_client::OperationsServiceClient;
 
+use super::post::post_to;
 use super::{SECRET, Site};
-use crate::harness::run;
-use crate::stripe::{DeliveryPlan, stripe_signature};
+use crate::harness::{run, seen};
+use crate::stripe::{Calls, Fault, Method, stripe_signature};
 
 /// Posts a body as a webhook, and returns the status of the answer.
 async fn post(site: &Site, signature: Option<&str>, body: &[u8]) -> u16 {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(site.server.serving.http_addr)
-        .await
-        .unwrap();
-    let signature =
-        signature.map_or_else(String::new, |text| format!("stripe-signature: {text}\r\n"));
-    let head = format!(
-        "POST /stripe/webhook HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{signature}content-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    // A server that has seen enough may not read the rest.
-    let _ = stream.write_all(body).await;
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer).await;
-    let status = answer.split(' ').nth(1).unwrap_or("0");
-    status.parse().unwrap()
+    post_to(site.server.serving.http_addr, signature, body).await
 }
 
 fn signed(at: i64, secret: &str, body: &[u8]) -> String {
     let body = std::str::from_utf8(body).unwrap();
     stripe_signature(&[secret.to_owned()], at, body)
-}
-
-async fn webhooks(site: &Site) -> Vec<pb::Webhook> {
-    let mut operations = OperationsServiceClient::new(site.server.channel().await);
-    let request = pb::ListWebhooksRequest {
-        page_size: 1000,
-        ..pb::ListWebhooksRequest::default()
-    };
-    operations
-        .list_webhooks(request)
-        .await
-        .unwrap()
-        .into_inner()
-        .webhooks
 }
 
 #[test]
@@ -84,7 +57,7 @@ fn only_what_stripe_signed_lately_is_taken() {
         let nonsense = b"[1, 2";
         let signature = signed(now, SECRET, nonsense);
         assert_eq!(post(&site, Some(&signature), nonsense).await, 200);
-        let kept = webhooks(&site).await;
+        let kept = site.webhooks().await;
         let own: Vec<_> = kept
             .iter()
             .filter(|one| one.event_id == "evt_1" || one.event_type.is_empty())
@@ -96,63 +69,203 @@ fn only_what_stripe_signed_lately_is_taken() {
     });
 }
 
-/// Leads a subscription through its life with webhooks sent by a plan, and returns how it ends up.
-async fn end_state(plan: DeliveryPlan, sync: bool) -> (String, Status, i64) {
-    let mut site = Site::selling("aims").await;
-    site.double.plan_delivery(plan);
-    site.create("acme").await;
-    site.check_out("acme", "pro", pb::BillingInterval::Month)
-        .await;
-    let customers = site
-        .gateway
-        .list_customers(None, bursar::stripe::gateway::Cursor::FIRST);
-    let payer = customers.await.unwrap().data[0].id.clone();
-    site.pass(29 * 24 * 60).await;
-    site.double
-        .model(|model| model.set_card(&payer, "4000000000000341"))
-        .unwrap();
-    site.pass(31 * 24 * 60).await;
-    site.double.deliver_all().await;
-    if sync {
-        let customer_id = "acme".to_owned();
-        let request = pb::SyncSubscriptionRequest { customer_id };
-        site.subscriptions.sync_subscription(request).await.unwrap();
-    }
-    // All that came is worked on.
+/// What waits in the inbox is worked on.
+async fn until_worked_on(site: &Site) {
     for _ in 0..100 {
-        let waiting = |one: &pb::Webhook| one.state() == pb::WebhookState::Waiting;
-        if !webhooks(&site).await.iter().any(waiting) {
-            break;
+        let waits = |one: &pb::Webhook| one.state() == pb::WebhookState::Waiting;
+        if !site.webhooks().await.iter().any(waits) {
+            return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let standing = site.standing("acme").await;
-    let state = (
-        standing.plan_id.clone(),
-        standing.status(),
-        standing.current_period_end.unwrap().seconds,
-    );
-    site.server.stop().await;
-    state
+    panic!("the inbox is not worked on: {:#?}", site.webhooks().await);
+}
+
+/// Returns how often Stripe was asked how a customer's subscriptions stand.
+fn questions(site: &Site, payer: &str) -> usize {
+    let calls = site.double.calls();
+    let asked = calls.iter().filter(|call| {
+        call.method == "GET" && call.path == "/v1/subscriptions" && call.query.contains(payer)
+    });
+    asked.count()
+}
+
+fn event(id: &str, kind: &str, payer: &str) -> String {
+    format!(
+        r#"{{"id": "{id}", "type": "{kind}", "data": {{"object": {{"id": "x", "customer": "{payer}"}}}}}}"#
+    )
+}
+
+async fn send(site: &Site, body: &str) {
+    let signature = signed(site.double.now(), SECRET, body.as_bytes());
+    assert_eq!(post(site, Some(&signature), body.as_bytes()).await, 200);
 }
 
 #[test]
-fn any_order_of_webhooks_leads_to_the_same() {
+fn many_webhooks_of_a_customer_take_few_questions() {
     run(async {
-        let expected = end_state(DeliveryPlan::in_order(), false).await;
-        assert_eq!(expected.0, "pro");
-        for seed in 1..4 {
-            let shuffled = end_state(DeliveryPlan::shuffled(seed), false).await;
-            assert_eq!(shuffled, expected, "shuffled {seed}");
+        let mut site = Site::selling("aias").await;
+        site.create("acme").await;
+        site.check_out("acme", "pro", pb::BillingInterval::Month)
+            .await;
+        site.until_is("acme", "pro", Status::Active).await;
+        until_worked_on(&site).await;
+        let payer = site.payer("acme").await;
+        let before = questions(&site, &payer);
+        let bodies: Vec<String> = (0..60)
+            .map(|number| event(&format!("evt_burst_{number}"), "invoice.updated", &payer))
+            .collect();
+        futures_of(&site, &bodies).await;
+        until_worked_on(&site).await;
+        let asked = questions(&site, &payer) - before;
+        assert!(
+            (1..=4).contains(&asked),
+            "{asked} questions for 60 webhooks"
+        );
+        site.server.stop().await;
+    });
+}
+
+/// Sends all at once.
+async fn futures_of(site: &Site, bodies: &[String]) {
+    let mut posts = tokio::task::JoinSet::new();
+    for body in bodies {
+        let (addr, body) = (site.server.serving.http_addr, body.clone());
+        let signature = signed(site.double.now(), SECRET, body.as_bytes());
+        posts.spawn(async move { post_to(addr, Some(&signature), body.as_bytes()).await });
+    }
+    while let Some(status) = posts.join_next().await {
+        assert_eq!(status.unwrap(), 200);
+    }
+}
+
+#[test]
+fn what_makes_no_sense_or_fails_holds_nobody_up() {
+    run(async {
+        let mut site = Site::selling("aias").await;
+        let lost = "cus_of_nobody";
+        let calls = Calls::of(Method::Get, "/v1/customers").with("");
+        site.double.faults().mix(
+            1_000,
+            Calls {
+                path_prefix: format!("/v1/customers/{lost}"),
+                ..calls
+            },
+            vec![Fault::Error500BeforeEffect],
+        );
+        for (number, body) in [
+            "[1, 2".to_owned(),
+            "{}".to_owned(),
+            r#"{"id": 7, "type": {}}"#.to_owned(),
+            event("evt_unknown", "foo.bar", lost),
+            event("evt_new", "customer.teleported", ""),
+            event("evt_failing", "invoice.paid", lost),
+            r#"{"id": "evt_bare", "type": "invoice.paid", "data": 7}"#.to_owned(),
+            r#"{"id": "evt_null", "type": "charge.failed", "data": {"object": null}}"#.to_owned(),
+        ]
+        .iter()
+        .enumerate()
+        {
+            send(&site, body).await;
+            assert!(number < 8);
         }
+        site.create("acme").await;
+        site.check_out("acme", "pro", pb::BillingInterval::Month)
+            .await;
+        site.until_is("acme", "pro", Status::Active).await;
+        let failing = |one: &pb::Webhook| one.event_id == "evt_failing" && one.attempts > 0;
+        let mut kept = site.webhooks().await;
+        for _ in 0..100 {
+            if kept.iter().any(failing) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            kept = site.webhooks().await;
+        }
+        let state = |id: &str| {
+            let found = kept.iter().find(|one| one.event_id == id);
+            found.map(pb::Webhook::state)
+        };
+        assert_eq!(state("evt_unknown"), Some(pb::WebhookState::Ignored));
+        assert_eq!(state("evt_bare"), Some(pb::WebhookState::Ignored));
+        assert_eq!(state("evt_null"), Some(pb::WebhookState::Ignored));
+        assert_eq!(state("evt_failing"), Some(pb::WebhookState::Waiting));
+        let malformed = |one: &&pb::Webhook| one.state() == pb::WebhookState::Malformed;
+        assert_eq!(kept.iter().filter(malformed).count(), 3);
+        let told = kept.iter().find(|one| failing(one)).unwrap();
+        assert!(told.fault.contains("Stripe"), "{}", told.fault);
+        site.server.stop().await;
     });
 }
 
 #[test]
-fn webhooks_that_are_lost_are_made_up_for_by_asking() {
+fn a_range_of_events_is_worked_on_again() {
     run(async {
-        let expected = end_state(DeliveryPlan::in_order(), false).await;
-        let lost = end_state(DeliveryPlan::dropped(1_000), true).await;
-        assert_eq!(lost, expected);
+        let mut site = Site::selling("aias").await;
+        let start = site.double.now();
+        // Nothing comes by itself, and it is not yet time to look.
+        site.double.send_events_to(None);
+        site.create("acme").await;
+        site.check_out("acme", "pro", pb::BillingInterval::Month)
+            .await;
+        let mut operations = OperationsServiceClient::new(site.server.channel().await);
+        let stamp = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+        let mut request = pb::ReplayEventsRequest {
+            start_time: stamp(start - 60),
+            end_time: stamp(start + 60),
+            page_token: String::new(),
+        };
+        for _ in 0..2 {
+            let replayed = operations.replay_events(request.clone()).await.unwrap();
+            let replayed = replayed.into_inner();
+            assert!(replayed.queued_count > 3, "{replayed:?}");
+            assert!(replayed.event_count >= replayed.queued_count);
+            assert!(replayed.next_page_token.is_empty());
+            site.until_is("acme", "pro", Status::Active).await;
+            // The second time they are there, and worked on once more.
+            until_worked_on(&site).await;
+        }
+        request.end_time = stamp(start - 60);
+        let refused = operations.replay_events(request).await.unwrap_err();
+        assert_eq!(seen(&refused).1, "FIELD_INVALID");
+        site.server.stop().await;
+    });
+}
+
+#[test]
+fn a_subscription_that_nothing_was_heard_of_is_looked_at() {
+    run(async {
+        let mut site = Site::selling("aias").await;
+        site.create("acme").await;
+        site.check_out("acme", "pro", pb::BillingInterval::Month)
+            .await;
+        site.until_is("acme", "pro", Status::Active).await;
+        until_worked_on(&site).await;
+        // From now on nothing comes, and the list of events is of no help either.
+        site.double.send_events_to(None);
+        let none = Calls::of(Method::Get, "/v1/events");
+        site.double
+            .faults()
+            .mix(1_000, none, vec![Fault::Error500BeforeEffect]);
+        site.change_card("acme", "4000000000000341").await;
+        site.pass(28 * 24 * 60 + 120).await;
+        // Half an hour after a period that ended without news.
+        site.pass(60).await;
+        site.until_is("acme", "pro", Status::PastDue).await;
+        site.server.stop().await;
+    });
+}
+
+#[test]
+fn who_asks_for_it_is_told_at_once_how_things_stand() {
+    run(async {
+        let mut site = Site::selling("aias").await;
+        site.double.send_events_to(None);
+        site.create("acme").await;
+        site.check_out("acme", "pro", pb::BillingInterval::Month)
+            .await;
+        site.sync("acme").await;
+        assert_eq!(site.standing("acme").await.plan_id, "pro");
+        site.server.stop().await;
     });
 }

@@ -32,6 +32,8 @@ pub struct Attempt {
     pub number: usize,
     /// What the receiver answered; `None`: nothing in time.
     pub status: Option<u16>,
+    /// What was sent.
+    pub body: String,
 }
 
 /// What is sent.
@@ -270,6 +272,7 @@ impl Webhooks {
                 kind: letter.kind.clone(),
                 number: delivery.attempts,
                 status,
+                body: letter.body.clone(),
             });
             if status.is_some_and(|status| (200..300).contains(&status)) {
                 state.acknowledged.insert(letter.event.clone());

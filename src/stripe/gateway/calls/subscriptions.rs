@@ -103,14 +103,16 @@ impl Gateway {
         self.read(&request).await
     }
 
-    /// Returns subscriptions, those that ended among them.
+    /// Returns subscriptions with their schedules, those that ended among them.
     pub async fn list_subscriptions(
         &self,
         filter: SubscriptionFilter<'_>,
         cursor: Cursor<'_>,
     ) -> Answer<Page<Subscription>> {
         let mut request = turn_to!(ListSubscription::new(), cursor);
-        request = request.status(ListSubscriptionStatus::All);
+        request = request
+            .status(ListSubscriptionStatus::All)
+            .expand(vec!["data.schedule".to_owned()]);
         set_if_some!(request, customer = filter.customer, price = filter.price);
         self.read(&request).await
     }

@@ -2,7 +2,7 @@
 
 use super::super::page::Page;
 use super::super::shape::Metadata;
-use super::{Invoice, Link, Linked, Price, object, part};
+use super::{Invoice, Link, Linked, Price, Schedule, object, part};
 
 object! {
     /// What a customer pays for again and again.
@@ -28,8 +28,8 @@ object! {
         trial_start: Option<i64>,
         /// When its trial ends.
         trial_end: Option<i64>,
-        /// What changes it as time goes by: while there is one, changes go through it.
-        schedule: Option<Link>,
+        /// What changes it as time goes by, whole where the call asked for it: while there is one, changes go through it.
+        schedule: Option<Linked<Schedule>>,
         /// What happens to invoices while payments rest; that leaves the status as it is.
         pause_collection: Option<PauseCollection>,
         /// A change that waits for its payment.

@@ -14,6 +14,9 @@ use super::super::subscriptions::step;
 /// Most phases that are running or to come.
 const PHASES_MAX: usize = 10;
 
+/// How long before its end it is told that a schedule is over, in seconds.
+const EXPIRING: i64 = 7 * 86_400;
+
 /// What a phase always has.
 const PHASE: &str = "application_fee_percent billing_cycle_anchor billing_thresholds \
     collection_method default_payment_method description invoice_settings metadata on_behalf_of \
@@ -199,6 +202,18 @@ impl Model {
         if let Some(end) = schedule["current_phase"]["end_date"].as_i64() {
             self.note(end, Due::Phase(id.to_owned()));
         }
+        if let Some(end) = last_end(&schedule) {
+            self.note(end - EXPIRING, Due::Expiring(id.to_owned()));
+        }
+    }
+
+    /// Tells that a schedule is over in a week, unless it was changed so that it is not.
+    pub(in super::super) fn schedule_expires(&mut self, id: &str) {
+        let schedule = self.object(Kind::Schedule, id);
+        let is_near = last_end(&schedule).is_some_and(|end| end - EXPIRING == self.now);
+        if schedule["status"] == "active" && is_near {
+            self.tell("subscription_schedule.expiring", &schedule);
+        }
     }
 
     /// The running phase has ended: the next one begins, or the schedule is over.
@@ -268,6 +283,10 @@ impl Model {
         self.change_phase(after, items, phase, behavior);
         Ok(())
     }
+}
+
+fn last_end(schedule: &Value) -> Option<i64> {
+    elements(&schedule["phases"]).last()?["end_date"].as_i64()
 }
 
 fn same_items(old: &[Value], new: &[Value]) -> bool {

@@ -57,6 +57,10 @@ fn nine_months_are_paid_and_twelve_delivered() {
             .advance(int(&now["items"]["data"][0]["current_period_end"]) + HOUR);
         paid.push(int(&api.newest_invoice(&customer)["total"]));
     }
+    assert!(
+        api.told()
+            .contains(&"subscription_schedule.expiring".to_owned())
+    );
     let mut expected = vec![1_000];
     expected.extend([1_100; 8]);
     expected.extend([100; 4]);

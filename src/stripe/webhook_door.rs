@@ -1,0 +1,66 @@
+//! Where webhooks come in: checked, stored, and only then acknowledged.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::gateway::{BadSignature, TOLERANCE, verify};
+use super::inbound::{malformed, read};
+use super::mirrored::seconds;
+use crate::engine::{Engine, Error};
+
+/// Where webhooks come in.
+#[derive(Clone)]
+pub struct WebhookDoor {
+    engine: Engine,
+    secrets: Arc<[SecretString]>,
+}
+
+/// Why a webhook is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It is not signed by Stripe, or nobody can know.
+    #[error(transparent)]
+    Unsigned(#[from] BadSignature),
+    /// It cannot be stored now; Stripe is to send it again.
+    #[error(transparent)]
+    NotStored(#[from] Error),
+}
+
+impl WebhookDoor {
+    /// Takes what one of these secrets signed.
+    #[must_use]
+    pub fn new(engine: Engine, secrets: Vec<SecretString>) -> Self {
+        let secrets = secrets.into();
+        Self { engine, secrets }
+    }
+
+    /// Checks and stores a webhook; it is durable when this returns. What is signed and makes no sense is stored as well,
+    /// so that Stripe does not send it again and again.
+    ///
+    /// # Errors
+    /// When it is not signed, or cannot be stored.
+    pub async fn take(&self, body: &[u8], signature: &str) -> Result<(), NotTaken> {
+        let now = self.engine.now();
+        verify(body, signature, &self.secrets, seconds(now), TOLERANCE)?;
+        let event: Option<Value> = serde_json::from_slice(body).ok();
+        let (id, inbound) = match event.as_ref().and_then(|event| read(event, now)) {
+            Some(read) => read,
+            None => (named_by(body), malformed(now)),
+        };
+        self.engine.receive_webhook(&id, inbound).await?;
+        Ok(())
+    }
+}
+
+/// Names what has no name by what it says.
+fn named_by(body: &[u8]) -> Box<str> {
+    let digest = Sha256::digest(body);
+    let hex: Vec<String> = digest[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("malformed_{}", hex.concat()).into()
+}
