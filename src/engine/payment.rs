@@ -3,16 +3,17 @@
 use async_trait::async_trait;
 
 use crate::domain::id::CustomerId;
-use crate::domain::usage::Labels;
-use crate::domain::wallet::Source;
+use crate::domain::wallet::{Source, WalletKey};
 
 /// Money that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charge {
     /// Of whom.
     pub customer: CustomerId,
-    /// What the customer is found by.
-    pub metadata: Labels,
+    /// Which wallet it is for.
+    pub wallet: WalletKey,
+    /// The credits that it pays for, in micro-units.
+    pub micros: i64,
     /// Cents of US dollars; at least 1.
     pub cents: i64,
     /// Names the charge: the same key is paid once, however often it is asked for.

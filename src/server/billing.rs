@@ -12,8 +12,8 @@ use crate::domain::time::Span;
 use crate::engine::{BillingTerms, Engine};
 use crate::stripe::gateway::{Caller, Gateway, Http, HttpSettings, Rates, Repeats, Transport};
 use crate::stripe::{
-    EventList, Follower, Payments, PeriodicSync, Reconciliation, Sandbox, StripeBiller, TestCards,
-    UsageOut, WebhookDoor,
+    EventList, Follower, Payments, PeriodicSync, Reconciliation, Sandbox, StripeBiller, UsageOut,
+    WebhookDoor,
     WebhooksIn,
 };
 
@@ -58,7 +58,6 @@ impl Billing {
             (Arc::new(Http::new(&settings, key)?), rates)
         } else {
             tracing::info!("billing is a sandbox's: no money moves");
-            engine.set_payments(Arc::new(TestCards));
             let model = Arc::new(Sandbox::new(engine.clone()));
             let (running, stop) = (Arc::clone(&model), closed.clone());
             tasks.push(tokio::spawn(async move { running.run(stop).await }));

@@ -141,6 +141,14 @@ impl StripeBiller {
         self.payers.of(customer).await.map_err(not_followed)
     }
 
+    /// Gives a customer of the sandbox a card that pays; false when it is no sandbox.
+    pub(super) async fn is_card_given(&self, payer: &str) -> Result<bool, Error> {
+        match &self.sandbox {
+            Some(sandbox) => sandbox.set_card(payer, "").await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// Refuses to subscribe a customer that has a subscription which runs.
     async fn check_free(&self, customer: &CustomerId) -> Result<(), Error> {
         match self.running(customer).await {

@@ -74,7 +74,7 @@ impl StripeBiller {
     }
 
     /// Keeps a payment that was declined, with why, and says so.
-    async fn declined(&self, fault: Fault) -> Error {
+    pub(super) async fn declined(&self, fault: Fault) -> Error {
         if let (Kind::CardDeclined, Some(id)) = (fault.kind, &fault.details.payment_intent)
             && let Err(error) = self.payments.follow(id).await
         {

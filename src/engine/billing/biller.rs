@@ -19,6 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::window::TimeRange;
 use crate::engine::Engine;
 use crate::engine::error::Error;
+use crate::engine::payment::PaymentGateway;
 use crate::storage::Page;
 
 /// Asks for a page on which a customer subscribes or pays.
@@ -135,7 +136,7 @@ pub enum CancelWhen {
 
 /// Whoever bills. Each call that changes something takes a key, under which it happens once.
 #[async_trait]
-pub trait Biller: Send + Sync + 'static {
+pub trait Biller: PaymentGateway {
     /// Whether it is the sandbox, which stands in Stripe's place.
     fn is_sandbox(&self) -> bool;
 

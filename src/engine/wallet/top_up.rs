@@ -159,16 +159,25 @@ fn is_running(top_up: &AutoTopUp, crossing: &Crossing) -> bool {
 }
 
 impl Engine {
-    /// Lets somebody move money. Without that, nobody asks for any.
+    /// Lets somebody move money in the place of whoever bills.
     pub fn set_payments(&self, gateway: Arc<dyn PaymentGateway>) {
         if self.shared.payments.set(gateway).is_err() {
             tracing::error!("who moves money was said twice; the first does");
         }
     }
 
+    /// Returns who moves money: whoever bills, unless somebody else was said to. Without either nobody asks for any.
+    fn payment_gateway(&self) -> Option<Arc<dyn PaymentGateway>> {
+        if let Some(gateway) = self.shared.payments.get() {
+            return Some(Arc::clone(gateway));
+        }
+        let biller = self.biller().ok()?;
+        Some(biller)
+    }
+
     /// Asks for money for those of these customers whose credits are low.
     pub(in crate::engine) async fn top_up(&self, cells: Vec<Arc<Cell>>) {
-        let Some(gateway) = self.shared.payments.get() else {
+        let Some(gateway) = self.payment_gateway() else {
             return;
         };
         let now = self.now();
@@ -187,7 +196,7 @@ impl Engine {
             match self.submit(fire).await {
                 Ok(fired) => {
                     for crossing in fired {
-                        let (engine, gateway) = (self.clone(), Arc::clone(gateway));
+                        let (engine, gateway) = (self.clone(), Arc::clone(&gateway));
                         let cell = Arc::clone(&cell);
                         tokio::spawn(async move { engine.pay(&*gateway, cell, crossing).await });
                     }
@@ -238,13 +247,10 @@ impl Engine {
         let unit = catalog.credit_units.get(&*crossing.wallet.unit);
         let gone = || Error::not_found(Thing::CreditUnit, &*crossing.wallet.unit);
         let per_dollar = unit.ok_or_else(gone)?.per_dollar;
-        let metadata = cell
-            .lock()
-            .look(self.now(), |account| account.customer.metadata.clone())
-            .ok_or(Error::Internal)?;
         Ok(Charge {
             customer: cell.id.clone(),
-            metadata,
+            wallet: crossing.wallet.clone(),
+            micros: crossing.amount,
             cents: cents_of(crossing.amount, per_dollar),
             idempotency_key: key_of(cell, crossing),
             description: format!("automatic top-up of {} credits", crossing.wallet.unit),
