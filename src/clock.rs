@@ -1,5 +1,6 @@
 //! Time: the only file that reads it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -131,6 +132,39 @@ impl Stopwatch {
     }
 }
 
+/// Another clock's time, moved ahead by as much as somebody who tries things out has let pass.
+pub struct MovedClock {
+    inner: Arc<dyn Clock>,
+    /// Microseconds.
+    ahead: AtomicI64,
+}
+
+impl MovedClock {
+    /// Tells a clock's time, so much ahead.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Clock>, ahead: Span) -> Self {
+        let ahead = AtomicI64::new(ahead.as_micros());
+        Self { inner, ahead }
+    }
+
+    /// Returns how far it is ahead of the other one.
+    #[must_use]
+    pub fn ahead(&self) -> Span {
+        Span::from_micros_clamped(self.ahead.load(Ordering::Acquire))
+    }
+
+    /// Moves it on, until it is so far ahead of the other one; it does not go back.
+    pub fn move_ahead(&self, ahead: Span) {
+        self.ahead.fetch_max(ahead.as_micros(), Ordering::AcqRel);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        self.inner.now().plus(self.ahead())
+    }
+}
+
 /// A clock that moves only when told to.
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);
@@ -172,6 +206,19 @@ mod tests {
         }
         let ahead = back.plus(Span::from_secs(59));
         assert!(clock.follow(ahead) && clock.now() >= ahead);
+    }
+
+    #[test]
+    fn a_moved_clock_goes_on_from_where_it_was_moved_to() {
+        let inner = Arc::new(ManualClock::at(wall_clock()));
+        let start = inner.now();
+        let clock = MovedClock::new(Arc::clone(&inner) as Arc<dyn Clock>, Span::from_hours(1));
+        assert_eq!(clock.now(), start.plus(Span::from_hours(1)));
+        clock.move_ahead(Span::from_days(2));
+        clock.move_ahead(Span::from_hours(3));
+        inner.advance(Span::from_minutes(1));
+        let passed = Span::from_minutes(2 * 24 * 60 + 1);
+        assert_eq!(clock.now().since(start), passed);
     }
 
     #[test]

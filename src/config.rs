@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 
-pub use self::stripe::{BillingConfig, Secret, StripeAccess};
+pub use self::stripe::{BillingConfig, Secret, StripeAccess, price_variables};
 
 /// Where a server keeps what it remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ mod failure;
 mod health;
 mod instant;
 mod new_file;
+mod outbox;
 mod print;
 pub mod replay;
 mod restore;
@@ -73,8 +74,10 @@ enum Command {
     Move(transfer::MoveArgs),
     /// Write usage, events or customers as CSV.
     Export(export::ExportArgs),
-    /// Make Stripe agree with a catalog: meters, products and prices.
+    /// Set Stripe up for a catalog, take over what it has, try it out.
     Stripe(stripe::StripeArgs),
+    /// Look at usage on its way to Stripe, and send it once more.
+    Outbox(outbox::OutboxArgs),
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -111,6 +114,7 @@ pub fn run() -> ExitCode {
         Command::Move(args) => transfer::run(args),
         Command::Export(args) => export::run(args),
         Command::Stripe(args) => stripe::run(args),
+        Command::Outbox(args) => outbox::run(args),
     }
 }
 

@@ -113,6 +113,22 @@ impl StripeAccess {
     }
 }
 
+/// How variables begin in which other programs have the ids of prices, such as `STRIPE_PRICE_PRO`.
+const PRICE_VARIABLE: &str = "STRIPE_PRICE_";
+
+/// Returns the variables that name prices at Stripe: what stands behind `STRIPE_PRICE_`, and the value.
+#[must_use]
+pub fn price_variables() -> Vec<(String, String)> {
+    let named = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let name = name.strip_prefix(PRICE_VARIABLE)?.to_owned();
+        Some((name, value.into_string().ok()?))
+    });
+    let mut named: Vec<_> = named.collect();
+    named.sort();
+    named
+}
+
 impl BillingConfig {
     /// Returns the secrets that webhooks may be signed with.
     #[must_use]

@@ -96,6 +96,7 @@ pub use self::billing::{
     InvoiceAsk, InvoiceLineView, InvoiceView, MeterBill, Order, OwnInvoice, OwnLine, PayAsk,
     PaymentPage, PaymentRequest, PaymentView, PendingInvoice, PendingLine, PreviewLine, Reconciled,
     RefundAsk, RefundWhy, Replayed, SandboxMemory, SubscribeAsk, UsageInvoice,
+    money_mode, moved_ahead,
 };
 pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};

@@ -7,18 +7,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::StartError;
+use crate::clock::MovedClock;
 use crate::config::Config;
+use crate::domain::billing::MoneyMode;
 use crate::domain::time::Span;
-use crate::engine::{BillingTerms, Engine};
+use crate::engine::{BillingTerms, Engine, money_mode};
+use crate::storage::Store;
 use crate::stripe::gateway::{Caller, Gateway, Http, HttpSettings, Rates, Repeats, Transport};
 use crate::stripe::{
     EventList, Follower, Payments, PeriodicSync, Reconciliation, Sandbox, StripeBiller, UsageOut,
     WebhookDoor,
     WebhooksIn,
 };
-
-/// How a key for real money begins.
-const LIVE: [&str; 2] = ["sk_live_", "rk_live_"];
 
 /// What bills, at work.
 pub(super) struct Billing {
@@ -28,37 +28,72 @@ pub(super) struct Billing {
     pub(super) tasks: Vec<JoinHandle<()>>,
 }
 
+/// What billing is put together from.
+pub(super) struct Ground<'a> {
+    /// The server's settings.
+    pub(super) config: &'a Config,
+    /// Its engine.
+    pub(super) engine: &'a Engine,
+    /// Which life of the database this is.
+    pub(super) incarnation: &'a str,
+    /// What moves the sandbox's time.
+    pub(super) clock: Arc<MovedClock>,
+}
+
+/// Returns what money a server with these settings deals in.
+///
+/// # Errors
+/// When the key is none for programs.
+pub(super) fn money_of(config: &Config) -> Result<MoneyMode, StartError> {
+    let key = config.stripe.key();
+    key.map_or(Ok(MoneyMode::Sandbox), |key| {
+        MoneyMode::of_key(key.expose_secret()).ok_or(StartError::UnknownKey)
+    })
+}
+
+/// Refuses a store that deals in other money: what it links with is not there.
+///
+/// # Errors
+/// When it does, or cannot be read.
+pub(super) async fn check_money(store: &dyn Store, money: MoneyMode) -> Result<(), StartError> {
+    let given = money;
+    match money_mode(store).await.map_err(StartError::Billing)? {
+        Some(held) if held != given => Err(StartError::OtherMoney { held, given }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl Billing {
     /// Puts billing together and lets it work until `closed` is cancelled.
-    pub(super) fn start(
-        config: &Config,
-        engine: &Engine,
-        incarnation: &str,
+    pub(super) async fn start(
+        ground: Ground<'_>,
         closed: &CancellationToken,
     ) -> Result<Self, StartError> {
+        let (config, engine) = (ground.config, ground.engine);
+        let money = money_of(config)?;
+        let is_live = money.is_live();
         engine.set_billing(BillingTerms {
-            incarnation: incarnation.into(),
+            incarnation: ground.incarnation.into(),
             window: Span::from_minutes(config.billing.usage_window_minutes),
             disputes_freeze: config.billing.disputes_freeze_wallets,
+            is_live,
         });
         let mut tasks = Vec::new();
         let mut sandbox = None;
-        let mut is_live = false;
         let (transport, rates): (Arc<dyn Transport>, Rates) = if let Some(key) = config.stripe.key()
         {
+            let marked = engine.mark_money_mode(money).await;
+            marked.map_err(StartError::Billing)?;
             let settings = HttpSettings {
                 base_url: config.stripe.stripe_api_base.clone(),
                 ..HttpSettings::default()
             };
-            is_live = LIVE
-                .iter()
-                .any(|begin| key.expose_secret().starts_with(begin));
             tracing::info!(live = is_live, base = %settings.base_url, "billing goes through Stripe");
             let rates = if is_live { Rates::LIVE } else { Rates::TEST };
             (Arc::new(Http::new(&settings, key)?), rates)
         } else {
             tracing::info!("billing is a sandbox's: no money moves");
-            let model = Arc::new(Sandbox::new(engine.clone()));
+            let model = Arc::new(Sandbox::new(engine.clone(), ground.clock));
             let (running, stop) = (Arc::clone(&model), closed.clone());
             tasks.push(tokio::spawn(async move { running.run(stop).await }));
             sandbox = Some(Arc::clone(&model));
@@ -80,7 +115,7 @@ impl Billing {
         tasks.push(tokio::spawn(comparing.run(closed.clone())));
         let usage = UsageOut::new(engine.clone(), Arc::clone(&gateway));
         tasks.push(tokio::spawn(usage.run(closed.clone())));
-        let mark = (incarnation.into(), is_live);
+        let mark = (ground.incarnation.into(), is_live);
         let biller = StripeBiller::new(engine.clone(), gateway, mark, sandbox);
         engine.set_biller(Some(Arc::new(biller)));
         let secrets = config.billing.webhook_secrets();

@@ -21,10 +21,11 @@ pub use open::{DEFAULT_CATALOG, Ground, StartError, open};
 
 use self::billing::Billing;
 use self::edge::{Edge, Ending};
+use crate::clock::{Clock, MovedClock};
 use crate::config::Config;
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::time::Span;
-use crate::engine::{Chores, Engine, Limits};
+use crate::engine::{Chores, Engine, Limits, moved_ahead};
 use crate::grpc::services::{Parts, Services, end_health, report_health};
 use crate::http::metrics::Metrics;
 use crate::http::{self, Pages};
@@ -112,10 +113,17 @@ impl Server {
         };
         let catalog = open::catalog(config, &ground).await?;
         let catalog_version = catalog.version();
-        let (engine, committer) =
-            Engine::start(ground.store, ground.clock, catalog, limits(config));
+        let clock = clock(config, &ground).await?;
+        let told = Arc::clone(&clock) as Arc<dyn Clock>;
+        let (engine, committer) = Engine::start(ground.store, told, catalog, limits(config));
         let (draining, closed) = (CancellationToken::new(), CancellationToken::new());
-        let billing = Billing::start(config, &engine, &ground.incarnation, &closed)?;
+        let parts = billing::Ground {
+            config,
+            engine: &engine,
+            incarnation: &ground.incarnation,
+            clock,
+        };
+        let billing = Billing::start(parts, &closed).await?;
         let chores = engine
             .clone()
             .run_chores(chores(config), ground.following, closed.clone());
@@ -237,6 +245,19 @@ impl Server {
         tracing::info!("stopped");
         store
     }
+}
+
+/// Returns the time that the server goes by: the store's, as far ahead as the sandbox's test clock was moved.
+async fn clock(config: &Config, ground: &Ground) -> Result<Arc<MovedClock>, StartError> {
+    billing::check_money(&*ground.store, billing::money_of(config)?).await?;
+    let ahead = moved_ahead(&*ground.store)
+        .await
+        .map_err(StartError::Billing)?;
+    if ahead > Span::ZERO {
+        let now = ground.clock.now().plus(ahead);
+        tracing::warn!(%now, "time was moved ahead in the sandbox, and goes on from there");
+    }
+    Ok(Arc::new(MovedClock::new(Arc::clone(&ground.clock), ahead)))
 }
 
 /// Begins to work beside other processes on the same database, if there may be any.

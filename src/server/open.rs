@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::clock::{AnchoredClock, Clock, wall_clock};
 use crate::config::{Config, Database};
+use crate::domain::billing::MoneyMode;
 use crate::domain::catalog::{CatalogFault, parse_catalog};
 use crate::domain::time::Span;
 use crate::storage::memory::MemoryStore;
@@ -57,9 +58,36 @@ pub enum StartError {
     /// The way to Stripe cannot be made.
     #[error(transparent)]
     Stripe(#[from] HttpSettingsError),
+    /// The key is none for programs.
+    #[error(
+        "the key for Stripe begins with none of sk_test_, sk_live_, rk_test_ and rk_live_; a key for publishing (pk_) or a \
+         secret of webhooks (whsec_) is another thing"
+    )]
+    UnknownKey,
+    /// The database deals in other money.
+    #[error(
+        "the database deals in {} money and the key in {}; they never mix: {}", held.word(), given.word(), way_out(*held)
+    )]
+    OtherMoney {
+        /// In which it deals.
+        held: MoneyMode,
+        /// In which it was to deal.
+        given: MoneyMode,
+    },
+    /// What is kept about billing cannot be read or written.
+    #[error("billing: {0}")]
+    Billing(crate::engine::Error),
     /// A part of the system could not be set up.
     #[error("{0}: {1}")]
     System(&'static str, String),
+}
+
+/// Says what to do about a database that deals in other money.
+const fn way_out(held: MoneyMode) -> &'static str {
+    match held {
+        MoneyMode::Sandbox => "start without a key, or with another --database",
+        MoneyMode::Test | MoneyMode::Live => "give the key that it had, or another --database",
+    }
 }
 
 fn lines(faults: &[CatalogFault]) -> String {

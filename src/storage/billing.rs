@@ -34,11 +34,13 @@ pub enum BillingKind {
     Sandbox,
     /// How far the list of Stripe's events was read.
     Listing,
+    /// The account at Stripe, and whether its money is real.
+    Account,
 }
 
 impl BillingKind {
     /// All kinds.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Payer,
         Self::Tab,
         Self::Chunk,
@@ -49,6 +51,7 @@ impl BillingKind {
         Self::Call,
         Self::Sandbox,
         Self::Listing,
+        Self::Account,
     ];
 
     /// Returns the word for it in the column.
@@ -65,6 +68,7 @@ impl BillingKind {
             Self::Call => "call",
             Self::Sandbox => "sandbox",
             Self::Listing => "listing",
+            Self::Account => "account",
         }
     }
 

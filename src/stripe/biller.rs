@@ -7,21 +7,24 @@ use async_trait::async_trait;
 use super::event_list::EventList;
 use super::gateway::{
     CUSTOMER_KEY, CancelNow, CheckoutPage, CheckoutSession, Fault, Gateway, Kind, Metadata,
-    NewItem, NewPortalSession, NewSubscription, PaymentBehavior, Price, Proration, Subscription,
+    NewItem, NewSubscription, PaymentBehavior, Price, Proration, Subscription,
     SubscriptionTerms, Trial, WithoutPayment,
 };
 use super::mirrored::at;
 use super::payers::Payers;
 use super::payments::Payments;
+use super::portal::PortalsKnown;
 use super::reconciliation::Reconciliation;
 use super::sandbox::Sandbox;
 use super::setup::Setup;
 use super::subscriptions::{Follower, NotFollowed};
+use super::test_clock::TestClock;
 use super::usage_out::UsageOut;
+use super::webhooks_in::WebhooksIn;
 use crate::domain::billing::{PriceList, Purchase, Sold, items_of, price_list};
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::TimeRange;
 use crate::engine::{
     AccountBalance, Biller, BillingFault, CancelWhen, ChangeAsk, ChangePreview, CheckoutAsk,
@@ -39,12 +42,16 @@ pub struct StripeBiller {
     usage: UsageOut,
     payers: Payers,
     events: EventList,
-    setup: Setup,
+    pub(super) setup: Setup,
     reconciliation: Reconciliation,
     /// Whether money is real.
     is_live: bool,
     /// The sandbox, where it stands in Stripe's place.
     sandbox: Option<Arc<Sandbox>>,
+    /// What moves its time.
+    test_clock: Option<TestClock>,
+    /// The settings of the portal, once they are known.
+    pub(super) portals: PortalsKnown,
 }
 
 /// The prices of a plan at Stripe.
@@ -64,18 +71,27 @@ impl StripeBiller {
         (incarnation, is_live): (Box<str>, bool),
         sandbox: Option<Arc<Sandbox>>,
     ) -> Self {
+        let follower = Follower::new(engine.clone(), Arc::clone(&gateway));
+        let payments = Payments::new(engine.clone(), Arc::clone(&gateway));
+        let usage = UsageOut::new(engine.clone(), Arc::clone(&gateway));
+        let test_clock = sandbox.clone().map(|sandbox| {
+            let inbox = WebhooksIn::new(engine.clone(), follower.clone(), payments.clone());
+            TestClock::new(&engine, sandbox, usage.clone(), inbox)
+        });
         Self {
-            payments: Payments::new(engine.clone(), Arc::clone(&gateway)),
+            payments,
             is_live,
-            follower: Follower::new(engine.clone(), Arc::clone(&gateway)),
+            follower,
             payers: Payers::new(engine.clone(), Arc::clone(&gateway), incarnation),
             events: EventList::new(engine.clone(), Arc::clone(&gateway)),
             setup: Setup::new(Arc::clone(&gateway)),
             reconciliation: Reconciliation::new(engine.clone(), Arc::clone(&gateway)),
-            usage: UsageOut::new(engine.clone(), Arc::clone(&gateway)),
+            usage,
             engine,
             gateway,
             sandbox,
+            test_clock,
+            portals: PortalsKnown::default(),
         }
     }
 
@@ -307,23 +323,7 @@ impl Biller for StripeBiller {
         return_url: &str,
         key: &str,
     ) -> Result<HostedPage, Error> {
-        let payer = self.payer(customer).await?;
-        let configuration = self.configuration(customer).await?;
-        let visit = NewPortalSession {
-            customer: payer.to_string(),
-            configuration,
-            return_url: Some(return_url.to_owned()),
-        };
-        let session = self
-            .gateway
-            .create_portal_session(&visit, key)
-            .await
-            .map_err(refused)?;
-        Ok(HostedPage {
-            id: session.id.into(),
-            url: session.url.into(),
-            expire_time: None,
-        })
+        self.visit_portal(customer, return_url, key).await
     }
 
     async fn subscribe(&self, ask: &SubscribeAsk, key: &str) -> Result<(), Error> {
@@ -411,7 +411,11 @@ impl Biller for StripeBiller {
         self.take_over_changed(customer).await
     }
 
-    async fn sync(&self, customer: &CustomerId) -> Result<(), Error> {
+    async fn sync(&self, customer: &CustomerId, payer: Option<&str>) -> Result<(), Error> {
+        if let Some(payer) = payer {
+            let linked = self.payers.link(customer, payer).await;
+            linked.map_err(not_followed)?;
+        }
         self.take_over(customer).await
     }
 
@@ -480,6 +484,11 @@ impl Biller for StripeBiller {
     async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error> {
         let sandbox = self.sandbox.as_ref().ok_or(BillingFault::SandboxOnly)?;
         sandbox.complete_checkout(page, card).await
+    }
+
+    async fn advance_test_clock(&self, span: Span) -> Result<Timestamp, Error> {
+        let clock = self.test_clock.as_ref().ok_or(BillingFault::SandboxOnly)?;
+        clock.advance(span).await
     }
 
     async fn set_card(&self, customer: &CustomerId, card: &str) -> Result<(), Error> {

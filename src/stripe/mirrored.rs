@@ -1,7 +1,7 @@
 //! Subscriptions of Stripe's as the domain sees them.
 
 use super::gateway::{Price, Subscription};
-use crate::domain::billing::{Mirrored, StripeStatus};
+use crate::domain::billing::{Mirrored, StripeStatus, word};
 use crate::domain::catalog::Interval;
 use crate::domain::id::PlanId;
 use crate::domain::time::Timestamp;
@@ -31,6 +31,14 @@ pub(super) fn plan_of(price: &Price) -> Option<(PlanId, Interval)> {
         _ => return None,
     };
     Some((PlanId::new(plan.as_str()).ok()?, interval))
+}
+
+/// Returns the plan that a subscription is to, in words; `None`: to none that is known.
+#[must_use]
+pub fn plan_word(subscription: &Subscription) -> Option<String> {
+    let items = &subscription.items.data;
+    let (plan, interval) = items.iter().find_map(|item| plan_of(&item.price))?;
+    Some(format!("plan {plan} by the {}", word(interval)))
 }
 
 /// Returns a subscription as the domain sees it.

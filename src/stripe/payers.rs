@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::gateway::{Gateway, NewCustomer};
+use super::gateway::{Fault, Gateway, Kind, NewCustomer};
 use super::subscriptions::NotFollowed;
 use crate::domain::id::CustomerId;
-use crate::engine::Engine;
+use crate::engine::{Engine, Error, Thing};
 
 /// Finds customers at Stripe, or creates them.
 #[derive(Clone)]
@@ -25,6 +25,22 @@ impl Payers {
             gateway,
             incarnation,
         }
+    }
+
+    /// Links a customer with who it is at Stripe.
+    pub(super) async fn link(&self, id: &CustomerId, payer: &str) -> Result<(), NotFollowed> {
+        let theirs = self.gateway.retrieve_customer(payer).await?;
+        if theirs.deleted {
+            return Err(Fault::of(Kind::NotFound, format!("{payer} was deleted")).into());
+        }
+        let linked = self.engine.link_payer(id, payer).await?;
+        if *linked == *payer {
+            return Ok(());
+        }
+        Err(NotFollowed::Engine(Error::Exists {
+            kind: Thing::Payer,
+            id: linked.into(),
+        }))
     }
 
     /// Returns who a customer is at Stripe. Two that ask at once get the same: the key is the customer's.

@@ -1,61 +1,65 @@
-//! What customers may do in Stripe's portal: who promised to stay cannot leave there either.
+//! Visits to Stripe's portal, and what each customer may do there: who promised to stay cannot leave there either.
 
 use std::collections::BTreeMap;
 
-use super::biller::{StripeBiller, refused};
-use super::gateway::{Cursor, PortalRights};
-use crate::domain::id::CustomerId;
-use crate::engine::{BillingFault, Error};
+use parking_lot::Mutex;
 
-/// The metadata of a configuration that says for whom it is.
-const PORTAL_KEY: &str = "bursar_portal";
+use super::biller::{StripeBiller, refused};
+use super::gateway::{Fault, NewPortalSession};
+use super::setup::Portal;
+use crate::domain::id::CustomerId;
+use crate::engine::{BillingFault, Error, HostedPage};
+
+/// The ids of settings of the portal, once they are known.
+#[derive(Default)]
+pub(super) struct PortalsKnown(Mutex<BTreeMap<Portal, String>>);
 
 impl StripeBiller {
-    /// Returns the configuration of the portal for a customer; `None`: the account's default.
-    pub(super) async fn configuration(
+    /// Opens the portal for a customer.
+    pub(super) async fn visit_portal(
         &self,
         customer: &CustomerId,
-    ) -> Result<Option<String>, Error> {
-        let stays = match self.check_commitment(customer, true).await {
-            Ok(()) => false,
-            Err(Error::Billing(BillingFault::Committed { .. })) => true,
+        return_url: &str,
+        key: &str,
+    ) -> Result<HostedPage, Error> {
+        let payer = self.payer(customer).await?;
+        let portal = match self.check_commitment(customer, true).await {
+            Ok(()) => Portal::Standard,
+            Err(Error::Billing(BillingFault::Committed { .. })) => Portal::Committed,
             Err(error) => return Err(error),
         };
-        let name = match (stays, self.has_sandbox()) {
-            (true, _) => "committed",
-            // Nobody sets a sandbox up by hand.
-            (false, true) => "sandbox",
-            (false, false) => return Ok(None),
+        let visit = NewPortalSession {
+            customer: payer.to_string(),
+            configuration: self.settings_of(portal).await.map_err(refused)?,
+            return_url: Some(return_url.to_owned()),
         };
-        let mut page = self
-            .gateway
-            .list_portal_configurations(Cursor::FIRST)
-            .await
-            .map_err(refused)?;
-        loop {
-            let found = page.data.iter().find(|one| {
-                let is_for = one.metadata.get(PORTAL_KEY);
-                one.active && is_for.is_some_and(|is_for| is_for == name)
-            });
-            if let Some(found) = found {
-                return Ok(Some(found.id.clone()));
-            }
-            let Some(next) = page.next() else {
-                break;
-            };
-            page = self
-                .gateway
-                .list_portal_configurations(next)
-                .await
-                .map_err(refused)?;
+        let opened = self.gateway.create_portal_session(&visit, key).await;
+        let session = opened.map_err(|fault| {
+            // The settings may be gone.
+            self.portals.0.lock().remove(&portal);
+            refused(fault)
+        })?;
+        Ok(HostedPage {
+            id: session.id.into(),
+            url: session.url.into(),
+            expire_time: None,
+        })
+    }
+
+    /// Returns the id of settings of the portal; `None`: those that the account has by default.
+    async fn settings_of(&self, portal: Portal) -> Result<Option<String>, Fault> {
+        if let Some(known) = self.portals.0.lock().get(&portal) {
+            return Ok(Some(known.clone()));
         }
-        let rights = PortalRights {
-            cancel: !stays,
-            metadata: BTreeMap::from([(PORTAL_KEY.to_owned(), name.to_owned())]),
-            ..PortalRights::default()
-        };
-        let key = format!("portal_{name}");
-        let made = self.gateway.create_portal_configuration(&rights, &key);
-        Ok(Some(made.await.map_err(refused)?.id))
+        let mut found = self.setup.portal(portal).await?;
+        // Nobody sets a sandbox up by hand, and a promise holds whether an account was set up or not.
+        let is_needed = self.has_sandbox() || portal == Portal::Committed;
+        if found.is_none() && is_needed {
+            found = Some(self.setup.make_portal(portal, None).await?);
+        }
+        if let Some(id) = &found {
+            self.portals.0.lock().insert(portal, id.clone());
+        }
+        Ok(found)
     }
 }

@@ -1,18 +1,20 @@
 //! The sandbox: a model of Stripe in this process, asked through the same requests as Stripe itself, so that all that works
 //! in it has the shape that Stripe wants. Money is not moved; webhooks go straight into our own inbox.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::gateway::{Transport, TransportFault};
 use super::inbound::read;
-use super::mirrored::seconds;
+use super::mirrored::{at, seconds};
 use super::model::{Model, Refused};
 use super::wire::{Method, Request, Response};
+use crate::clock::MovedClock;
+use crate::domain::time::Timestamp;
 use crate::engine::{BillingFault, Engine, Error, SandboxMemory};
 
 /// How often a change is made again that another process was faster with.
@@ -25,6 +27,7 @@ const FREQUENT: &str = "/v1/billing/meter_events";
 /// Answers in Stripe's place.
 pub struct Sandbox {
     engine: Engine,
+    clock: Arc<MovedClock>,
     memory: Mutex<Memory>,
 }
 
@@ -38,25 +41,51 @@ struct Memory {
     is_ahead: bool,
 }
 
+/// Why the sandbox did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDone {
+    /// What it remembers cannot be read; nothing happened.
+    #[error(transparent)]
+    NotBegun(Error),
+    /// It was done, and whether that was kept is not known.
+    #[error("the sandbox cannot say whether it was kept: {0}")]
+    Unknown(Error),
+}
+
+impl From<NotDone> for Error {
+    fn from(why: NotDone) -> Self {
+        match why {
+            NotDone::NotBegun(error) => error,
+            NotDone::Unknown(error) => BillingFault::OutcomeUnknown(error.to_string()).into(),
+        }
+    }
+}
+
 impl Sandbox {
-    /// Remembers by an engine.
+    /// Remembers by an engine, whose time is that of the clock.
     #[must_use]
-    pub fn new(engine: Engine) -> Self {
+    pub fn new(engine: Engine, clock: Arc<MovedClock>) -> Self {
         let memory = Mutex::default();
-        Self { engine, memory }
+        Self {
+            engine,
+            clock,
+            memory,
+        }
     }
 
-    /// Writes what is kept later from time to time, until `stop` is cancelled.
+    /// Returns the clock that time is moved by.
+    pub(super) const fn clock(&self) -> &Arc<MovedClock> {
+        &self.clock
+    }
+
+    /// Lets happen what becomes due, and writes what is kept later, from time to time, until `stop` is cancelled.
     pub async fn run(&self, stop: CancellationToken) {
         loop {
             let stopped = tokio::select! {
                 () = stop.cancelled() => true,
                 () = tokio::time::sleep(FLUSH) => false,
             };
-            let mut memory = self.memory.lock().await;
-            if memory.is_ahead
-                && let Err(error) = self.keep(&mut memory).await
-            {
+            if let Err(error) = self.catch_up().await {
                 tracing::warn!(%error, "the sandbox is kept later");
             }
             if stopped {
@@ -65,49 +94,119 @@ impl Sandbox {
         }
     }
 
+    /// Lets happen what is due by now, tells of all that happened, and keeps it.
+    pub(super) async fn catch_up(&self) -> Result<(), Error> {
+        let mut memory = self.memory.lock().await;
+        let now = seconds(self.engine.now());
+        self.load(&mut memory, now).await?;
+        let Some(model) = &memory.model else {
+            return Ok(());
+        };
+        if model.next_due().is_some_and(|due| due <= now) {
+            self.change(&mut memory, false, |_| ()).await?;
+        }
+        self.deliver(&mut memory).await;
+        if memory.is_ahead {
+            self.keep(&mut memory).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns when something happens next by itself; `None`: nothing will.
+    pub(super) async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        let mut memory = self.memory.lock().await;
+        self.load(&mut memory, seconds(self.engine.now())).await?;
+        let due = memory.model.as_ref().and_then(Model::next_due);
+        Ok(due.map(at))
+    }
+
     /// Lets something happen in the sandbox.
     ///
     /// # Errors
-    /// When what it remembers can be neither read nor kept; nothing happened then.
+    /// When what it remembers can be neither read nor kept.
     pub async fn act<R>(
         &self,
         is_frequent: bool,
         act: impl Fn(&mut Model) -> R,
-    ) -> Result<R, Error> {
+    ) -> Result<R, NotDone> {
         let mut memory = self.memory.lock().await;
+        self.change(&mut memory, is_frequent, act).await
+    }
+
+    /// Looks something up in the sandbox. Nothing of it is copied, and nothing kept.
+    ///
+    /// # Errors
+    /// When what it remembers can be neither read nor kept.
+    async fn look<R>(&self, look: impl Fn(&mut Model) -> R) -> Result<R, NotDone> {
+        let mut memory = self.memory.lock().await;
+        let now = seconds(self.engine.now());
+        let loaded = self.load(&mut memory, now).await;
+        loaded.map_err(NotDone::NotBegun)?;
+        match &mut memory.model {
+            Some(model) if model.next_due().is_none_or(|due| due > now) => {
+                model.advance(now);
+                Ok(look(model))
+            }
+            // What becomes due meanwhile happens first, and is kept.
+            Some(_) | None => self.change(&mut memory, false, look).await,
+        }
+    }
+
+    /// Makes a change, and tells of what it caused. What is frequent is kept a little later, unless others may change the
+    /// same.
+    async fn change<R>(
+        &self,
+        memory: &mut Memory,
+        is_frequent: bool,
+        act: impl Fn(&mut Model) -> R,
+    ) -> Result<R, NotDone> {
+        let may_wait = is_frequent && !self.engine.store().is_shared();
         for _ in 0..TRIES {
             let now = seconds(self.engine.now());
-            let mut model = self.model(&mut memory, now).await?;
+            let loaded = self.load(memory, now).await;
+            loaded.map_err(NotDone::NotBegun)?;
+            // A copy: when it cannot be kept, the change did not happen here either.
+            let mut model = memory.model.clone().unwrap_or_else(|| Model::new(now));
             model.advance(now.max(model.now()));
             let result = act(&mut model);
-            let events = model.take_events();
+            let told = !model.events().is_empty();
             memory.model = Some(model);
             memory.is_ahead = true;
-            if (is_frequent && events.is_empty()) || self.keep(&mut memory).await? {
-                self.deliver(&events).await?;
+            if may_wait && !told {
+                return Ok(result);
+            }
+            // Events are kept with what they tell of, so that each comes, however this ends.
+            if self.keep(memory).await.map_err(NotDone::Unknown)? {
+                self.deliver(memory).await;
                 return Ok(result);
             }
         }
-        Err(Error::Internal)
+        Err(NotDone::NotBegun(Error::Internal))
     }
 
-    /// Returns what the sandbox remembers, to be changed.
-    async fn model(&self, memory: &mut Memory, now: i64) -> Result<Model, Error> {
+    /// Reads what the sandbox remembers, if this process does not know it.
+    async fn load(&self, memory: &mut Memory, now: i64) -> Result<(), Error> {
         // Others on the same database may have changed it; when this one is ahead, keeping it tells.
         let is_old = self.engine.store().is_shared() && !memory.is_ahead;
-        if let Some(model) = memory.model.as_ref().filter(|_| !is_old) {
-            return Ok(model.clone());
+        if memory.model.is_some() && !is_old {
+            return Ok(());
         }
         let kept = self.engine.sandbox_memory().await?;
+        if memory.model.is_some() && memory.version == kept.version {
+            return Ok(());
+        }
         memory.version = kept.version;
         memory.is_ahead = false;
-        if kept.text.is_empty() {
-            return Ok(Model::new(now));
-        }
-        serde_json::from_str(&kept.text).map_err(|error| {
-            tracing::error!(%error, "what the sandbox remembers cannot be read");
-            Error::Internal
-        })
+        let model = if kept.text.is_empty() {
+            Model::new(now)
+        } else {
+            serde_json::from_str(&kept.text).map_err(|error| {
+                tracing::error!(%error, "what the sandbox remembers cannot be read");
+                Error::Internal
+            })?
+        };
+        memory.model = Some(model);
+        Ok(())
     }
 
     /// Keeps what the sandbox remembers; false when another process was faster, and this one has forgotten.
@@ -129,24 +228,39 @@ impl Sandbox {
         kept
     }
 
-    /// Puts events into the inbox, as webhooks would come.
-    async fn deliver(&self, events: &[Value]) -> Result<(), Error> {
-        for event in events {
-            if let Some((id, inbound)) = read(event, self.engine.now()) {
-                self.engine.receive_webhook(&id, inbound).await?;
+    /// Puts what happened into the inbox, as webhooks would come. What cannot be stored now comes later; what came before
+    /// is known there by its id.
+    async fn deliver(&self, memory: &mut Memory) {
+        let Some(model) = &mut memory.model else {
+            return;
+        };
+        for event in model.events() {
+            let Some((id, inbound)) = read(event, self.engine.now()) else {
+                continue;
+            };
+            if let Err(error) = self.engine.receive_webhook(&id, inbound).await {
+                tracing::warn!(%error, "an event of the sandbox comes later");
+                return;
             }
         }
-        Ok(())
+        memory.is_ahead |= !model.take_events().is_empty();
     }
 }
 
 #[async_trait]
 impl Transport for Sandbox {
     async fn send(&self, request: &Request) -> Result<Response, TransportFault> {
-        let is_frequent = request.path == FREQUENT || request.method == Method::Get;
-        self.act(is_frequent, |model| model.handle(request))
-            .await
-            .map_err(|error| TransportFault::NotSent(error.to_string()))
+        let done = match request.method {
+            Method::Get => self.look(|model| model.handle(request)).await,
+            Method::Post | Method::Delete => {
+                let is_frequent = request.path == FREQUENT;
+                self.act(is_frequent, |model| model.handle(request)).await
+            }
+        };
+        done.map_err(|why| match why {
+            NotDone::NotBegun(error) => TransportFault::NotSent(error.to_string()),
+            NotDone::Unknown(_) => TransportFault::Unknown(why.to_string()),
+        })
     }
 }
 

@@ -112,6 +112,7 @@ impl Follower {
         token: i64,
     ) -> Result<(), NotFollowed> {
         let all = self.all(payer).await?;
+        self.check_money(&all)?;
         let mut seen: Vec<Mirrored> = all.iter().map(mirrored).collect();
         for one in &mut seen {
             if one.status == StripeStatus::PastDue {
@@ -164,6 +165,22 @@ impl Follower {
             Ok(_) | Err(Error::NotFound { .. } | Error::CustomerDeleted { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Refuses what is of the other kind of money: a key that says one and an account that says the other do not belong
+    /// together.
+    fn check_money(&self, all: &[Subscription]) -> Result<(), Fault> {
+        let is_live = self.engine.billing_terms().is_live;
+        let Some(other) = all.iter().find(|one| one.livemode != is_live) else {
+            return Ok(());
+        };
+        let (theirs, ours) = if is_live {
+            ("test", "live")
+        } else {
+            ("live", "test")
+        };
+        let why = format!("{} is of {theirs} mode, the key of {ours} mode", other.id);
+        Err(Fault::of(Kind::Permission, why))
     }
 
     async fn all(&self, payer: &str) -> Result<Vec<Subscription>, Fault> {

@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::gateway::{BadSignature, TOLERANCE, verify};
 use super::inbound::{malformed, read};
 use super::mirrored::seconds;
+use crate::domain::billing::{Inbound, InboundState};
+use crate::domain::time::Timestamp;
 use crate::engine::{Engine, Error};
 
 /// Where webhooks come in.
@@ -47,11 +49,28 @@ impl WebhookDoor {
         verify(body, signature, &self.secrets, seconds(now), TOLERANCE)?;
         let event: Option<Value> = serde_json::from_slice(body).ok();
         let (id, inbound) = match event.as_ref().and_then(|event| read(event, now)) {
-            Some(read) => read,
+            Some((id, inbound)) => (id, self.of_this_money(inbound, now)),
             None => (named_by(body), malformed(now)),
         };
         self.engine.receive_webhook(&id, inbound).await?;
         Ok(())
+    }
+
+    /// Leaves aside, for all to see, what is about money of the other kind: real where ours is not, or the other way round.
+    fn of_this_money(&self, mut inbound: Inbound, now: Timestamp) -> Inbound {
+        let is_live = self.engine.billing_terms().is_live;
+        if inbound.livemode != is_live {
+            let (theirs, ours) = if is_live {
+                ("test", "live")
+            } else {
+                ("live", "test")
+            };
+            let why = format!("it is of {theirs} mode, and this server's key is of {ours} mode");
+            tracing::error!(event.kind = %inbound.kind, "a webhook is left aside: {why}");
+            inbound.fault = Some(why.into());
+            inbound.end(InboundState::Ignored, now);
+        }
+        inbound
     }
 }
 

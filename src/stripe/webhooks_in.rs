@@ -110,11 +110,16 @@ impl WebhooksIn {
 
     /// Works on what waits now; returns how many webhooks that was.
     pub async fn once(&self) -> usize {
-        let mut due = self.due().await;
+        let due = self.due().await;
         if due.iter().any(|(_, inbound)| !inbound.is_ended()) {
             tokio::time::sleep(SETTLE).await;
-            due = self.due().await;
         }
+        self.at_once().await
+    }
+
+    /// As [`WebhooksIn::once`], without waiting for more.
+    pub(super) async fn at_once(&self) -> usize {
+        let due = self.due().await;
         let mut sorted = Sorted::of(due);
         let mut done = noted(self.engine.forget_webhooks(&sorted.old).await);
         done += self.find_payers(&mut sorted).await;

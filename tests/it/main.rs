@@ -27,9 +27,11 @@ mod postgres;
 mod process;
 mod replay;
 mod replicas;
+mod sandbox;
 mod shapes;
 #[path = "../stripe/mod.rs"]
 mod stripe;
+mod stripe_commands;
 mod subscriptions;
 mod tidy;
 mod wallet;

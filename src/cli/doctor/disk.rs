@@ -28,8 +28,8 @@ const FREE_NONE_BYTES: u64 = 64 * MIB;
 /// A write-ahead log larger than this is not being written back.
 const WAL_LARGE_BYTES: u64 = 1024 * MIB;
 
-/// Looks at a database file, and at the folder that it is in or would be in.
-pub fn examine(database: &Path) -> Vec<Finding> {
+/// Looks at a database file, and at the folder that it is in or would be in; returns what money it deals in as well.
+pub fn examine(database: &Path) -> (Vec<Finding>, String) {
     let folder = match database.parent() {
         Some(folder) if folder != Path::new("") => folder.to_owned(),
         Some(_) | None => PathBuf::from("."),
@@ -37,27 +37,33 @@ pub fn examine(database: &Path) -> Vec<Finding> {
     if !folder.is_dir() {
         let text = format!("the folder {} does not exist", folder.display());
         let advice = format!("make it: mkdir -p {}", folder.display());
-        return vec![Finding::fail("database", text, advice)];
+        return (vec![Finding::fail("database", text, advice)], String::new());
     }
-    vec![
-        examine_database(database),
+    let (file, money) = examine_database(database);
+    let findings = vec![
+        file,
         flush_finding(&time_flushes(&folder), &folder),
         examine_space(&folder),
-    ]
+    ];
+    (findings, money)
 }
 
-fn examine_database(path: &Path) -> Finding {
+fn examine_database(path: &Path) -> (Finding, String) {
     let name = path.display();
     if !path.exists() {
-        return Finding::ok("database", format!("{name} is made at the first start"));
+        let finding = Finding::ok("database", format!("{name} is made at the first start"));
+        return (finding, String::new());
     }
     match diagnose(path) {
-        Ok(diagnosis) => database_finding(path, &diagnosis),
-        Err(error) => Finding::fail(
-            "database",
-            format!("{name} cannot be read: {error}"),
-            "check the path and who may read it; if it is damaged, restore a backup",
-        ),
+        Ok(diagnosis) => (database_finding(path, &diagnosis), diagnosis.money),
+        Err(error) => {
+            let finding = Finding::fail(
+                "database",
+                format!("{name} cannot be read: {error}"),
+                "check the path and who may read it; if it is damaged, restore a backup",
+            );
+            (finding, String::new())
+        }
     }
 }
 
@@ -235,11 +241,11 @@ mod tests {
     fn a_file_that_is_no_database_fails_and_one_that_is_not_there_is_fine() {
         let folder = tempfile::tempdir().expect("a folder can be made");
         let path = folder.path().join("a.db");
-        assert_eq!(examine_database(&path).verdict, Verdict::Ok);
+        assert_eq!(examine_database(&path).0.verdict, Verdict::Ok);
         std::fs::write(&path, [1; 5000]).expect("it can be written");
-        assert_eq!(examine_database(&path).verdict, Verdict::Fail);
+        assert_eq!(examine_database(&path).0.verdict, Verdict::Fail);
         let nowhere = folder.path().join("none/a.db");
-        assert_eq!(examine(&nowhere)[0].verdict, Verdict::Fail);
+        assert_eq!(examine(&nowhere).0[0].verdict, Verdict::Fail);
         let left: Vec<_> = std::fs::read_dir(folder.path())
             .expect("it is there")
             .collect();

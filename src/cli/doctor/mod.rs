@@ -4,6 +4,7 @@ mod disk;
 mod machine;
 mod ports;
 mod postgres;
+mod stripe;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use super::catalog;
 use super::connect::run_async;
 use super::failure::{FAULT, Failure, finish};
 use super::print::{Paint, Tone};
-use crate::config::Database;
+use crate::config::{BillingConfig, Database, StripeAccess};
+use crate::domain::billing::MoneyMode;
 use crate::domain::catalog::parse_catalog;
 
 /// The command line of `bursar doctor`.
@@ -60,6 +62,10 @@ pub struct DoctorArgs {
     /// The catalog file; without it, the embedded one
     #[arg(long, env = "BURSAR_CATALOG", value_name = "FILE")]
     catalog: Option<PathBuf>,
+    #[command(flatten)]
+    stripe: StripeAccess,
+    #[command(flatten)]
+    billing: BillingConfig,
 }
 
 /// How bad a finding is.
@@ -137,18 +143,21 @@ async fn examine(args: &DoctorArgs) -> Result<ExitCode, Failure> {
             worst = worst.max(finding.verdict);
         }
     };
-    report(match &args.database {
+    let (findings, money) = match &args.database {
         Database::Memory => {
             let text = "in memory: everything is gone when the server stops";
             let advice = "give --database a file for anything but a trial";
-            vec![Finding::warn("database", text, advice)]
+            (vec![Finding::warn("database", text, advice)], String::new())
         }
         Database::Sqlite(path) => disk::examine(path),
         Database::Postgres(address) => postgres::examine(address).await,
-    });
+    };
+    report(findings);
     report(machine::examine_clock().await);
     report(vec![machine::examine_open_files()]);
     report(vec![examine_catalog(args.catalog.as_deref())]);
+    let held = MoneyMode::read(&money);
+    report(stripe::examine(&args.stripe, &args.billing, held).await);
     report(vec![ports::examine_grpc(args.grpc_addr).await]);
     report(vec![ports::examine_http(args.http_addr).await]);
     Ok(ExitCode::from(match worst {

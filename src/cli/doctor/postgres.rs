@@ -13,16 +13,19 @@ const ROUND_TRIP_LONG: Duration = Duration::from_millis(2);
 /// Windows are those of the database's time; callers compare them with their own.
 const CLOCKS_APART_MAX_MICROS: u64 = 1_000_000;
 
-/// Looks at the database by its address.
-pub async fn examine(address: &str) -> Vec<Finding> {
+/// Looks at the database by its address; returns what money it deals in as well.
+pub async fn examine(address: &str) -> (Vec<Finding>, String) {
     let watch = Stopwatch::start();
     match postgres::look(address, || watch.elapsed()).await {
-        Ok(seen) => findings(&seen, wall_clock()),
-        Err(error) => vec![Finding::fail(
-            SUBJECT,
-            error.to_string(),
-            "see that the address is right, and that this machine and user may connect",
-        )],
+        Ok(seen) => (findings(&seen, wall_clock()), seen.money),
+        Err(error) => {
+            let fault = Finding::fail(
+                SUBJECT,
+                error.to_string(),
+                "see that the address is right, and that this machine and user may connect",
+            );
+            (vec![fault], String::new())
+        }
     }
 }
 
@@ -79,6 +82,7 @@ mod tests {
             is_read_only: false,
             now: here,
             round_trip: Duration::from_micros(80),
+            money: String::new(),
         };
         let verdicts = |seen: &Seen| {
             let found = findings(seen, here);

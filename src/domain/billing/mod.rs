@@ -4,6 +4,7 @@
 mod chunk;
 mod inbound;
 mod mirror;
+mod money_mode;
 mod next_look;
 mod payment;
 mod price_list;
@@ -17,6 +18,7 @@ pub use self::chunk::{
 };
 pub use self::inbound::{Inbound, InboundState};
 pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force, reflect};
+pub use self::money_mode::MoneyMode;
 pub use self::next_look::{FIRST_LOOK, LOOK_AGAIN, next_look};
 pub use self::payment::{
     CURRENCY, DisputeStatus, Expected, Payment, PaymentDispute, PaymentFailure, PaymentRefund,
@@ -26,4 +28,4 @@ pub use self::price_list::{
     ListFault, ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, items_of, price_list, word,
 };
 pub use self::sale::{NotSold, Purchase, QUANTITY_MAX, Sale, sale};
-pub use self::tab::{Sealing, Tab, TabPeriod};
+pub use self::tab::{SETTLING, Sealing, Tab, TabPeriod};

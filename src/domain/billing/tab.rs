@@ -10,7 +10,7 @@ use crate::domain::window::TimeRange;
 /// How long a period stays on the tab after its end: as long as usage may come late.
 const KEPT: Span = Span::from_days(36);
 /// How long after the end of a period its last chunk is sealed: usage may be recorded for up to five minutes ahead.
-const SETTLING: Span = Span::from_minutes(6);
+pub const SETTLING: Span = Span::from_minutes(6);
 
 /// Between two looks at a period that has ended, for usage that comes late or is taken back.
 const LATE_PAUSE: Span = Span::from_hours(6);

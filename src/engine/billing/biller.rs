@@ -15,7 +15,7 @@ use super::reconcile::Reconciled;
 use crate::domain::billing::Purchase;
 use crate::domain::catalog::Interval;
 use crate::domain::id::{CustomerId, PlanId};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::TimeRange;
 use crate::engine::Engine;
 use crate::engine::error::Error;
@@ -191,11 +191,12 @@ pub trait Biller: PaymentGateway {
     /// When it has none that is to end or rests, or Stripe refuses.
     async fn resume(&self, customer: &CustomerId, key: &str) -> Result<(), Error>;
 
-    /// Takes over what Stripe has for a customer now.
+    /// Takes over what Stripe has for a customer now. A customer that is nobody at Stripe yet becomes this one there, if one
+    /// is given.
     ///
     /// # Errors
-    /// When the customer is unknown, or Stripe cannot be asked.
-    async fn sync(&self, customer: &CustomerId) -> Result<(), Error>;
+    /// When the customer is unknown or somebody else at Stripe, or Stripe cannot be asked.
+    async fn sync(&self, customer: &CustomerId, payer: Option<&str>) -> Result<(), Error>;
 
     /// Asks a customer for money; returns the id of the payment.
     ///
@@ -279,6 +280,12 @@ pub trait Biller: PaymentGateway {
     /// # Errors
     /// When it is no sandbox, there is no such page, or the card does not pay.
     async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error>;
+
+    /// Moves the time of the whole server forward, with all that becomes due on the way; returns what time it is then.
+    ///
+    /// # Errors
+    /// When it is no sandbox, other servers share the database, or not all that became due is worked off.
+    async fn advance_test_clock(&self, span: Span) -> Result<Timestamp, Error>;
 
     /// Gives a customer of the sandbox another test card to pay with.
     ///

@@ -1,5 +1,6 @@
 //! Why billing could not do what was asked.
 
+use crate::domain::billing::MoneyMode;
 use crate::domain::time::Timestamp;
 
 /// Why billing could not do what was asked. Nothing was changed, save where it says that nobody knows.
@@ -34,7 +35,15 @@ pub enum BillingFault {
         /// Until when.
         until: Timestamp,
     },
+    /// The database deals in another money.
+    #[error("this database deals in {} money, and in no other", .0.word())]
+    OtherMoney(MoneyMode),
     /// It is for the sandbox only.
     #[error("this moves no real money and works in the sandbox only")]
     SandboxOnly,
+    /// Time is moved only for who has the database alone.
+    #[error(
+        "the test clock moves where one server has its database to itself: in a file or in memory"
+    )]
+    ClockShared,
 }

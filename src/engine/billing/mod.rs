@@ -1,6 +1,7 @@
 //! Billing through Stripe, as far as it is ours to decide: who pays, what usage is sealed, and what is on its way. Stripe
 //! itself is spoken to elsewhere.
 
+mod account_mode;
 mod biller;
 mod calls;
 mod charged;
@@ -18,10 +19,12 @@ mod reflect;
 mod sandbox;
 mod seal;
 mod statement;
+mod test_clock;
 
 use crate::domain::time::Span;
 use crate::engine::Engine;
 
+pub use self::account_mode::money_mode;
 pub use self::biller::{
     Biller, CancelWhen, ChangeAsk, ChangePreview, ChangeWhen, CheckoutAsk, HostedPage, Order,
     PreviewLine, Replayed, SubscribeAsk,
@@ -39,6 +42,7 @@ pub use self::purchases::{
 pub use self::reconcile::{MeterBill, Reconciled};
 pub use self::sandbox::SandboxMemory;
 pub use self::statement::{OwnInvoice, OwnLine};
+pub use self::test_clock::moved_ahead;
 
 /// What billing needs to know beside the catalog.
 #[derive(Debug, Clone)]
@@ -49,6 +53,8 @@ pub struct BillingTerms {
     pub window: Span,
     /// Whether a wallet rests while a payment for its credits is disputed.
     pub disputes_freeze: bool,
+    /// Whether money is real: what Stripe tells of the other kind is not for this database.
+    pub is_live: bool,
 }
 
 impl Default for BillingTerms {
@@ -57,6 +63,7 @@ impl Default for BillingTerms {
             incarnation: Box::default(),
             window: Span::from_hours(1),
             disputes_freeze: true,
+            is_live: false,
         }
     }
 }
@@ -69,7 +76,9 @@ impl Engine {
         }
     }
 
-    fn billing_terms(&self) -> BillingTerms {
+    /// Returns on what terms usage is billed.
+    #[must_use]
+    pub fn billing_terms(&self) -> BillingTerms {
         self.shared.billing.get().cloned().unwrap_or_default()
     }
 }

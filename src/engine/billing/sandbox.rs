@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::account_mode::{self, mode_of};
 use super::document::{read, write};
+use super::fault::BillingFault;
+use crate::domain::billing::MoneyMode;
 use crate::engine::Engine;
 use crate::engine::cell::Cell;
 use crate::engine::error::Error;
@@ -38,13 +41,14 @@ impl Engine {
     /// Keeps what the sandbox remembers now, if it was at the version before; false when another process was faster.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store deals in money, or fails.
     pub async fn keep_sandbox(&self, memory: SandboxMemory) -> Result<bool, Error> {
         self.submit(Keep { memory }).await
     }
 }
 
-fn key() -> BillingKey {
+/// Names what the sandbox remembers.
+pub(super) fn key() -> BillingKey {
     BillingKey {
         kind: BillingKind::Sandbox,
         id: "model".into(),
@@ -65,7 +69,7 @@ impl Mutation for Keep {
     }
 
     fn documents(&self) -> Vec<BillingKey> {
-        vec![key()]
+        vec![key(), account_mode::key()]
     }
 
     fn weight(&self) -> usize {
@@ -73,6 +77,11 @@ impl Mutation for Keep {
     }
 
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<bool>, Error> {
+        let marked = step.document(1, &account_mode::key());
+        let marked = marked.as_ref().map(mode_of).transpose()?;
+        if let Some(held) = marked.filter(|held| *held != MoneyMode::Sandbox) {
+            return Err(BillingFault::OtherMoney(held).into());
+        }
         let found = step.document(0, &key());
         let held = found.as_ref().map(read::<SandboxMemory>).transpose()?;
         let version = held.map_or(0, |held| held.version);

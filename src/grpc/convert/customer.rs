@@ -25,6 +25,7 @@ pub(in crate::grpc) fn customer(
         billing_anchor: Some(to_timestamp(anchor.start)),
         plan_id: super::or_empty(plan),
         discount_percent: customer.discount.to_string(),
+        stripe_customer_id: customer.payer.map(String::from).unwrap_or_default(),
         create_time: Some(to_timestamp(customer.create_time)),
         update_time: Some(to_timestamp(customer.update_time)),
     }

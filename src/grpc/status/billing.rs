@@ -7,7 +7,7 @@ use crate::grpc::pb::ErrorReason;
 /// Says why billing could not do it. What Stripe says to us is shown as it is; it is about the call, not about us.
 pub(super) fn refused(fault: &BillingFault, text: String) -> Fault {
     match fault {
-        BillingFault::Absent | BillingFault::NotSetUp(_) => {
+        BillingFault::Absent | BillingFault::NotSetUp(_) | BillingFault::OtherMoney(_) => {
             let reason = ErrorReason::StripeNotSetUp;
             Fault::failed(reason, text, &[]).precondition("SETUP", "stripe")
         }
@@ -28,7 +28,7 @@ pub(super) fn refused(fault: &BillingFault, text: String) -> Fault {
             Fault::failed(ErrorReason::CommitmentRunning, text, &metadata)
                 .precondition("COMMITTED", "subscription")
         }
-        BillingFault::SandboxOnly => {
+        BillingFault::SandboxOnly | BillingFault::ClockShared => {
             Fault::failed(ErrorReason::SandboxOnly, text, &[]).precondition("SANDBOX", "stripe")
         }
     }

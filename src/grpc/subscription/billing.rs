@@ -17,6 +17,9 @@ use crate::grpc::{CALLER, pb};
 /// Longest address that Stripe takes, in bytes.
 const URL_BYTES_MAX: usize = 5_000;
 
+/// Longest id of Stripe's, in bytes.
+const ID_BYTES_MAX: usize = 255;
+
 /// Reads how often a plan is paid; each month unless it is said.
 fn every(number: i32) -> Result<Interval, Error> {
     Ok(interval("interval", number)?.unwrap_or(Interval::Month))
@@ -213,7 +216,13 @@ impl Subscriptions {
         request: pb::SyncSubscriptionRequest,
     ) -> Result<pb::SyncSubscriptionResponse, Error> {
         let customer: CustomerId = id("customer_id", request.customer_id)?;
-        self.engine.biller()?.sync(&customer).await?;
+        let payer = text(
+            "stripe_customer_id",
+            request.stripe_customer_id,
+            ID_BYTES_MAX,
+        )?;
+        let payer = Some(&*payer).filter(|payer| !payer.is_empty());
+        self.engine.biller()?.sync(&customer, payer).await?;
         let subscription = Some(self.standing(&customer).await?);
         Ok(pb::SyncSubscriptionResponse { subscription })
     }

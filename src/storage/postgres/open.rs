@@ -118,6 +118,12 @@ async fn prepare(conn: &mut PgConnection, options: &Options) -> Result<Opened, S
     Ok(Opened { incarnation })
 }
 
+/// What money a database deals in: its mark, or the sandbox when that did something.
+const MONEY: &str = "SELECT coalesce(
+    (SELECT state FROM billing WHERE kind = 'account' AND id = 'mode'),
+    (SELECT 'sandbox' FROM billing WHERE kind = 'sandbox' LIMIT 1),
+    '')";
+
 /// What a database is, seen without opening it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
@@ -133,6 +139,8 @@ pub struct Seen {
     pub now: Timestamp,
     /// How long it took to ask for the time.
     pub round_trip: Duration,
+    /// What money it deals in, as its mark says; empty: in none so far.
+    pub money: String,
 }
 
 /// Looks at a database and changes nothing. `elapsed` tells how long ago something was.
@@ -156,6 +164,9 @@ pub(super) async fn look(
     let now = super::now(&mut conn).await?;
     let round_trip = elapsed().saturating_sub(before);
     let is_known = version_number(&mut conn).await? >= VERSION_MIN;
+    // One that no server used has no such table.
+    let money = sqlx::query_scalar(MONEY).fetch_one(&mut conn).await;
+    let money = money.unwrap_or_default();
     conn.close().await?;
     Ok(Seen {
         version,
@@ -164,6 +175,7 @@ pub(super) async fn look(
         is_read_only,
         now,
         round_trip,
+        money,
     })
 }
 

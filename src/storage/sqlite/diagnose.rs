@@ -30,9 +30,17 @@ pub struct Diagnosis {
     pub schema_known: i64,
     /// How often the store was opened; 0: never.
     pub epoch: i64,
+    /// What money it deals in, as its mark says; empty: in none so far.
+    pub money: String,
     /// What `PRAGMA quick_check` found; empty: nothing wrong.
     pub faults: Vec<String>,
 }
+
+/// What money a database deals in: its mark, or the sandbox when that did something.
+const MONEY: &str = "SELECT coalesce(
+    (SELECT state FROM billing WHERE kind = 'account' AND id = 'mode'),
+    (SELECT 'sandbox' FROM billing WHERE kind = 'sandbox' LIMIT 1),
+    '')";
 
 /// Looks at a database file without changing it; a server may have it open.
 ///
@@ -66,6 +74,7 @@ pub fn diagnose(path: impl AsRef<Path>) -> Result<Diagnosis, StoreError> {
             .unwrap_or(0),
         schema_known: MIGRATIONS.last().map_or(0, |migration| migration.0),
         epoch: number("SELECT value FROM store WHERE name = 'epoch'").unwrap_or(0),
+        money: text(MONEY).unwrap_or_default(),
         faults,
     })
 }

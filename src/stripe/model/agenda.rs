@@ -41,6 +41,12 @@ impl Model {
         self.agenda.insert((at, due));
     }
 
+    /// Returns when something happens next by itself, in seconds since 1970; `None`: nothing will.
+    #[must_use]
+    pub fn next_due(&self) -> Option<i64> {
+        self.agenda.first().map(|(at, _)| *at)
+    }
+
     /// Moves the clock forward, doing on the way what becomes due, in the order of time. A time that lies before the
     /// present one changes nothing.
     pub fn advance(&mut self, to: i64) {
@@ -57,6 +63,7 @@ impl Model {
         self.store.settle();
         self.keys.expire(self.now);
         self.usage.expire(self.now);
+        self.compact_usage();
         self.prune_events();
     }
 

@@ -152,6 +152,12 @@ impl Model {
         std::mem::take(&mut self.outbox)
     }
 
+    /// Returns the events that were not taken yet, oldest first.
+    #[must_use]
+    pub fn events(&self) -> &[Value] {
+        &self.outbox
+    }
+
     /// Answers a call.
     pub fn handle(&mut self, request: &Request) -> Response {
         self.requests += 1;

@@ -108,8 +108,21 @@ impl Model {
         let card = Card::of_number(card_number).ok_or(Refused::UnknownCard)?;
         let method = self.new_method(card);
         self.attach(&method, customer_id)?;
-        customer["invoice_settings"]["default_payment_method"] = method.into();
+        customer["invoice_settings"]["default_payment_method"] = method.as_str().into();
         self.changed(Kind::Customer, customer, "customer.updated");
+        // Subscriptions that were paid at a page have a card of their own, which the portal replaces as well.
+        let named: Vec<Value> = self
+            .store
+            .all(Kind::Subscription)
+            .filter(|one| one["customer"] == customer_id && one["ended_at"].is_null())
+            .filter(|one| one["default_payment_method"].is_string())
+            .cloned()
+            .collect();
+        for mut subscription in named {
+            subscription["default_payment_method"] = method.as_str().into();
+            let event = "customer.subscription.updated";
+            self.changed(Kind::Subscription, subscription, event);
+        }
         Ok(())
     }
 

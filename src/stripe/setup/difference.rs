@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use super::portals::Portal;
 use crate::domain::billing::{ListedAmount, ListedMeter, ListedPrice, Sold, word};
 use crate::domain::catalog::Interval;
+use crate::stripe::gateway::API_VERSION;
 
 /// Something that Stripe lacks, or has otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,66 @@ pub enum Difference {
         /// What it is to be.
         listed: ListedPrice,
     },
+    /// A price that was there before becomes one of the list.
+    AdoptPrice {
+        /// Its id at Stripe.
+        id: String,
+        /// What it becomes.
+        listed: ListedPrice,
+    },
+    /// Settings of the portal are created.
+    CreatePortal(Portal),
+    /// Settings of the portal allow something else.
+    ChangePortal {
+        /// Their id at Stripe.
+        id: String,
+        /// Which they are.
+        portal: Portal,
+    },
+    /// An endpoint of webhooks is created.
+    CreateEndpoint {
+        /// Where.
+        url: String,
+    },
+    /// An endpoint of webhooks gets events that it lacks, or wakes up.
+    ChangeEndpoint {
+        /// Its id at Stripe.
+        id: String,
+        /// Where.
+        url: String,
+        /// What it is to be told of.
+        events: Vec<String>,
+        /// Which of these it is not told of now.
+        missing: Vec<String>,
+    },
+    /// An endpoint takes the place of one of another version of the API, which cannot change.
+    ReplaceEndpoint {
+        /// The id of the one that goes.
+        id: String,
+        /// Where.
+        url: String,
+        /// The version that it has; empty: the account's.
+        version: String,
+    },
+}
+
+impl Difference {
+    /// Whether something is created that was not there, and nothing else is touched.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        match self {
+            Self::CreateMeter(_)
+            | Self::CreatePrice(_)
+            | Self::CreatePortal(_)
+            | Self::CreateEndpoint { .. } => true,
+            Self::RenameMeter { .. }
+            | Self::ReplacePrice { .. }
+            | Self::AdoptPrice { .. }
+            | Self::ChangePortal { .. }
+            | Self::ChangeEndpoint { .. }
+            | Self::ReplaceEndpoint { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Difference {
@@ -50,6 +112,36 @@ impl fmt::Display for Difference {
                     "~ price {}: {}, instead of {old}",
                     listed.lookup_key,
                     Words(listed)
+                )
+            }
+            Self::AdoptPrice { id, listed } => {
+                write!(
+                    f,
+                    "~ price {}: {}, which is {id} from now on",
+                    listed.lookup_key,
+                    Words(listed)
+                )
+            }
+            Self::CreatePortal(portal) => write!(f, "+ portal {}: {portal}", portal.word()),
+            Self::ChangePortal { portal, .. } => {
+                write!(f, "~ portal {}: {portal}", portal.word())
+            }
+            Self::CreateEndpoint { url } => write!(f, "+ webhooks to {url}"),
+            Self::ChangeEndpoint { url, missing, .. } if missing.is_empty() => {
+                write!(f, "~ webhooks to {url}: they are sent again")
+            }
+            Self::ChangeEndpoint { url, missing, .. } => {
+                write!(f, "~ webhooks to {url}: also of {}", missing.join(", "))
+            }
+            Self::ReplaceEndpoint { url, version, .. } => {
+                let version = if version.is_empty() {
+                    "the account's version"
+                } else {
+                    version
+                };
+                write!(
+                    f,
+                    "~ webhooks to {url}: in {API_VERSION}, instead of {version}"
                 )
             }
         }

@@ -1,6 +1,11 @@
 //! What Stripe has to sell, made to agree with the catalog: looked at first, then changed, as often as one likes.
 
+mod adoption;
+mod agreement;
 mod difference;
+mod endpoint;
+mod portals;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,15 +13,19 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+pub use self::adoption::{Adoption, BadAdoption};
 pub use self::difference::Difference;
+pub use self::portals::Portal;
+pub use self::whole::{Done, SetupFault, Wanted};
 
+use self::agreement::{agrees, charge, metadata};
 use self::difference::interval;
 use super::gateway::{
-    Charge, Cursor, Fault, Gateway, Interval as Every, Kind, Link, Meter, NewMeter, NewPrice,
-    NewProduct, Price, PriceTier, ProductChange, Recurrence, Step,
+    Cursor, Fault, Gateway, Interval as Every, Kind, Meter, NewMeter, NewPrice, NewProduct, Price,
+    ProductChange, Recurrence,
 };
-use super::mirrored::{INTERVAL_KEY, PLAN_KEY};
-use crate::domain::billing::{ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, word};
+use crate::clock::wall_clock;
+use crate::domain::billing::{ListedMeter, ListedPrice, PriceList};
 use crate::domain::catalog::Interval;
 
 /// Most prices that Stripe finds by lookup key at a time.
@@ -26,13 +35,16 @@ const KEYS_A_CALL: usize = 10;
 #[derive(Clone)]
 pub struct Setup {
     gateway: Arc<Gateway>,
+    /// Names this turn, for calls that are other ones each time.
+    turn: i64,
 }
 
 impl Setup {
     /// Looks and changes through a gateway.
     #[must_use]
-    pub const fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+    pub fn new(gateway: Arc<Gateway>) -> Self {
+        let turn = wall_clock().as_micros();
+        Self { gateway, turn }
     }
 
     /// Returns in what Stripe differs from a price list.
@@ -85,23 +97,43 @@ impl Setup {
     /// When Stripe cannot be asked or refuses; what was done until then stays, and the same may be done again.
     pub async fn apply(&self, list: &PriceList) -> Result<Vec<Difference>, Fault> {
         let found = self.differences(list).await?;
+        self.make_prices(list, &found).await?;
+        Ok(found)
+    }
+
+    /// Makes meters and prices what differences say.
+    async fn make_prices(&self, list: &PriceList, found: &[Difference]) -> Result<(), Fault> {
         // Meters first: prices name them.
-        for difference in &found {
+        for difference in found {
             match difference {
                 Difference::CreateMeter(listed) => self.create_meter(listed).await?,
                 Difference::RenameMeter { id, listed } => {
                     let key = key(&("rename", id, &listed.name));
                     self.gateway.update_meter(id, &listed.name, &key).await?;
                 }
-                Difference::CreatePrice(_) | Difference::ReplacePrice { .. } => {}
+                Difference::CreatePrice(_)
+                | Difference::ReplacePrice { .. }
+                | Difference::AdoptPrice { .. }
+                | Difference::CreatePortal(_)
+                | Difference::ChangePortal { .. }
+                | Difference::CreateEndpoint { .. }
+                | Difference::ChangeEndpoint { .. }
+                | Difference::ReplaceEndpoint { .. } => {}
             }
         }
         let meters = self.meters().await?;
-        for difference in &found {
+        for difference in found {
             let (listed, old) = match difference {
                 Difference::CreatePrice(listed) => (listed, None),
                 Difference::ReplacePrice { old, listed } => (listed, Some(old)),
-                Difference::CreateMeter(_) | Difference::RenameMeter { .. } => continue,
+                Difference::CreateMeter(_)
+                | Difference::RenameMeter { .. }
+                | Difference::AdoptPrice { .. }
+                | Difference::CreatePortal(_)
+                | Difference::ChangePortal { .. }
+                | Difference::CreateEndpoint { .. }
+                | Difference::ChangeEndpoint { .. }
+                | Difference::ReplaceEndpoint { .. } => continue,
             };
             let meter = listed.meter.as_ref().and_then(|meter| {
                 let of = list.meters.iter().find(|listed| listed.meter == *meter)?;
@@ -109,7 +141,7 @@ impl Setup {
             });
             self.create_price(listed, meter, old).await?;
         }
-        Ok(found)
+        Ok(())
     }
 
     /// Returns the prices that have these lookup keys, by key.
@@ -214,106 +246,6 @@ impl Setup {
             }
             Err(fault) => Err(fault),
         }
-    }
-}
-
-/// What a price says of itself, so that a subscription to it tells the plan.
-fn metadata(sold: &Sold) -> BTreeMap<String, String> {
-    let pair = |key: &str, value: &dyn fmt::Display| (key.to_owned(), value.to_string());
-    BTreeMap::from_iter(match sold {
-        Sold::Plan(plan, interval) => {
-            vec![pair(PLAN_KEY, plan), pair(INTERVAL_KEY, &word(*interval))]
-        }
-        Sold::Overage(plan, feature, _) => {
-            vec![
-                pair("bursar_overage_plan", plan),
-                pair("bursar_feature", feature),
-            ]
-        }
-        Sold::Usage(product, _) | Sold::Piece(product) => vec![pair("bursar_product", product)],
-    })
-}
-
-fn charge(amount: &ListedAmount) -> Charge {
-    match amount {
-        ListedAmount::Unit(cents) => cents
-            .parse()
-            .map_or_else(|_| Charge::Decimal(cents.to_string()), Charge::Cents),
-        ListedAmount::Package { cents, size } => Charge::Package {
-            cents: cents.to_string(),
-            divide_by: *size,
-            round: Step::Up,
-        },
-        ListedAmount::Tiered { by_volume, tiers } => {
-            let tier = |(up_to, cents): &(Option<i64>, Box<str>)| PriceTier {
-                up_to: *up_to,
-                unit: Some(cents.to_string()),
-                flat: None,
-            };
-            let tiers = tiers.iter().map(tier).collect();
-            if *by_volume {
-                Charge::Volume(tiers)
-            } else {
-                Charge::Graduated(tiers)
-            }
-        }
-    }
-}
-
-/// Whether a price at Stripe is what the list says.
-fn agrees(price: &Price, listed: &ListedPrice, meter: Option<&str>) -> bool {
-    let product = price.product.as_ref().map(Link::id);
-    let recurring = price.recurring.as_ref();
-    let counted = recurring.and_then(|recurring| recurring.meter.as_deref());
-    let every = recurring.map(|recurring| (recurring.interval.as_str(), recurring.interval_count));
-    let wanted = interval(&listed.sold).map(|interval| (word(interval), 1));
-    product == Some(&*listed.product)
-        && price.currency == "usd"
-        && every == wanted
-        && counted == meter.filter(|_| listed.meter.is_some())
-        && metadata(&listed.sold)
-            .iter()
-            .all(|(key, value)| price.metadata.get(key) == Some(value))
-        && costs(price, &listed.amount)
-}
-
-fn costs(price: &Price, amount: &ListedAmount) -> bool {
-    let unit = |whole: Option<i64>, decimal: Option<&str>| {
-        decimal.map_or_else(
-            || whole.map(|cents| cents.to_string()),
-            |text| Some(plain(text)),
-        )
-    };
-    let own = || unit(price.unit_amount, price.unit_amount_decimal.as_deref());
-    match amount {
-        ListedAmount::Unit(cents) => {
-            price.transform_quantity.is_none() && own().as_deref() == Some(cents)
-        }
-        ListedAmount::Package { cents, size } => {
-            let package = price.transform_quantity.as_ref();
-            own().as_deref() == Some(cents)
-                && package.is_some_and(|of| of.divide_by == *size && of.round == "up")
-        }
-        ListedAmount::Tiered { by_volume, tiers } => {
-            let mode = if *by_volume { "volume" } else { "graduated" };
-            let theirs = price.tiers.iter().map(|tier| {
-                let cents = unit(tier.unit_amount, tier.unit_amount_decimal.as_deref());
-                (tier.up_to, cents.unwrap_or_default())
-            });
-            let ours = tiers
-                .iter()
-                .map(|(up_to, cents)| (*up_to, cents.to_string()));
-            price.tiers_mode.as_deref() == Some(mode) && theirs.eq(ours)
-        }
-    }
-}
-
-/// Writes a decimal without needless zeros, as the list has it.
-fn plain(text: &str) -> String {
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text.to_owned()
     }
 }
 

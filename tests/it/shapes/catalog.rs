@@ -175,6 +175,14 @@ async fn meters(rig: &Rig) {
         "update_meter",
         stripe.update_meter("mtr_1", "API calls", "k").await,
     );
+    rig.note(
+        "deactivate_meter",
+        stripe.deactivate_meter("mtr_1", "k").await,
+    );
+    rig.note(
+        "reactivate_meter",
+        stripe.reactivate_meter("mtr_1", "k").await,
+    );
     rig.note("list_meters", stripe.list_meters(Cursor::FIRST).await);
     rig.note(
         "list_meters",

@@ -43,9 +43,19 @@ async fn customers(rig: &Rig) {
         ours: "acme".to_owned(),
         name: Some("Ann & Co".to_owned()),
         email: Some("a+b@example.com".to_owned()),
+        payment_method: None,
         metadata: metadata(),
     };
     rig.note("create_customer", stripe.create_customer(&new, "k").await);
+    let paying = NewCustomer {
+        payment_method: Some("pm_card_visa".to_owned()),
+        ..new
+    };
+    rig.note(
+        "create_customer",
+        stripe.create_customer(&paying, "k").await,
+    );
+    rig.note("delete_customer", stripe.delete_customer("cus_1").await);
     rig.note("retrieve_customer", stripe.retrieve_customer("cus_1").await);
     let change = CustomerChange {
         name: Some("Ann".to_owned()),

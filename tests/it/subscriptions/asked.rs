@@ -238,7 +238,10 @@ impl Site {
 
     pub async fn sync(&mut self, id: &str) {
         let customer_id = id.to_owned();
-        let request = pb::SyncSubscriptionRequest { customer_id };
+        let request = pb::SyncSubscriptionRequest {
+            customer_id,
+            ..pb::SyncSubscriptionRequest::default()
+        };
         self.subscriptions.sync_subscription(request).await.unwrap();
     }
 }

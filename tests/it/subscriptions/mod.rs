@@ -5,7 +5,7 @@ mod asked;
 mod commitments;
 mod lifecycle;
 mod lives;
-mod post;
+pub(crate) mod post;
 mod signatures;
 mod webhooks;
 
@@ -153,7 +153,8 @@ fn catalog(name: &str) -> Catalog {
     parse_catalog(&std::fs::read_to_string(file(name)).unwrap()).unwrap()
 }
 
-fn gateway(url: &str) -> Arc<Gateway> {
+/// Makes the way to a double.
+pub fn gateway(url: &str) -> Arc<Gateway> {
     let settings = HttpSettings {
         base_url: url.to_owned(),
         ..HttpSettings::default()

@@ -1,10 +1,11 @@
 //! Customers.
 
 use stripe_core::customer::{
-    CreateCustomer, ListCustomer, RetrieveCustomer, UpdateCustomer, UpdateCustomerInvoiceSettings,
+    CreateCustomer, CreateCustomerInvoiceSettings, DeleteCustomer, ListCustomer, RetrieveCustomer,
+    UpdateCustomer, UpdateCustomerInvoiceSettings,
 };
 
-use super::super::account::{Answer, Gateway};
+use super::super::account::{Answer, Deleted, Gateway};
 use super::super::objects::{CUSTOMER_KEY, Customer};
 use super::super::page::{Cursor, Page, set_if_any, set_if_some, turn_to};
 use super::super::shape::{Metadata, unordered};
@@ -18,6 +19,8 @@ pub struct NewCustomer {
     pub name: Option<String>,
     /// Where invoices go.
     pub email: Option<String>,
+    /// What is charged by default; `None`: nothing yet.
+    pub payment_method: Option<String>,
     /// What else is kept with it.
     pub metadata: Metadata,
 }
@@ -42,7 +45,19 @@ impl Gateway {
         metadata.insert(CUSTOMER_KEY.to_owned(), new.ours.clone());
         let mut request = CreateCustomer::new().metadata(metadata);
         set_if_some!(request, name = &new.name, email = &new.email);
+        if let Some(method) = &new.payment_method {
+            let mut settings = CreateCustomerInvoiceSettings::new();
+            settings.default_payment_method = Some(method.clone());
+            request = request
+                .payment_method(method.as_str())
+                .invoice_settings(settings);
+        }
         self.change(&request, key).await
+    }
+
+    /// Deletes a customer, and ends its subscriptions at once.
+    pub async fn delete_customer(&self, id: &str) -> Answer<Deleted> {
+        self.end(&DeleteCustomer::new(id)).await
     }
 
     /// Returns a customer, also one that was deleted.

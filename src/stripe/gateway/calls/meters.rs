@@ -3,7 +3,8 @@
 use stripe_billing::billing_meter::{
     CreateBillingMeter, CreateBillingMeterCustomerMapping, CreateBillingMeterCustomerMappingType,
     CreateBillingMeterDefaultAggregation, CreateBillingMeterDefaultAggregationFormula,
-    CreateBillingMeterValueSettings, ListBillingMeter, RetrieveBillingMeter, UpdateBillingMeter,
+    CreateBillingMeterValueSettings, DeactivateBillingMeter, ListBillingMeter,
+    ReactivateBillingMeter, RetrieveBillingMeter, UpdateBillingMeter,
 };
 use stripe_billing::billing_meter_event_summary::{
     ListIdBillingMeterEventSummary, ListIdBillingMeterEventSummaryValueGroupingWindow,
@@ -75,6 +76,16 @@ impl Gateway {
     pub async fn update_meter(&self, id: &str, display_name: &str, key: &str) -> Answer<Meter> {
         let request = UpdateBillingMeter::new(id).display_name(display_name);
         self.change(&request, key).await
+    }
+
+    /// Switches a meter off: it takes no events any more.
+    pub async fn deactivate_meter(&self, id: &str, key: &str) -> Answer<Meter> {
+        self.change(&DeactivateBillingMeter::new(id), key).await
+    }
+
+    /// Switches a meter on again.
+    pub async fn reactivate_meter(&self, id: &str, key: &str) -> Answer<Meter> {
+        self.change(&ReactivateBillingMeter::new(id), key).await
     }
 
     /// Returns the meters, those that were switched off among them.

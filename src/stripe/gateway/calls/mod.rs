@@ -54,7 +54,7 @@ pub use self::terms::{Interval, NewItem, PaymentBehavior, Proration, Span};
 pub use self::webhook_endpoints::{NewWebhookEndpoint, WebhookEndpointChange};
 
 /// Each method that makes a call.
-pub const METHODS: [&str; 68] = [
+pub const METHODS: [&str; 71] = [
     "retrieve_balance",
     "create_subscription_checkout",
     "create_payment_checkout",
@@ -65,6 +65,7 @@ pub const METHODS: [&str; 68] = [
     "create_customer",
     "retrieve_customer",
     "update_customer",
+    "delete_customer",
     "list_customers",
     "retrieve_dispute",
     "list_disputes",
@@ -83,6 +84,8 @@ pub const METHODS: [&str; 68] = [
     "create_meter",
     "retrieve_meter",
     "update_meter",
+    "deactivate_meter",
+    "reactivate_meter",
     "list_meters",
     "list_meter_event_summaries",
     "create_payment_intent",

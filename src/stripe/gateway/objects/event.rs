@@ -18,6 +18,8 @@ object! {
         data: EventData,
         /// Whether money is real.
         livemode: bool,
+        /// How many endpoints have not acknowledged it yet.
+        pending_webhooks: i64,
     }
 }
 

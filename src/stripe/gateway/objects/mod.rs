@@ -48,7 +48,7 @@ pub use self::meter::{
 };
 pub use self::payment_intent::{PaymentIntent, PaymentProblem};
 pub use self::payment_link::PaymentLink;
-pub use self::portal::{PortalConfiguration, PortalSession};
+pub use self::portal::{PortalConfiguration, PortalFeature, PortalFeatures, PortalSession};
 pub use self::price::{Price, Recurring, Tier, TransformQuantity};
 pub use self::product::Product;
 pub use self::refund::Refund;

@@ -1,5 +1,6 @@
 //! Metered usage: meters, the events that they count, and sums of these.
 
+mod compaction;
 pub(super) mod meter_events;
 pub(super) mod meters;
 mod reports;
@@ -39,6 +40,9 @@ pub(super) struct Usage {
     identifiers: BTreeMap<String, Owner>,
     order: VecDeque<(i64, String)>,
     errors: Vec<MeterError>,
+    /// When old readings were last put together.
+    #[serde(default)]
+    compacted: i64,
 }
 
 impl Usage {
