@@ -55,6 +55,7 @@ mod subscriptions;
 mod sums;
 mod take_back;
 mod track;
+mod under;
 mod usage;
 mod void;
 mod wallet;

@@ -135,19 +135,13 @@ impl Server {
             draining: draining.clone(),
             stream_window: config.stream_window,
         };
-        let threads = threads(config);
-        let mut edges = Vec::with_capacity(threads);
-        for number in 0..threads {
-            let services = Services::new(&parts, &health).map_err(system("no reflection"))?;
-            let edge = Edge::start(number, services, ending.clone());
-            edges.push(edge.map_err(system("no thread"))?);
-        }
+        let edges = edges(threads(config), &parts, (&health, &ending))?;
         report_health(&health, true).await;
         let serving = Serving {
             grpc_addr: grpc_socket.local_addr().map_err(system("no address"))?,
             http_addr: http_socket.local_addr().map_err(system("no address"))?,
             catalog_version,
-            threads,
+            threads: edges.len(),
         };
         let pages = Pages {
             engine: engine.clone(),
@@ -301,6 +295,21 @@ fn threads(config: &Config) -> usize {
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,
     }
+}
+
+/// Starts the threads that serve gRPC.
+fn edges(
+    threads: usize,
+    parts: &Parts,
+    (health, ending): (&HealthReporter, &Ending),
+) -> Result<Vec<Edge>, StartError> {
+    let mut edges = Vec::with_capacity(threads);
+    for number in 0..threads {
+        let services = Services::new(parts, health).map_err(system("no reflection"))?;
+        let edge = Edge::start(number, services, ending.clone());
+        edges.push(edge.map_err(system("no thread"))?);
+    }
+    Ok(edges)
 }
 
 fn start_http(

@@ -85,13 +85,23 @@ impl Sandbox {
                 () = stop.cancelled() => true,
                 () = tokio::time::sleep(FLUSH) => false,
             };
-            if let Err(error) = self.catch_up().await {
+            if let Err(error) = self.look_after().await {
                 tracing::warn!(%error, "the sandbox is kept later");
             }
             if stopped {
                 return;
             }
         }
+    }
+
+    /// As [`Sandbox::catch_up`]; where others may have changed what is remembered, only what this process has still to keep,
+    /// since reading all of it each time costs more than it brings.
+    async fn look_after(&self) -> Result<(), Error> {
+        let is_ahead = self.memory.lock().await.is_ahead;
+        if is_ahead || !self.engine.store().is_shared() {
+            self.catch_up().await?;
+        }
+        Ok(())
     }
 
     /// Lets happen what is due by now, tells of all that happened, and keeps it.

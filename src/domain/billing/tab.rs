@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::id::MeterId;
+use crate::domain::catalog::CatalogVersion;
+use crate::domain::id::{MeterId, PlanId};
 use crate::domain::quantity::Milli;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::TimeRange;
@@ -30,8 +31,17 @@ pub struct Tab {
     pub due_time: Timestamp,
 }
 
+/// The plan that usage is charged under.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanOf {
+    /// The catalog version that it is of.
+    pub version: CatalogVersion,
+    /// The plan; `None`: there was none.
+    pub plan: Option<PlanId>,
+}
+
 /// What was sealed of one billing period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TabPeriod {
     /// The period.
     pub range: TimeRange,
@@ -41,6 +51,10 @@ pub struct TabPeriod {
     pub chunks: u32,
     /// When it was last looked at.
     pub look_time: Option<Timestamp>,
+    /// The plan that was in force while it ran, as it was last seen: what comes late is charged under that one. `None`: it was
+    /// not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanOf>,
 }
 
 /// What is to be sealed.
@@ -82,8 +96,22 @@ impl Tab {
                 sealed: 0,
                 chunks: 0,
                 look_time: None,
+                plan: None,
             });
         }
+    }
+
+    /// Notes under which plan the running period is; true when that is new.
+    pub fn note_plan(&mut self, running: TimeRange, plan: &PlanOf) -> bool {
+        let period = self.periods.iter_mut().find(|one| one.range == running);
+        period.is_some_and(|period| period.plan.replace(plan.clone()).as_ref() != Some(plan))
+    }
+
+    /// Returns the plan that a period which has ended was under; `None`: it runs, or that was not seen.
+    #[must_use]
+    pub fn plan_then(&self, range: TimeRange, now: Timestamp) -> Option<&PlanOf> {
+        let period = self.periods.iter().find(|one| one.range == range)?;
+        period.plan.as_ref().filter(|_| range.end <= now)
     }
 
     /// Returns the periods to look at: the running one each time, one that has ended when it has settled, and then from

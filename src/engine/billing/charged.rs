@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::billing::PlanOf;
 use crate::domain::catalog::Meter;
 use crate::domain::id::CustomerId;
 use crate::domain::quantity::Milli;
@@ -19,6 +20,8 @@ pub(super) struct Charging {
     pub(super) customer: CustomerId,
     pub(super) meter: Arc<Meter>,
     pub(super) anchor: Anchor,
+    /// The plan that it is charged under; `None`: the one in force.
+    pub(super) plan: Option<PlanOf>,
 }
 
 impl Engine {
@@ -27,7 +30,7 @@ impl Engine {
     ///
     /// It is read from stored usage, beside what is recorded meanwhile: the next look takes that in.
     pub(super) async fn charged(&self, of: &Charging, period: TimeRange) -> Result<Milli, Error> {
-        let position = self.position(&of.customer).await?;
+        let position = self.position_under(&of.customer, of.plan.as_ref()).await?;
         let tariffs = position.offer().tariffs(&of.meter.id);
         let Some(held) = position.held else {
             return Ok(Milli::ZERO);

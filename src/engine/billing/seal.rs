@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::charged::Charging;
 use super::document::{chunk_row, read, tab_key, tab_row};
-use crate::domain::billing::{Chunk, ChunkState, Sealing, Tab};
+use crate::domain::billing::{Chunk, ChunkState, PlanOf, Sealing, Tab};
 use crate::domain::catalog::Meter;
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::quantity::Milli;
@@ -33,7 +33,12 @@ impl Engine {
             .map(|meter| (tab_key(customer, &meter.id), meter.id.clone()))
             .collect();
         let cells = [self.customer(customer).await?];
-        self.submit(Open { cells, keys }).await
+        let running = position.held.as_ref().map(|held| {
+            let now = self.now();
+            Window::BillingPeriod.range(held.anchor, now)
+        });
+        let plan = (running.unwrap_or(TimeRange::ALWAYS), position.plan_of());
+        self.submit(Open { cells, keys, plan }).await
     }
 
     /// Seals what is due, of at most so many customers and meters; returns of how many. One that cannot be sealed now does
@@ -78,6 +83,7 @@ impl Engine {
         let seen = tab.due_time;
         let position = self.position(customer).await?;
         let meter = position.catalog.meters.get(&tab.meter).cloned();
+        let plan = position.plan_of();
         let (Some(meter), Some(held)) = (meter, position.held) else {
             return self.put_off(customer, row, seen).await;
         };
@@ -90,6 +96,7 @@ impl Engine {
                 customer: customer.clone(),
                 meter: Arc::clone(&meter),
                 anchor: anchor_of(held.anchor, period),
+                plan: tab.plan_then(period, now).cloned(),
             };
             amounts.push((period, self.charged(&of, period).await?));
         }
@@ -98,6 +105,7 @@ impl Engine {
             key: row.key.clone(),
             seen,
             running,
+            plan: Some(plan),
             amounts,
             event_name: meter.stripe_event_name.clone(),
             meter: Some(meter),
@@ -118,6 +126,7 @@ impl Engine {
             key: row.key.clone(),
             seen,
             running: TimeRange::ALWAYS,
+            plan: None,
             amounts: Vec::new(),
             event_name: None,
             meter: None,
@@ -163,6 +172,8 @@ pub(super) fn identifier(incarnation: &str, chunk: &BillingKey, generation: u32)
 struct Open {
     cells: [Arc<Cell>; 1],
     keys: Vec<(BillingKey, MeterId)>,
+    /// The running period and the plan in force, which may be another than it was.
+    plan: (TimeRange, PlanOf),
 }
 
 impl Mutation for Open {
@@ -180,9 +191,14 @@ impl Mutation for Open {
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<()>, Error> {
         let now = step.now();
         for (nth, (key, meter)) in self.keys.iter().enumerate() {
-            if step.document(nth, key).is_none() {
-                let tab = Tab::new(meter.clone(), now);
-                step.put_document(tab_row(key, &self.cells[0].id, &tab, now)?);
+            let row = step.document(nth, key);
+            let mut tab = match &row {
+                Some(row) => read(row)?,
+                None => Tab::new(meter.clone(), now),
+            };
+            if tab.note_plan(self.plan.0, &self.plan.1) || row.is_none() {
+                let created = row.map_or(now, |row| row.create_time);
+                step.put_document(tab_row(key, &self.cells[0].id, &tab, created)?);
             }
         }
         Ok(Applied::Done(()))
@@ -197,6 +213,8 @@ struct Seal {
     /// When the tab was due as it was read: who finds another came too late.
     seen: Timestamp,
     running: TimeRange,
+    /// The plan in force.
+    plan: Option<PlanOf>,
     amounts: Vec<(TimeRange, Milli)>,
     event_name: Option<Box<str>>,
     meter: Option<Arc<Meter>>,
@@ -229,6 +247,9 @@ impl Mutation for Seal {
         // Without somebody who pays, usage waits on the tab.
         if let (Some(payer), Some(_), Some(name)) = (payer, &self.meter, &self.event_name) {
             tab.open(self.running, now);
+            if let Some(plan) = &self.plan {
+                tab.note_plan(self.running, plan);
+            }
             for (period, charged) in &self.amounts {
                 let mut sealed = tab.clone();
                 let Some(sealing) = sealed.seal(*period, *charged, now) else {

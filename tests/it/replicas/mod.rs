@@ -11,5 +11,6 @@ mod published;
 mod races;
 mod rates;
 mod rolling;
+mod time;
 mod together;
 mod wallets;

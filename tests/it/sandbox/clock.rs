@@ -1,8 +1,9 @@
 //! The test clock: months in a moment, in the order in which they would have come.
 
+use bursar::domain::catalog::Interval;
 use bursar::domain::subscription::SubscriptionStatus as Status;
 use bursar::domain::time::Span;
-use bursar::engine::{Biller, BillingFault, Error};
+use bursar::engine::{Biller, ChangeAsk, ChangeWhen};
 use bursar::stripe::gateway::Cursor;
 
 use super::Stage;
@@ -89,7 +90,7 @@ fn years_pass_within_a_test_and_time_does_not_go_back_with_a_restart() {
         let began = stage.engine.now();
         let now = stage.pass(731).await;
         assert_eq!(now.since(began), Span::from_days(731));
-        assert_eq!(stage.invoices(&acme).await.len(), 10, "a page of them");
+        assert_eq!(stage.invoices(&acme).await.len(), 25);
         let Stage {
             store,
             inner,
@@ -124,6 +125,32 @@ fn subscriptions_that_end_are_billed_to_the_end() {
         let invoices = stage.invoices(&acme).await;
         let totals: Vec<i64> = invoices.iter().map(|one| one.total).collect();
         assert_eq!(totals, [200, 4]);
+    });
+}
+
+#[test]
+fn a_period_that_ended_is_charged_under_the_plan_that_it_ran_under() {
+    run(async {
+        let stage = Stage::new().await;
+        let acme = stage.subscribe_to("acme", "max").await;
+        stage.used(&acme, "e-1", 50).await;
+        stage.pass(3).await;
+        let change = ChangeAsk {
+            customer: acme.clone(),
+            plan: "pro".to_owned().try_into().unwrap(),
+            interval: Interval::Month,
+            when: ChangeWhen::PeriodEnd,
+        };
+        stage.biller.change(&change, "down").await.unwrap();
+        stage.pass(40).await;
+        let standing = stage.standing(&acme).await;
+        assert_eq!(standing.plan.unwrap().as_str(), "pro");
+        stage.used(&acme, "e-2", 13).await;
+        stage.pass(30).await;
+        let invoices = stage.invoices(&acme).await;
+        let totals: Vec<i64> = invoices.iter().map(|one| one.total).collect();
+        // A hundred were included in the first period, ten in the second.
+        assert_eq!(totals, [900, 200, 203]);
     });
 }
 
@@ -172,11 +199,4 @@ fn the_clock_is_the_sandboxs_and_moves_within_bounds() {
         assert_eq!(crate::harness::seen(&refused).1, "SANDBOX_ONLY");
         keyed.stop().await;
     });
-}
-
-#[test]
-fn others_on_the_database_would_have_another_time() {
-    let fault: Error = BillingFault::ClockShared.into();
-    let status: tonic::Status = fault.into();
-    assert_eq!(crate::harness::seen(&status).1, "SANDBOX_ONLY");
 }

@@ -44,6 +44,12 @@ prices = { month = "2.00" }
 [plans.pro.entitlements]
 sso = true
 calls = { limits = [{ amount = 10, window = "billing_period", on_limit = "allow" }], overage = { per_unit = "0.01" } }
+[plans.max]
+name = "Max"
+prices = { month = "9.00" }
+[plans.max.entitlements]
+sso = true
+calls = { limits = [{ amount = 100, window = "billing_period", on_limit = "allow" }], overage = { per_unit = "0.01" } }
 "#;
 
 /// An engine that bills through the sandbox.
@@ -99,6 +105,11 @@ impl Stage {
 
     /// Creates a customer that pays for `pro` with a good card.
     pub async fn subscribe(&self, id: &str) -> CustomerId {
+        self.subscribe_to(id, "pro").await
+    }
+
+    /// Creates a customer that pays for a plan with a good card.
+    pub async fn subscribe_to(&self, id: &str, plan: &str) -> CustomerId {
         let customer = CustomerId::new(id).unwrap();
         let request = RequestId::new(format!("create-{id}")).unwrap();
         let profile = Profile::default();
@@ -112,7 +123,7 @@ impl Stage {
             .unwrap();
         let ask = SubscribeAsk {
             customer: customer.clone(),
-            plan: "pro".to_owned().try_into().unwrap(),
+            plan: plan.to_owned().try_into().unwrap(),
             interval: Interval::Month,
         };
         self.biller.subscribe(&ask, id).await.unwrap();

@@ -46,15 +46,15 @@ async fn customers(rig: &Rig) {
         payment_method: None,
         metadata: metadata(),
     };
-    rig.note("create_customer", stripe.create_customer(&new, "k").await);
     let paying = NewCustomer {
         payment_method: Some("pm_card_visa".to_owned()),
-        ..new
+        ..new.clone()
     };
     rig.note(
         "create_customer",
         stripe.create_customer(&paying, "k").await,
     );
+    rig.note("create_customer", stripe.create_customer(&new, "k").await);
     rig.note("delete_customer", stripe.delete_customer("cus_1").await);
     rig.note("retrieve_customer", stripe.retrieve_customer("cus_1").await);
     let change = CustomerChange {

@@ -146,7 +146,7 @@ fn an_account_is_tried_out_and_left_as_it_was() {
                 "7 units of use are taken",
                 "and not counted",
                 "it ends: canceled",
-                "107 cents",
+                "paid, 100 cents",
                 "the account does what bursar needs",
             ] {
                 assert!(said.contains(part), "{round}: {part} is not in\n{said}");
