@@ -138,6 +138,8 @@ fn came_to_nothing(error: &Error, attempts: u32) -> bool {
             | BillingFault::NotSetUp(_)
             | BillingFault::Committed { .. }
             | BillingFault::SandboxOnly
+            | BillingFault::ClockShared
+            | BillingFault::OtherMoney(_)
             | BillingFault::Absent => attempts == 1,
             BillingFault::Unavailable(_) | BillingFault::OutcomeUnknown(_) => false,
         },

@@ -107,6 +107,9 @@ impl Engine {
             || Window::BillingPeriod.range(held.anchor, at),
             |period| period.range,
         );
+        // As it was sealed: under the plan that the period ran under.
+        let then = tab.plan_then(period, self.now());
+        let position = self.position_under(customer, then).await?;
         let mut charged = Milli::ZERO;
         for part in self.charges(&position, &meter, period).await? {
             if part.destination == Destination::StripeMeter {
