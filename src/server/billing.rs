@@ -8,13 +8,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use crate::config::Config;
-use crate::domain::time::Span;
 use crate::engine::{BillingTerms, Engine};
 use crate::stripe::gateway::{Caller, Gateway, Http, HttpSettings, Rates, Repeats, Transport};
 use crate::stripe::{
-    EventList, Follower, Payments, PeriodicSync, Reconciliation, Sandbox, StripeBiller, UsageOut,
-    WebhookDoor,
-    WebhooksIn,
+    EventList, Follower, MeterErrors, Payments, PeriodicSync, Reconciliation, Sandbox,
+    StripeBiller, UsageOut, WebhookDoor, WebhooksIn,
 };
 
 /// How a key for real money begins.
@@ -38,23 +36,32 @@ impl Billing {
     ) -> Result<Self, StartError> {
         engine.set_billing(BillingTerms {
             incarnation: incarnation.into(),
-            window: Span::from_minutes(config.billing.usage_window_minutes),
+            window: config.billing.usage_window(),
             disputes_freeze: config.billing.disputes_freeze_wallets,
+            lease: config.billing.lease(),
         });
         let mut tasks = Vec::new();
         let mut sandbox = None;
         let mut is_live = false;
         let (transport, rates): (Arc<dyn Transport>, Rates) = if let Some(key) = config.stripe.key()
         {
+            let (usual, timeout) = (HttpSettings::default(), config.billing.timeout());
             let settings = HttpSettings {
                 base_url: config.stripe.stripe_api_base.clone(),
-                ..HttpSettings::default()
+                connect_timeout: usual.connect_timeout.min(timeout / 2),
+                call_timeout: timeout,
+                ..usual
             };
             is_live = LIVE
                 .iter()
                 .any(|begin| key.expose_secret().starts_with(begin));
             tracing::info!(live = is_live, base = %settings.base_url, "billing goes through Stripe");
-            let rates = if is_live { Rates::LIVE } else { Rates::TEST };
+            let usual = if is_live { Rates::LIVE } else { Rates::TEST };
+            let own = config.billing.stripe_meter_events_per_second;
+            let rates = Rates {
+                meter_events: own.or(usual.meter_events),
+                ..usual
+            };
             (Arc::new(Http::new(&settings, key)?), rates)
         } else {
             tracing::info!("billing is a sandbox's: no money moves");
@@ -74,7 +81,8 @@ impl Billing {
         tasks.push(tokio::spawn(sync.run(closed.clone())));
         let events = EventList::new(engine.clone(), Arc::clone(&gateway));
         tasks.push(tokio::spawn(events.run(closed.clone())));
-        let inbox = WebhooksIn::new(engine.clone(), follower, payments);
+        let meter_errors = MeterErrors::new(engine.clone(), Arc::clone(&gateway));
+        let inbox = WebhooksIn::new(engine.clone(), follower, payments, meter_errors);
         tasks.push(tokio::spawn(inbox.run(closed.clone())));
         let comparing = Reconciliation::new(engine.clone(), Arc::clone(&gateway));
         tasks.push(tokio::spawn(comparing.run(closed.clone())));

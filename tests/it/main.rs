@@ -32,4 +32,5 @@ mod shapes;
 mod stripe;
 mod subscriptions;
 mod tidy;
+mod usage_out;
 mod wallet;

@@ -15,10 +15,12 @@ mod payments;
 mod purchases;
 mod reconcile;
 mod reflect;
+mod refused;
 mod sandbox;
 mod seal;
 mod statement;
 
+use crate::domain::billing::LEASE;
 use crate::domain::time::Span;
 use crate::engine::Engine;
 
@@ -27,7 +29,7 @@ pub use self::biller::{
     PreviewLine, Replayed, SubscribeAsk,
 };
 pub use self::calls::Calling;
-pub use self::chunks::{ChunkView, ClaimedChunk};
+pub use self::chunks::ChunkView;
 pub use self::fault::BillingFault;
 pub use self::inbox::InboundView;
 pub use self::invoices::{PendingInvoice, PendingLine};
@@ -37,6 +39,7 @@ pub use self::purchases::{
     RefundAsk, RefundWhy, UsageInvoice,
 };
 pub use self::reconcile::{MeterBill, Reconciled};
+pub use self::refused::{LateRefusal, OtherRefusals};
 pub use self::sandbox::SandboxMemory;
 pub use self::statement::{OwnInvoice, OwnLine};
 
@@ -45,10 +48,13 @@ pub use self::statement::{OwnInvoice, OwnLine};
 pub struct BillingTerms {
     /// Which life of the database this is: what another one was sending is in doubt.
     pub incarnation: Box<str>,
-    /// How long usage is gathered before it is sealed; at least a minute.
+    /// How long usage is gathered before it is sealed; at least a second.
     pub window: Span,
     /// Whether a wallet rests while a payment for its credits is disputed.
     pub disputes_freeze: bool,
+    /// How long whoever claimed a chunk has to send it and to say what came of it, before another sends it: longer than a
+    /// call may take.
+    pub lease: Span,
 }
 
 impl Default for BillingTerms {
@@ -57,6 +63,7 @@ impl Default for BillingTerms {
             incarnation: Box::default(),
             window: Span::from_hours(1),
             disputes_freeze: true,
+            lease: LEASE,
         }
     }
 }

@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 pub use self::difference::Difference;
 
 use self::difference::interval;
@@ -18,6 +16,7 @@ use super::gateway::{
 use super::mirrored::{INTERVAL_KEY, PLAN_KEY};
 use crate::domain::billing::{ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, word};
 use crate::domain::catalog::Interval;
+use crate::domain::fingerprint::fingerprint;
 
 /// Most prices that Stripe finds by lookup key at a time.
 const KEYS_A_CALL: usize = 10;
@@ -319,10 +318,5 @@ fn plain(text: &str) -> String {
 
 /// Names a call by what it asks for: the same is done once.
 fn key(content: &impl fmt::Debug) -> String {
-    let digest = Sha256::digest(format!("{content:?}"));
-    let hex: Vec<String> = digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("setup_{}", hex.concat())
+    format!("setup_{}", fingerprint(format!("{content:?}"), 16))
 }
