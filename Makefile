@@ -20,12 +20,15 @@ test: ## Install what the tests need, then run all of them.
 check: ## Formatting, lints, documentation, protocol files, dependencies.
 	@scripts/check
 
+# Parts of the benchmark, all unless some are named; `--short` shows in a minute that it works.
+PARTS ?=
+
 # Both stores unless one is asked for.
 MEASURED := $(if $(filter file,$(origin STORE)),sqlite postgres,$(STORE))
 
-bench: ## Measure, and print the figures beside their baselines (both stores, or STORE=sqlite|postgres).
+bench: ## Measure, and print the figures beside their baselines (both stores, or STORE=sqlite|postgres; PARTS="usage_out --short").
 	@$(if $(filter postgres,$(MEASURED)),scripts/install-tools postgres)
-	@for store in $(MEASURED); do STORE=$$store cargo bench --locked --bench compare || exit; done
+	@for store in $(MEASURED); do STORE=$$store cargo bench --locked --bench compare -- $(PARTS) || exit; done
 
 crash: ## Kill the server at random and at every failpoint, then audit (ROUNDS=30 STORE=sqlite|postgres).
 	@ROUNDS=$(ROUNDS) STORE=$(STORE) scripts/crash

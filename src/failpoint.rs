@@ -10,6 +10,8 @@ pub const ALL: &[&str] = &[
     "commit.after_commit",
     "engine.committed",
     "engine.answered",
+    "usage_out.claimed",
+    "usage_out.sent",
 ];
 
 /// Every name that [`fault`] is called with.
@@ -24,6 +26,7 @@ pub const FAULTS: &[&str] = &[
     "feed_skips_late_commit",
     "debit_apart",
     "ledger_without_grants",
+    "usage_named_by_attempt",
 ];
 
 /// Stops here for ever when `BURSAR_FAILPOINT` is `NAME:N` and this is the `N`th hit of `NAME`; it says so on

@@ -2,7 +2,7 @@
 //!
 //! `cargo bench` measures all, alternating, and takes the median of five; `-- --short` shows in a minute that it
 //! works, with figures that mean little. Names given as arguments choose parts: check, decide, record, reserve, wallet,
-//! memory. Results go to `target/bench/results-sqlite.json`. With `STORE=postgres` the parts record, reserve and wallet
+//! usage_out, memory. Results go to `target/bench/results-sqlite.json`. With `STORE=postgres` the parts record, reserve and wallet
 //! are measured on PostgreSQL, with one server and with three, beside bare statements on the same cluster.
 
 mod check;
@@ -17,6 +17,14 @@ mod reserve;
 mod results;
 mod server;
 mod shared;
+#[path = "../../tests/stripe/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the integration tests do more with the double, and run its own tests"
+)]
+mod stripe;
+mod usage_out;
 mod wallet;
 
 use std::path::{Path, PathBuf};
@@ -111,6 +119,9 @@ fn main() {
     }
     if wanted("wallet") {
         wallet::draws(&runtime, &mut results);
+    }
+    if wanted("usage_out") {
+        usage_out::beside_ingest(&runtime, &mut results);
     }
     if wanted("memory") {
         memory::per_customer(&runtime, &mut results);

@@ -23,7 +23,7 @@ pub const METER: &str = "tokens";
 pub const NOTE: &str = r#"{"request":"req-0123456789"}"#;
 const BATCH: usize = 1000;
 /// Streams to one server, each on a connection of its own: as many as its one writer needs.
-const STREAMS: usize = 2;
+pub const STREAMS: usize = 2;
 /// Rows per transaction of the bare loop.
 const TRANSACTION: usize = 10_000;
 

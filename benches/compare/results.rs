@@ -56,6 +56,7 @@ const GOALS: &[(&str, f64, bool)] = &[
     ("reserve_credits_over_reserve", 0.77, false),
     ("limit_writes_per_s", 300.0, true),
     ("limit_writes_per_s_3", 300.0, true),
+    ("ingest_with_sender", 0.9, false),
 ];
 
 fn shown(figure: f64) -> String {

@@ -21,6 +21,15 @@ pub struct Server {
 impl Server {
     /// Starts bursar as in production, metrics and log on.
     pub fn bursar(database: impl AsRef<OsStr>) -> Self {
+        Self::bursar_with(database, CATALOG, &[])
+    }
+
+    /// As [`Server::bursar`], with another catalog and with variables set.
+    pub fn bursar_with(
+        database: impl AsRef<OsStr>,
+        catalog: &str,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bursar"));
         command.args([
             "serve",
@@ -33,7 +42,8 @@ impl Server {
             .arg("--database")
             .arg(database)
             .arg("--catalog")
-            .arg(CATALOG);
+            .arg(catalog)
+            .envs(settings.iter().copied());
         Self::start(command, |line| {
             let rest = line.split(" grpc=").nth(1)?;
             rest.split_whitespace().next()?.parse().ok()

@@ -1,8 +1,12 @@
 //! What an operator can set about Stripe.
 
+use std::num::NonZeroU32;
 use std::str::FromStr;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::domain::time::Span;
 
 /// A setting that is not shown.
 #[derive(Debug, Clone)]
@@ -88,9 +92,24 @@ pub struct BillingConfig {
     )]
     pub stripe_webhook_paths: Vec<String>,
 
-    /// Minutes that usage is gathered before it is sealed and sent to Stripe.
+    /// Meter events that are sent a second, at most, where Stripe allows the account more or less than is usual. Default: 800
+    /// with a live key; with a key for tests they share 20 calls a second with all others
+    #[arg(
+        long,
+        env = "BURSAR_STRIPE_METER_EVENTS_PER_SECOND",
+        value_name = "EVENTS"
+    )]
+    pub stripe_meter_events_per_second: Option<NonZeroU32>,
+
+    /// Milliseconds that a call to Stripe may take. Whoever began to send usage has four times as long before another server
+    /// sends it
+    #[arg(long, env = "BURSAR_STRIPE_TIMEOUT_MS", value_name = "MS", default_value_t = 30_000,
+        value_parser = clap::value_parser!(u32).range(1_000..=120_000))]
+    pub stripe_timeout_ms: u32,
+
+    /// Minutes that usage is gathered before it is sealed and sent to Stripe; 0: a second, to try it out.
     #[arg(long, env = "BURSAR_USAGE_WINDOW_MINUTES", value_name = "MINUTES", default_value_t = 60,
-        value_parser = clap::value_parser!(u32).range(1..=1440))]
+        value_parser = clap::value_parser!(u32).range(0..=1440))]
     pub usage_window_minutes: u32,
 
     /// Whether a wallet rests while a payment for its credits is disputed, until the bank has decided.
@@ -113,6 +132,8 @@ impl StripeAccess {
     }
 }
 
+/// How many times as long as a call may take somebody has to send usage.
+const TIMEOUTS_A_LEASE: u32 = 4;
 /// How variables begin in which other programs have the ids of prices, such as `STRIPE_PRICE_PRO`.
 const PRICE_VARIABLE: &str = "STRIPE_PRICE_";
 
@@ -130,6 +151,27 @@ pub fn price_variables() -> Vec<(String, String)> {
 }
 
 impl BillingConfig {
+    /// Returns how long a call may take.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.stripe_timeout_ms as u64)
+    }
+
+    /// Returns how long whoever claimed usage has to send it.
+    #[must_use]
+    pub const fn lease(&self) -> Span {
+        Span::from_millis(self.stripe_timeout_ms.saturating_mul(TIMEOUTS_A_LEASE))
+    }
+
+    /// Returns how long usage is gathered.
+    #[must_use]
+    pub const fn usage_window(&self) -> Span {
+        match self.usage_window_minutes {
+            0 => Span::from_secs(1),
+            minutes => Span::from_minutes(minutes),
+        }
+    }
+
     /// Returns the secrets that webhooks may be signed with.
     #[must_use]
     pub fn webhook_secrets(&self) -> Vec<SecretString> {

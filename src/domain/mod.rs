@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod counter;
 pub mod customer;
 pub mod decision;
+pub mod fingerprint;
 pub mod id;
 pub mod quantity;
 pub mod rate_share;

@@ -10,14 +10,14 @@ const FIRST: Duration = Duration::from_millis(20);
 
 /// Pauses that double, each drawn evenly from nothing up to its bound, so that those who failed together do not come back
 /// together.
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     bound: Duration,
     most: Duration,
     random: Pcg64,
 }
 
 impl Backoff {
-    pub(super) fn new(most: Duration) -> Self {
+    pub(crate) fn new(most: Duration) -> Self {
         Self {
             bound: FIRST,
             most,
@@ -26,11 +26,11 @@ impl Backoff {
     }
 
     /// Begins with short pauses again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.bound = FIRST;
     }
 
-    pub(super) async fn pause(&mut self) {
+    pub(crate) async fn pause(&mut self) {
         let pause = self.bound.mul_f64(self.random.random());
         self.bound = (self.bound * 2).min(self.most);
         tokio::time::sleep(pause).await;

@@ -48,6 +48,7 @@ mod replan;
 mod reserve;
 mod settle;
 mod shares;
+mod side_by_side;
 mod so_far;
 mod step;
 mod subaccounts;
@@ -86,6 +87,8 @@ use crate::domain::id::{CustomerId, RequestId};
 use crate::domain::time::{Span, Timestamp};
 use crate::storage::{Store, StoredCatalog};
 
+pub(crate) use self::backoff::Backoff;
+
 pub use self::allocations::{AllocateAnswer, AllocateCall};
 pub use self::amend::{AmendAsk, Amended};
 pub use self::assign::PlanCall;
@@ -93,11 +96,11 @@ pub use self::audit::Rebuilt;
 pub use self::background::Chores;
 pub use self::billing::{
     AccountBalance, Biller, BillingFault, BillingTerms, Calling, CancelWhen, ChangeAsk,
-    ChangePreview, ChangeWhen, CheckoutAsk, ChunkView, ClaimedChunk, HostedPage, InboundView,
-    InvoiceAsk, InvoiceLineView, InvoiceView, MeterBill, Order, OwnInvoice, OwnLine, PayAsk,
-    PaymentPage, PaymentRequest, PaymentView, PendingInvoice, PendingLine, PreviewLine, Reconciled,
-    RefundAsk, RefundWhy, Replayed, SandboxMemory, SubscribeAsk, UsageInvoice,
-    money_mode, moved_ahead,
+    ChangePreview, ChangeWhen, CheckoutAsk, ChunkView, HostedPage, InboundView, InvoiceAsk,
+    InvoiceLineView, InvoiceView, LateRefusal, MeterBill, Order, OtherRefusals, OwnInvoice,
+    OwnLine, PayAsk, PaymentPage, PaymentRequest, PaymentView, PendingInvoice, PendingLine,
+    PreviewLine, Reconciled, RefundAsk, RefundWhy, Replayed, SandboxMemory, SubscribeAsk,
+    UsageInvoice, money_mode, moved_ahead,
 };
 pub use self::catalogs::{CatalogAnswer, CatalogCall};
 pub use self::check::{CheckAsk, CheckMode};
@@ -116,6 +119,7 @@ pub use self::prices::EditCall;
 pub use self::profiles::ProfileChange;
 pub use self::record::{RecordOutcome, Recorded};
 pub use self::reserve::{ReserveAnswer, ReserveCall};
+pub use self::side_by_side::side_by_side;
 pub use self::subaccounts::{SubaccountChange, SubaccountProfile, SubaccountQuery};
 pub use self::subscriptions::{PlanStanding, RunningCommitment, SubscriptionQuery};
 pub use self::usage::{GROUP_BY_MAX, Granularity, UsageAsk, UsageTotal};

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use super::error::Error;
 use crate::domain::catalog::OnOutage;
 use crate::domain::time::Timestamp;
 use crate::storage::StoreError;
@@ -88,6 +89,17 @@ impl Outage {
             OnOutage::Deny => false,
             OnOutage::AllowFor(span) => now < since.plus(span),
         }
+    }
+}
+
+impl Error {
+    /// Whether nothing can be done now, whatever was asked for: another thing that is tried fails alike.
+    #[must_use]
+    pub fn concerns_all(&self) -> bool {
+        if let Self::Store(error) = self {
+            return concerns_all(error);
+        }
+        matches!(self, Self::Draining)
     }
 }
 

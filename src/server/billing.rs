@@ -10,14 +10,12 @@ use super::StartError;
 use crate::clock::MovedClock;
 use crate::config::Config;
 use crate::domain::billing::MoneyMode;
-use crate::domain::time::Span;
 use crate::engine::{BillingTerms, Engine, money_mode};
 use crate::storage::Store;
 use crate::stripe::gateway::{Caller, Gateway, Http, HttpSettings, Rates, Repeats, Transport};
 use crate::stripe::{
-    EventList, Follower, Payments, PeriodicSync, Reconciliation, Sandbox, StripeBiller, UsageOut,
-    WebhookDoor,
-    WebhooksIn,
+    EventList, Follower, MeterErrors, Payments, PeriodicSync, Reconciliation, Sandbox,
+    StripeBiller, UsageOut, WebhookDoor, WebhooksIn,
 };
 
 /// What bills, at work.
@@ -74,9 +72,10 @@ impl Billing {
         let is_live = money.is_live();
         engine.set_billing(BillingTerms {
             incarnation: ground.incarnation.into(),
-            window: Span::from_minutes(config.billing.usage_window_minutes),
+            window: config.billing.usage_window(),
             disputes_freeze: config.billing.disputes_freeze_wallets,
             is_live,
+            lease: config.billing.lease(),
         });
         let mut tasks = Vec::new();
         let mut sandbox = None;
@@ -84,12 +83,20 @@ impl Billing {
         {
             let marked = engine.mark_money_mode(money).await;
             marked.map_err(StartError::Billing)?;
+            let (usual, timeout) = (HttpSettings::default(), config.billing.timeout());
             let settings = HttpSettings {
                 base_url: config.stripe.stripe_api_base.clone(),
-                ..HttpSettings::default()
+                connect_timeout: usual.connect_timeout.min(timeout / 2),
+                call_timeout: timeout,
+                ..usual
             };
             tracing::info!(live = is_live, base = %settings.base_url, "billing goes through Stripe");
-            let rates = if is_live { Rates::LIVE } else { Rates::TEST };
+            let usual = if is_live { Rates::LIVE } else { Rates::TEST };
+            let own = config.billing.stripe_meter_events_per_second;
+            let rates = Rates {
+                meter_events: own.or(usual.meter_events),
+                ..usual
+            };
             (Arc::new(Http::new(&settings, key)?), rates)
         } else {
             tracing::info!("billing is a sandbox's: no money moves");
@@ -109,7 +116,8 @@ impl Billing {
         tasks.push(tokio::spawn(sync.run(closed.clone())));
         let events = EventList::new(engine.clone(), Arc::clone(&gateway));
         tasks.push(tokio::spawn(events.run(closed.clone())));
-        let inbox = WebhooksIn::new(engine.clone(), follower, payments);
+        let meter_errors = MeterErrors::new(engine.clone(), Arc::clone(&gateway));
+        let inbox = WebhooksIn::new(engine.clone(), follower, payments, meter_errors);
         tasks.push(tokio::spawn(inbox.run(closed.clone())));
         let comparing = Reconciliation::new(engine.clone(), Arc::clone(&gateway));
         tasks.push(tokio::spawn(comparing.run(closed.clone())));

@@ -112,6 +112,8 @@ pub struct BillingQuery {
     pub kind: BillingKind,
     /// Only the one of this name.
     pub id: Option<Box<str>>,
+    /// Only those whose names begin so; it is fast together with a customer, whose rows are looked through.
+    pub begins: Option<Box<str>>,
     /// Only this customer's.
     pub customer: Option<CustomerId>,
     /// Only those in this state.
@@ -131,6 +133,7 @@ impl BillingQuery {
         Self {
             kind,
             id: None,
+            begins: None,
             customer: None,
             state: None,
             due_by: None,
@@ -143,6 +146,7 @@ impl BillingQuery {
     pub(super) fn matches(&self, row: &BillingRow) -> bool {
         row.key.kind == self.kind
             && self.id.as_ref().is_none_or(|id| *id == row.key.id)
+            && (self.begins.as_ref()).is_none_or(|start| row.key.id.starts_with(&**start))
             && (self.customer.is_none() || self.customer == row.customer)
             && self.state.as_ref().is_none_or(|state| *state == row.state)
             && self

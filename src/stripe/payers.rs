@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use super::gateway::{Fault, Gateway, Kind, NewCustomer};
 use super::subscriptions::NotFollowed;
+use crate::domain::fingerprint::fingerprint;
 use crate::domain::id::CustomerId;
 use crate::engine::{Engine, Error, Thing};
 
@@ -56,12 +55,8 @@ impl Payers {
             email: some(&customer.email),
             ..NewCustomer::default()
         };
-        let digest = Sha256::digest(format!("{} {id}", self.incarnation));
-        let hex: Vec<String> = digest[..16]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let key = format!("customer_{}", hex.concat());
+        let name = format!("{} {id}", self.incarnation);
+        let key = format!("customer_{}", fingerprint(name, 16));
         let theirs = self.gateway.create_customer(&new, &key).await?;
         Ok(self.engine.link_payer(id, &theirs.id).await?)
     }

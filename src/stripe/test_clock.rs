@@ -102,7 +102,7 @@ impl TestClock {
     async fn settle(&self) -> Result<bool, Error> {
         let mut looks = 0;
         loop {
-            let moved = self.usage.once().await + self.inbox.at_once().await;
+            let moved = self.usage.once().await? + self.inbox.at_once().await?;
             if moved > 0 {
                 continue;
             }

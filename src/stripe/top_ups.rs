@@ -73,7 +73,9 @@ impl StripeBiller {
     /// Returns what is charged: the customer's default, or in the sandbox a card that pays when there is none.
     async fn method_of(&self, payer: &str) -> Result<String, Error> {
         match self.default_method(payer).await {
-            Err(Error::Billing(BillingFault::Declined { .. })) if self.is_card_given(payer).await? => {
+            Err(Error::Billing(BillingFault::Declined { .. }))
+                if self.is_card_given(payer).await? =>
+            {
                 self.default_method(payer).await
             }
             other => other,

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::gateway::{
     Cursor, Fault, Gateway, Kind, NewMeterEvent, Span as Seconds, SummaryFilter, SummaryWindow,
 };
 use super::mirrored::seconds;
+use super::rounds::rounds;
 use crate::domain::billing::{Chunk, ChunkState, Evidence, Outcome};
 use crate::domain::id::CustomerId;
 use crate::domain::time::Span;
-use crate::engine::{ChunkView, ClaimedChunk, Engine, Error};
+use crate::engine::{ChunkView, Engine, Error, side_by_side};
+use crate::failpoint;
 
 /// Most tabs and chunks that are looked at in one go.
 const SLICE: usize = 256;
@@ -55,33 +56,21 @@ impl UsageOut {
 
     /// Seals and sends what is due until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        loop {
-            let done = self.once().await;
-            let pause = if done == 0 { PAUSE } else { Duration::ZERO };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+        let round = || {
+            let this = self.clone();
+            async move { this.once().await }
+        };
+        rounds("usage to Stripe", PAUSE, stop, round).await;
     }
 
     /// Seals and sends what is due now; returns how many tabs and chunks were moved on.
-    pub async fn once(&self) -> usize {
-        let sealed = match self.engine.seal_due(SLICE).await {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                tracing::warn!(%error, "no usage can be sealed");
-                0
-            }
-        };
-        let due = match self.engine.due_chunks(SLICE).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(%error, "chunks cannot be read");
-                Vec::new()
-            }
-        };
-        sealed + self.turn(due).await
+    ///
+    /// # Errors
+    /// When the store fails; what is due stays so.
+    pub async fn once(&self) -> Result<usize, Error> {
+        let sealed = self.engine.seal_due(SLICE).await?;
+        let due = self.engine.due_chunks(SLICE).await?;
+        Ok(sealed + self.turn(due).await?)
     }
 
     /// Seals what a customer used until now and sends it, so that it counts before what comes next; false when not all of it
@@ -96,54 +85,65 @@ impl UsageOut {
             if waiting.is_empty() {
                 return Ok(true);
             }
-            // One after the other: they are of few meters, and each meter takes one at a time.
-            for view in waiting {
-                self.one(view).await;
-            }
+            self.turn(waiting).await?;
             tokio::time::sleep(FLUSH_PAUSE).await;
         }
         Ok(self.engine.unsettled_chunks(customer).await?.is_empty())
     }
 
-    /// Moves chunks on, some at a time; returns how many.
-    async fn turn(&self, due: Vec<ChunkView>) -> usize {
-        let mut moved = 0;
-        let mut running = JoinSet::new();
-        for view in due {
-            while running.len() >= IN_FLIGHT {
-                moved += usize::from(matches!(running.join_next().await, Some(Ok(true))));
-            }
+    /// Moves chunks on, those of one customer and meter one after the other; returns how many.
+    async fn turn(&self, chunks: Vec<ChunkView>) -> Result<usize, Error> {
+        let mut tabs: BTreeMap<_, Vec<ChunkView>> = BTreeMap::new();
+        for view in chunks {
+            let tab = (view.customer.clone(), view.chunk.meter.clone());
+            tabs.entry(tab).or_default().push(view);
+        }
+        let of_tabs = side_by_side(IN_FLIGHT, tabs.into_values(), |views| {
             let this = self.clone();
-            running.spawn(async move { this.one(view).await });
+            async move { this.one_by_one(views).await }
+        });
+        let mut moved = 0;
+        for of_tab in of_tabs.await {
+            moved += of_tab?;
         }
-        while let Some(done) = running.join_next().await {
-            moved += usize::from(matches!(done, Ok(true)));
-        }
-        moved
+        Ok(moved)
     }
 
-    /// Moves one chunk on; false when there was nothing to do, or it could not be done now.
-    async fn one(&self, view: ChunkView) -> bool {
-        let moved = match view.chunk.state {
-            ChunkState::InDoubt => self.look_up(&view).await.map(|()| true),
-            ChunkState::Sealed | ChunkState::Sending => self.send(&view).await,
+    async fn one_by_one(&self, mut views: Vec<ChunkView>) -> Result<usize, Error> {
+        views.sort_by_key(|view| (view.chunk.period.start, view.chunk.number));
+        let mut moved = 0;
+        for view in views {
+            match self.one(&view).await {
+                Ok(is_moved) => moved += usize::from(is_moved),
+                Err(error) if error.concerns_all() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(chunk.id = %view.id, %error, "a chunk is looked at later");
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Moves one chunk on; false when there was nothing to do.
+    async fn one(&self, view: &ChunkView) -> Result<bool, Error> {
+        match view.chunk.state {
+            ChunkState::InDoubt => self.look_up(view).await.map(|()| true),
+            ChunkState::Sealed | ChunkState::Sending => self.send(view).await,
             ChunkState::Delivered | ChunkState::Failed => Ok(false),
-        };
-        moved.unwrap_or_else(|error| {
-            tracing::warn!(chunk.id = %view.id, %error, "a chunk is looked at later");
-            false
-        })
+        }
     }
 
     async fn send(&self, view: &ChunkView) -> Result<bool, Error> {
         let Some(claimed) = self.engine.claim_chunk(view).await? else {
             return Ok(false);
         };
+        failpoint::hit("usage_out.claimed");
         let event = meter_event(&claimed);
         let outcome = match self.gateway.send_meter_event(&event).await {
             Ok(_) => Outcome::Delivered,
             Err(fault) => outcome_of(&fault),
         };
+        failpoint::hit("usage_out.sent");
         let settled = self.engine.settle_chunk(&claimed, outcome).await?;
         if settled.state == ChunkState::Failed {
             let why = settled.fault.as_deref().unwrap_or_default();
@@ -173,7 +173,7 @@ impl UsageOut {
         {
             return Ok(None);
         }
-        let delivered = self.engine.delivered_of(view).await?;
+        let ledger = self.engine.ledger_of(view).await?;
         let Ok(Some(meter)) = self.meter(&chunk.event_name).await else {
             return Ok(None);
         };
@@ -181,7 +181,7 @@ impl UsageOut {
             .sum(chunk, &meter)
             .await
             .ok()
-            .map(|sum| judge(sum, delivered, chunk.value)))
+            .map(|sum| ledger.judge(sum)))
     }
 
     /// Returns what Stripe calls a meter; `None`: it has none for these events.
@@ -229,22 +229,17 @@ impl UsageOut {
     }
 }
 
-/// Says what Stripe's sum means for a chunk in doubt, given what was delivered of the period otherwise.
-fn judge(sum: Option<i64>, delivered: i64, value: i64) -> Evidence {
-    match sum {
-        Some(sum) if Some(sum) == delivered.checked_add(value) => Evidence::Counted,
-        Some(sum) if sum == delivered => Evidence::Missing,
-        Some(_) | None => Evidence::Unclear,
-    }
-}
-
-fn meter_event(of: &ClaimedChunk) -> NewMeterEvent {
+fn meter_event(of: &ChunkView) -> NewMeterEvent {
     let chunk = &of.chunk;
+    let mut identifier = chunk.identifier.to_string();
+    if failpoint::fault("usage_named_by_attempt") {
+        identifier = format!("{identifier}_{}", chunk.attempts);
+    }
     NewMeterEvent {
         event_name: chunk.event_name.to_string(),
         customer: chunk.payer.to_string(),
         value: chunk.value,
-        identifier: chunk.identifier.to_string(),
+        identifier,
         timestamp: seconds(chunk.count_time),
     }
 }
@@ -294,14 +289,5 @@ mod tests {
             let outcome = format!("{:?}", outcome_of(&Fault::of(kind, "x")));
             assert!(outcome.starts_with(word), "{kind:?}: {outcome}");
         }
-    }
-
-    #[test]
-    fn sums_decide_only_where_they_are_exact() {
-        assert_eq!(judge(Some(15), 10, 5), Evidence::Counted);
-        assert_eq!(judge(Some(10), 10, 5), Evidence::Missing);
-        assert_eq!(judge(Some(12), 10, 5), Evidence::Unclear);
-        assert_eq!(judge(None, 10, 5), Evidence::Unclear);
-        assert_eq!(judge(Some(7), 10, -3), Evidence::Counted);
     }
 }

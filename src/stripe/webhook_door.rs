@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::gateway::{BadSignature, TOLERANCE, verify};
 use super::inbound::{malformed, read};
 use super::mirrored::seconds;
 use crate::domain::billing::{Inbound, InboundState};
 use crate::domain::time::Timestamp;
+use crate::domain::fingerprint::fingerprint;
 use crate::engine::{Engine, Error};
 
 /// Where webhooks come in.
@@ -76,10 +76,5 @@ impl WebhookDoor {
 
 /// Names what has no name by what it says.
 fn named_by(body: &[u8]) -> Box<str> {
-    let digest = Sha256::digest(body);
-    let hex: Vec<String> = digest[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("malformed_{}", hex.concat()).into()
+    format!("malformed_{}", fingerprint(body, 12)).into()
 }

@@ -8,7 +8,9 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::concern::Concern;
+use super::meter_errors::MeterErrors;
 use super::payments::Payments;
+use super::rounds::rounds;
 use super::subscriptions::{Follower, NotFollowed};
 use crate::domain::billing::InboundState;
 use crate::engine::{Engine, Error, InboundView};
@@ -30,6 +32,7 @@ pub struct WebhooksIn {
     engine: Engine,
     follower: Follower,
     payments: Payments,
+    meter_errors: MeterErrors,
 }
 
 /// Webhooks that something is to be done about, by what that is.
@@ -39,6 +42,8 @@ struct Sorted {
     old: Vec<Box<str>>,
     /// They are about nothing that is asked about.
     idle: Vec<Box<str>>,
+    /// They tell of usage that Stripe took and did not count.
+    reports: Vec<Box<str>>,
     /// By the customer of Stripe's that is to be asked about; `None`: only about payments, which nobody of them made.
     by_payer: BTreeMap<Option<Box<str>>, Questions>,
     /// By the payment or invoice that says which customer that is.
@@ -67,6 +72,10 @@ impl Sorted {
                 sorted.old.push(id);
                 continue;
             }
+            if MeterErrors::tells(&inbound.kind) {
+                sorted.reports.push(id);
+                continue;
+            }
             let (payer, way) = match Concern::of(&inbound.kind) {
                 Concern::Customer => (inbound.payer, inbound.through),
                 Concern::Catalog | Concern::Nothing => (None, None),
@@ -88,29 +97,35 @@ impl Sorted {
 impl WebhooksIn {
     /// Works by asking how subscriptions and payments stand.
     #[must_use]
-    pub const fn new(engine: Engine, follower: Follower, payments: Payments) -> Self {
+    pub const fn new(
+        engine: Engine,
+        follower: Follower,
+        payments: Payments,
+        meter_errors: MeterErrors,
+    ) -> Self {
         Self {
             engine,
             follower,
             payments,
+            meter_errors,
         }
     }
 
     /// Works on what comes in until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        loop {
-            let done = self.once().await;
-            let pause = if done == 0 { PAUSE } else { Duration::ZERO };
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
+        let round = || {
+            let this = self.clone();
+            async move { this.once().await }
+        };
+        rounds("webhooks of Stripe", PAUSE, stop, round).await;
     }
 
     /// Works on what waits now; returns how many webhooks that was.
-    pub async fn once(&self) -> usize {
-        let due = self.due().await;
+    ///
+    /// # Errors
+    /// When the inbox cannot be read; what waits goes on waiting.
+    pub async fn once(&self) -> Result<usize, Error> {
+        let due = self.engine.due_webhooks(SLICE).await?;
         if due.iter().any(|(_, inbound)| !inbound.is_ended()) {
             tokio::time::sleep(SETTLE).await;
         }
@@ -118,12 +133,16 @@ impl WebhooksIn {
     }
 
     /// As [`WebhooksIn::once`], without waiting for more.
-    pub(super) async fn at_once(&self) -> usize {
-        let due = self.due().await;
+    ///
+    /// # Errors
+    /// As [`WebhooksIn::once`].
+    pub(super) async fn at_once(&self) -> Result<usize, Error> {
+        let due = self.engine.due_webhooks(SLICE).await?;
         let mut sorted = Sorted::of(due);
         let mut done = noted(self.engine.forget_webhooks(&sorted.old).await);
         done += self.find_payers(&mut sorted).await;
         done += self.end(&sorted.idle, InboundState::Ignored).await;
+        done += self.look_into(&sorted.reports).await;
         let mut running = JoinSet::new();
         for (payer, questions) in sorted.by_payer {
             while running.len() >= IN_FLIGHT {
@@ -134,6 +153,20 @@ impl WebhooksIn {
         }
         while !running.is_empty() {
             done += joined(running.join_next().await);
+        }
+        Ok(done)
+    }
+
+    /// Looks into what Stripe says of usage that it did not count.
+    async fn look_into(&self, reports: &[Box<str>]) -> usize {
+        let mut done = 0;
+        for id in reports {
+            let ids = std::slice::from_ref(id);
+            done += match in_time(self.meter_errors.look_into(id)).await {
+                Ok(true) => self.end(ids, InboundState::Done).await,
+                Ok(false) => self.end(ids, InboundState::Ignored).await,
+                Err(why) => self.fail("usage that was not counted", ids, &why).await,
+            };
         }
         done
     }
@@ -150,16 +183,6 @@ impl WebhooksIn {
             }
         }
         failed
-    }
-
-    async fn due(&self) -> Vec<InboundView> {
-        self.engine
-            .due_webhooks(SLICE)
-            .await
-            .unwrap_or_else(|error| {
-                tracing::warn!(%error, "the inbox cannot be read");
-                Vec::new()
-            })
     }
 
     /// Asks Stripe about one customer and payments, for all webhooks that want it; returns how many of them were moved on.

@@ -1,6 +1,7 @@
 //! One server on a file: it is killed, and another takes its place.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use bursar::clock::Stopwatch;
 use rand::SeedableRng as _;
 use rand_pcg::Pcg64;
 
+use crate::billing::office::Office;
 use crate::checker::Stored;
 use crate::clients::Ground;
 use crate::process::server::{Server, Setup};
@@ -25,9 +27,10 @@ pub struct Alone {
 }
 
 impl Alone {
-    pub fn new(plan: &Plan, folder: &Path, catalog: &Path) -> Self {
+    pub fn new(plan: &Plan, folder: &Path, catalog: &Path, office: &Office) -> Self {
         let database = folder.join("bursar.db");
-        let mut setup = Setup::new(&plan.binary, database.to_string_lossy(), catalog);
+        let setup = Setup::new(&plan.binary, database.to_string_lossy(), catalog);
+        let mut setup = office.billed(setup);
         if let Some(fault) = plan.fault {
             setup = setup.set("BURSAR_FAULT", fault);
         }
@@ -103,6 +106,10 @@ impl Stage for Alone {
         ground.serve_at(0, Some(server.addr));
         self.server = Some(server);
         Ok(())
+    }
+
+    fn addr(&self) -> Option<SocketAddr> {
+        self.server.as_ref().map(|server| server.addr)
     }
 
     fn wait(&mut self, time: Duration) -> Result<()> {

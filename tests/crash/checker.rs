@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admission;
+use crate::billing::StoredChunk;
 use crate::fold::{check_counters, compare_totals, totals_of};
 use crate::history::{History, Key, Sent};
 use crate::journal::{Answer, Content, EventAnswer};
@@ -27,6 +28,8 @@ pub enum Kind {
     CreditsMade,
     /// Credits went nowhere, or were taken for nothing.
     CreditsLost,
+    /// Stripe counted otherwise than is charged.
+    Billing,
     /// A ledger contradicts itself, or what wallets hold, or what was told.
     Ledger,
     /// An answer that contradicts another, or that nobody should get.
@@ -113,6 +116,8 @@ pub struct Stored {
     pub reservations: BTreeMap<String, (u32, State)>,
     pub seats: BTreeSet<(u32, String)>,
     pub books: Books,
+    /// What was sealed for Stripe, by name.
+    pub chunks: BTreeMap<String, StoredChunk>,
     /// Rows of customers, meters, counters or kinds that nobody asked for.
     pub strange: Vec<String>,
 }

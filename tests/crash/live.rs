@@ -23,7 +23,7 @@ const HOUR: i64 = 3600 * SECOND;
 const LISTED: [u32; 4] = [0, COLD / 2, COLD, COLD + HOT - 1];
 
 /// Connects and runs something to its end.
-fn with_server<T>(addr: SocketAddr, run: impl AsyncFnOnce(Channel) -> Result<T>) -> Result<T> {
+pub fn with_server<T>(addr: SocketAddr, run: impl AsyncFnOnce(Channel) -> Result<T>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

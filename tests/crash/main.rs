@@ -4,11 +4,15 @@
 //! Some customers pay from wallets. Their ledgers must balance, and whatever was granted must be there, spent, expired or
 //! taken back: no credit comes from nowhere, and none goes there.
 //!
+//! The usage of some customers is billed through Stripe, whose double lives through all kills: what it counted must be what
+//! is charged.
+//!
 //! `cargo test` runs the tests of the checker; with the feature `faults` also short runs against the real server, good
 //! and with each deliberate defect, which must be found. `make crash` makes a long run.
 
 mod admission;
 mod alone;
+mod billing;
 mod checker;
 mod clients;
 mod credits;
@@ -24,6 +28,13 @@ mod report;
 mod run;
 mod several;
 mod stored;
+#[path = "../stripe/mod.rs"]
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the integration tests do more with the double, and run its own tests"
+)]
+mod stripe;
 mod tests;
 mod voids;
 mod wallets;

@@ -30,6 +30,8 @@ pub struct Outcome {
     /// Calls that moved credits, and those that wallets refused.
     pub moved: usize,
     pub refused: usize,
+    /// Amounts that were sealed for Stripe.
+    pub chunks: usize,
     pub hit: Hit,
     /// Failpoints that the schedule was to reach.
     pub wanted: usize,
@@ -56,6 +58,7 @@ impl Outcome {
             denied: 0,
             moved: 0,
             refused: 0,
+            chunks: 0,
             hit: Hit::new(),
             wanted: match plan.schedule {
                 Schedule::Mixed => failpoint::ALL.len().min(plan.rounds),
@@ -96,6 +99,7 @@ impl Outcome {
         need("denied", self.denied, 1);
         need("moves of credits", self.moved, 1);
         need("refusals of wallets", self.refused, 1);
+        need("amounts billed through Stripe", self.chunks, 1);
         need("failpoints", self.hit.len(), self.wanted);
         need("cuts at a COMMIT", self.commits_cut, self.cuts_wanted);
         idle
@@ -131,8 +135,8 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "crash: store={}{} rounds={} acked={} kills_in_flight={} admitted={} denied={} moved={} refused={} \
-             failpoints={}/{} lost={} duplicated={} unexpected={} over_admitted={} credits_made={} credits_lost={} \
-             ledger_faults={}",
+             billed={} failpoints={}/{} lost={} duplicated={} unexpected={} over_admitted={} credits_made={} credits_lost={} \
+             ledger_faults={} billing_faults={}",
             self.store.name(),
             match self.store.servers() {
                 1 => String::new(),
@@ -145,6 +149,7 @@ impl fmt::Display for Outcome {
             self.denied,
             self.moved,
             self.refused,
+            self.chunks,
             self.hit.len(),
             failpoint::ALL.len(),
             self.findings.count(Kind::Lost),
@@ -154,6 +159,7 @@ impl fmt::Display for Outcome {
             self.findings.count(Kind::CreditsMade),
             self.findings.count(Kind::CreditsLost),
             self.findings.count(Kind::Ledger),
+            self.findings.count(Kind::Billing),
         )
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,6 +16,7 @@ use rand_distr::{Distribution as _, Exp};
 use rand_pcg::Pcg64;
 
 use crate::alone::Alone;
+use crate::billing::office::Office;
 use crate::checker::{Findings, Kind, Times, check};
 use crate::clients::{self, Ground, Phase};
 use crate::fold::totals_of;
@@ -23,7 +25,7 @@ use crate::process::server::Server;
 use crate::report::Outcome;
 use crate::several::{Several, Trouble};
 use crate::world::SECOND;
-use crate::{admission, journal, live, wallets};
+use crate::{admission, billing, journal, live, wallets};
 
 /// Mean time between the first answer of a round and its kill.
 const MEAN_ROUND: f64 = 0.3;
@@ -126,6 +128,8 @@ pub trait Stage {
     fn start(&self) -> io::Result<Server>;
     /// Kills servers as planned; afterwards all that are needed serve.
     fn rounds(&mut self, plan: &Plan, ground: &Arc<Ground>, outcome: &mut Outcome) -> Result<()>;
+    /// Returns where one serves, after the rounds.
+    fn addr(&self) -> Option<SocketAddr>;
     /// Lets time pass while the servers run; an error when one ends by itself.
     fn wait(&mut self, time: Duration) -> Result<()>;
     /// Stops and starts all, so that what clients still wait for is given up.
@@ -141,14 +145,16 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let folder = tempfile::Builder::new().prefix("bursar-crash-").tempdir()?;
     let catalog = folder.path().join("catalog.toml");
     std::fs::write(&catalog, crate::world::CATALOG)?;
+    let office = Office::open()?;
     let mut stage: Box<dyn Stage> = match plan.store {
-        Store::Sqlite => Box::new(Alone::new(plan, folder.path(), &catalog)),
-        Store::Postgres => Box::new(Several::new(plan, &catalog)?),
+        Store::Sqlite => Box::new(Alone::new(plan, folder.path(), &catalog, &office)),
+        Store::Postgres => Box::new(Several::new(plan, &catalog, &office)?),
     };
     let ground = Ground::new(folder.path(), plan.seed, plan.store.servers());
     let anchor = ground.began - ANCHOR_BACK;
     let server = stage.start()?;
     live::create_customers(server.addr, anchor)?;
+    office.enlist(server.addr)?;
     server.stop()?;
 
     let clients = clients::start(&ground)?;
@@ -164,6 +170,8 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
         }
     }
     end?;
+    let server = stage.addr().ok_or("no server is left")?;
+    office.settle(server)?;
     stage.stop()?;
 
     let lines = ground
@@ -181,6 +189,8 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     };
     let found: &mut Findings = &mut outcome.findings;
     found.0.extend(check(&history, &stored, times).0);
+    let counted = office.counted(&stored)?;
+    billing::check(&stored, &counted, anchor, found);
     let server = stage.start()?;
     let totals = totals_of(&history, &stored);
     if let Err(error) = live::check(server.addr, &history, &totals, ground.began, found) {
@@ -190,6 +200,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     (outcome.admitted, outcome.denied) = admission::tally(&history);
     (outcome.moved, outcome.refused) = wallets::tally(&history);
     outcome.acked = history.acked();
+    outcome.chunks = stored.chunks.len();
     Ok(outcome)
 }
 

@@ -116,6 +116,8 @@ impl TestServer {
                 stripe_webhook_secret: Vec::new(),
                 stripe_endpoint_secret: Vec::new(),
                 stripe_webhook_paths: vec!["/stripe/webhook".to_owned()],
+                stripe_meter_events_per_second: None,
+                stripe_timeout_ms: 30_000,
                 usage_window_minutes: 60,
                 disputes_freeze_wallets: true,
             },

@@ -34,4 +34,5 @@ mod stripe;
 mod stripe_commands;
 mod subscriptions;
 mod tidy;
+mod usage_out;
 mod wallet;

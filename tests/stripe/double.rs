@@ -132,6 +132,20 @@ impl Double {
             .with_effects(|effects| effects.sum(event_name, customer, from, to))
     }
 
+    /// Returns what all customers will be billed for together, whenever it counts.
+    #[must_use]
+    pub fn effective_total(&self, event_name: &str) -> i64 {
+        self.account
+            .with_effects(|effects| effects.total(event_name))
+    }
+
+    /// Returns how many meter events counted.
+    #[must_use]
+    pub fn effect_count(&self, event_name: &str) -> usize {
+        self.account
+            .with_effects(|effects| effects.count_of(event_name))
+    }
+
     /// Returns how often an identifier of a meter event counted. More than once is what must never happen.
     #[must_use]
     pub fn effects_of(&self, identifier: &str) -> u32 {

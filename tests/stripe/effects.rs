@@ -133,6 +133,22 @@ impl Effects {
             .sum()
     }
 
+    fn counting(&self, event_name: &str) -> impl Iterator<Item = &Effect> {
+        let of_name = self.counted.get(event_name);
+        let effects = of_name.into_iter().flat_map(HashMap::values).flatten();
+        effects.filter(|effect| !effect.canceled)
+    }
+
+    /// Returns the sum of what counts for all customers.
+    pub(super) fn total(&self, event_name: &str) -> i64 {
+        self.counting(event_name).map(|effect| effect.value).sum()
+    }
+
+    /// Returns how many events count for all customers.
+    pub(super) fn count_of(&self, event_name: &str) -> usize {
+        self.counting(event_name).count()
+    }
+
     /// Returns how often an identifier counted.
     pub(super) fn times(&self, identifier: &str) -> u32 {
         self.times.get(identifier).copied().unwrap_or_default()

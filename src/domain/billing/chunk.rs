@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::evidence::Evidence;
 use crate::domain::id::MeterId;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::TimeRange;
@@ -13,7 +14,7 @@ use crate::domain::window::TimeRange;
 /// From the first attempt on, how long a chunk of unknown outcome is sent again. Stripe remembers identifiers for at least
 /// 24 hours; the rest is for clocks that differ and calls that take long.
 pub const DOUBT_AFTER: Span = Span::from_hours(20);
-/// How long whoever claimed a chunk has to send it and to say what came of it, before others may claim it.
+/// How long whoever claimed a chunk usually has to send it and to say what came of it, before others may claim it.
 pub const LEASE: Span = Span::from_minutes(2);
 /// The age from which on usage is not sent any more: Stripe refuses what is older than 35 days.
 pub const TOO_OLD: Span = Span::from_days(32);
@@ -21,6 +22,8 @@ pub const TOO_OLD: Span = Span::from_days(32);
 const VALUE_MAX: i64 = 999_999_999_999_999;
 /// The pause after the first attempt that came to nothing; it doubles with each, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Span = Span::from_millis(1_000);
+/// The longest pause between two looks at a chunk that waits for another.
+const TURN_MAX: Span = Span::from_minutes(5);
 /// The longest pause between attempts.
 const PAUSE_MAX: Span = Span::from_minutes(15);
 /// Between two looks at Stripe's sums for a chunk that is in doubt.
@@ -95,7 +98,7 @@ pub struct Chunk {
     pub count_time: Timestamp,
     /// Names it at Stripe; at most 100 characters.
     pub identifier: Box<str>,
-    /// Which life of the database sealed it.
+    /// Which life of the database sealed it, or took it over.
     pub incarnation: Box<str>,
     /// Where it stands.
     pub state: ChunkState,
@@ -111,6 +114,9 @@ pub struct Chunk {
     pub due_time: Option<Timestamp>,
     /// What went wrong last, for people.
     pub fault: Option<Box<str>>,
+    /// Why Stripe may have dropped it after it took it: then it is not sent again by itself.
+    #[serde(default)]
+    pub suspicion: Option<Box<str>>,
     /// When its outcome became known.
     pub end_time: Option<Timestamp>,
 }
@@ -137,17 +143,6 @@ pub enum Outcome {
         /// Why.
         why: Box<str>,
     },
-}
-
-/// What is known of a chunk in doubt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Evidence {
-    /// Stripe's sums have it.
-    Counted,
-    /// Stripe's sums do not have it, although they have had the time.
-    Missing,
-    /// They say neither.
-    Unclear,
 }
 
 /// Why a chunk is not to be sent now.
@@ -184,11 +179,15 @@ impl Chunk {
         Ok(())
     }
 
-    /// Takes it for sending, until [`LEASE`] is over. The attempt must be durable before anything is sent.
+    /// Takes it for sending, until the lease is over. The attempt must be durable before anything is sent.
     ///
     /// # Errors
     /// When it is not to be sent now; it may stand elsewhere then, which is to be kept.
-    pub fn claim(&mut self, incarnation: &str, now: Timestamp) -> Result<(), NotClaimed> {
+    pub fn claim(
+        &mut self,
+        (incarnation, lease): (&str, Span),
+        now: Timestamp,
+    ) -> Result<(), NotClaimed> {
         match self.state {
             ChunkState::Delivered | ChunkState::InDoubt | ChunkState::Failed => {
                 return Err(NotClaimed::Settled);
@@ -197,10 +196,10 @@ impl Chunk {
         }
         // What another life of the database sealed may have been sent by it since.
         if *self.incarnation != *incarnation {
-            self.doubt("it was sealed before the database was restored", now);
+            self.adopt(incarnation, now);
             return Err(NotClaimed::InDoubt);
         }
-        if self.due_time.is_some_and(|due| now < due) {
+        if !self.waits_its_turn() && self.due_time.is_some_and(|due| now < due) {
             return Err(NotClaimed::NotDue);
         }
         let late = self
@@ -228,15 +227,31 @@ impl Chunk {
         self.state = ChunkState::Sending;
         self.attempts = self.attempts.saturating_add(1);
         self.last_attempt = Some(now);
-        self.due_time = Some(now.plus(LEASE));
+        self.due_time = Some(now.plus(lease));
         Ok(())
     }
 
-    /// Lets another of its customer and meter go first.
+    /// Lets another of its customer and meter go first. The longer it waits the less often it is looked at; it is woken when
+    /// the other is done.
     pub fn wait_for_another(&mut self, now: Timestamp) {
         if self.state == ChunkState::Sealed {
-            self.due_time = Some(now.plus(PAUSE_MIN));
+            let pause = now.since(self.seal_time).clamp(PAUSE_MIN, TURN_MAX);
+            self.due_time = Some(now.plus(pause));
         }
+    }
+
+    /// Whether nothing was tried yet: whose turn it is alone says when.
+    fn waits_its_turn(&self) -> bool {
+        self.state == ChunkState::Sealed && self.fault.is_none()
+    }
+
+    /// Has it sent now if it waits its turn; false when it does not.
+    pub fn wake(&mut self, now: Timestamp) -> bool {
+        let waits = self.waits_its_turn() && self.due_time.is_some_and(|due| now < due);
+        if waits {
+            self.due_time = Some(now);
+        }
+        waits
     }
 
     /// Notes what came of sending it. Once its outcome is known nothing changes that.
@@ -300,12 +315,18 @@ impl Chunk {
         if self.state != ChunkState::InDoubt {
             return;
         }
+        if *self.incarnation != *incarnation {
+            // Another life of the database may have sent it since, too lately for the sums to show it.
+            self.adopt(incarnation, now);
+            return;
+        }
         match evidence {
             Evidence::Counted => self.delivered(now),
-            Evidence::Missing => {
-                self.incarnation = incarnation.into();
-                self.begin_anew(fresh, now);
-            }
+            Evidence::Missing => match self.suspicion.take() {
+                // It would be dropped again.
+                Some(why) => self.fail(&why, now),
+                None => self.begin_anew(fresh, now),
+            },
             Evidence::Unclear => self.due_time = Some(now.plus(DOUBT_PAUSE)),
         }
     }
@@ -314,6 +335,7 @@ impl Chunk {
         self.state = ChunkState::Delivered;
         self.due_time = None;
         self.fault = None;
+        self.suspicion = None;
         self.end_time = Some(now);
     }
 
@@ -322,6 +344,38 @@ impl Chunk {
         self.due_time = None;
         self.fault = Some(why.into());
         self.end_time = Some(now);
+    }
+
+    /// Notes that Stripe took it and then did not count it; false when that is known, or another attempt is on its way.
+    pub fn refuse_late(&mut self, why: &str, now: Timestamp) -> bool {
+        match self.state {
+            ChunkState::Delivered | ChunkState::Sending | ChunkState::InDoubt => {
+                self.fail(why, now);
+                true
+            }
+            ChunkState::Sealed | ChunkState::Failed => false,
+        }
+    }
+
+    /// Notes that Stripe may not have counted it, although it took it; false when its outcome is not known anyway.
+    pub fn question(&mut self, why: &str, now: Timestamp) -> bool {
+        match self.state {
+            ChunkState::Delivered => {
+                self.suspicion = Some(why.into());
+                self.end_time = None;
+                self.doubt(why, now);
+                true
+            }
+            ChunkState::Sealed | ChunkState::Sending | ChunkState::InDoubt | ChunkState::Failed => {
+                false
+            }
+        }
+    }
+
+    /// Takes over what another life of the database left, in doubt from now on.
+    fn adopt(&mut self, incarnation: &str, now: Timestamp) {
+        self.incarnation = incarnation.into();
+        self.doubt("another life of the database may have sent it", now);
     }
 
     fn doubt(&mut self, why: &str, now: Timestamp) {

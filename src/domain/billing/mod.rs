@@ -2,6 +2,7 @@
 //! subscriptions and payments as Stripe has them, and what follows from them.
 
 mod chunk;
+mod evidence;
 mod inbound;
 mod mirror;
 mod money_mode;
@@ -14,8 +15,9 @@ mod tab;
 mod tests;
 
 pub use self::chunk::{
-    Chunk, ChunkState, DOUBT_AFTER, Evidence, LEASE, NotClaimed, Outcome, TOO_OLD, ValueTooLong,
+    Chunk, ChunkState, DOUBT_AFTER, LEASE, NotClaimed, Outcome, TOO_OLD, ValueTooLong,
 };
+pub use self::evidence::{Evidence, Ledger};
 pub use self::inbound::{Inbound, InboundState};
 pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force, reflect};
 pub use self::money_mode::MoneyMode;

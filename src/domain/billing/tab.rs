@@ -15,6 +15,8 @@ pub const SETTLING: Span = Span::from_minutes(6);
 
 /// Between two looks at a period that has ended, for usage that comes late or is taken back.
 const LATE_PAUSE: Span = Span::from_hours(6);
+/// Between two looks at a tab that waits for somebody who pays, or for its meter.
+const REST: Span = Span::from_days(1);
 /// Thousandths in a unit.
 const MILLI_A_UNIT: i64 = 1_000;
 
@@ -29,6 +31,9 @@ pub struct Tab {
     pub in_flight: Option<Box<str>>,
     /// When it is to be looked at next.
     pub due_time: Timestamp,
+    /// Whether it waits for somebody who pays, or for its meter to be there again.
+    #[serde(default)]
+    pub waits: bool,
 }
 
 /// The plan that usage is charged under.
@@ -79,6 +84,7 @@ impl Tab {
             periods: Vec::new(),
             in_flight: None,
             due_time: now,
+            waits: false,
         }
     }
 
@@ -155,10 +161,28 @@ impl Tab {
         })
     }
 
-    /// Sets when to look next: a window later, at whole minutes, or when the running period has settled.
+    /// Lets it wait for somebody who pays, or for its meter: then it is woken, and looked at from time to time all the same.
+    pub fn rest(&mut self, now: Timestamp) {
+        self.waits = true;
+        self.due_time = now.plus(REST);
+    }
+
+    /// Has it looked at now if it waits; false when it does not.
+    pub fn wake(&mut self, now: Timestamp) -> bool {
+        if self.waits {
+            self.waits = false;
+            self.due_time = now;
+            return true;
+        }
+        false
+    }
+
+    /// Sets when to look next: a window later, at whole minutes unless it is shorter than one, or when the running period has
+    /// settled.
     pub fn put_off(&mut self, window: Span, now: Timestamp) {
-        let minute = Span::from_minutes(1).as_micros();
-        let next = now.plus(window).as_micros().div_euclid(minute) * minute;
+        self.waits = false;
+        let step = Span::from_minutes(1).min(window).as_micros().max(1);
+        let next = now.plus(window).as_micros().div_euclid(step) * step;
         let next = Timestamp::from_micros_clamped(next.max(now.as_micros() + 1));
         let settled = self
             .periods

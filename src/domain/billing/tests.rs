@@ -1,5 +1,7 @@
 //! Chunks under every fault at every send, and what is sealed under corrections.
 
+mod waiting;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -47,6 +49,7 @@ fn chunk(number: u32, value: i64) -> Chunk {
         last_attempt: None,
         due_time: Some(START),
         fault: None,
+        suspicion: None,
         end_time: None,
     }
 }
@@ -138,7 +141,7 @@ fn send_all(variant: Variant, fates: &[Fate], pauses: &[u16]) -> Result<u32, Str
                     continue;
                 }
             }
-            if chunk.claim(LIFE, now).is_err() {
+            if chunk.claim((LIFE, LEASE), now).is_err() {
                 continue;
             }
             if variant == Variant::FreshIdentifiers {
@@ -215,25 +218,34 @@ fn careless_senders_are_found_out() {
 #[test]
 fn a_restored_database_doubts_what_it_was_sending() {
     let mut chunk = chunk(1, 5);
-    assert_eq!(chunk.claim("another", START), Err(NotClaimed::InDoubt));
+    assert_eq!(
+        chunk.claim(("another", LEASE), START),
+        Err(NotClaimed::InDoubt)
+    );
     assert_eq!(chunk.state, ChunkState::InDoubt);
     chunk.resolve(Evidence::Missing, ("1-1", "another"), after(1));
     assert_eq!(
         (chunk.state, &*chunk.identifier),
         (ChunkState::Sealed, "1-1")
     );
-    assert_eq!(chunk.claim("another", after(1)), Ok(()));
+    assert_eq!(chunk.claim(("another", LEASE), after(1)), Ok(()));
 }
 
 #[test]
 fn a_claim_holds_others_off_until_its_lease_is_over() {
     let mut chunk = chunk(1, 5);
-    assert_eq!(chunk.claim(LIFE, START), Ok(()));
-    assert_eq!(chunk.claim(LIFE, after(1)), Err(NotClaimed::NotDue));
-    assert_eq!(chunk.claim(LIFE, after(2)), Ok(()));
+    assert_eq!(chunk.claim((LIFE, LEASE), START), Ok(()));
+    assert_eq!(
+        chunk.claim((LIFE, LEASE), after(1)),
+        Err(NotClaimed::NotDue)
+    );
+    assert_eq!(chunk.claim((LIFE, LEASE), after(2)), Ok(()));
     assert_eq!((chunk.attempts, chunk.first_attempt), (2, Some(START)));
     chunk.settle(&Outcome::Delivered, after(2));
-    assert_eq!(chunk.claim(LIFE, after(9)), Err(NotClaimed::Settled));
+    assert_eq!(
+        chunk.claim((LIFE, LEASE), after(9)),
+        Err(NotClaimed::Settled)
+    );
     let why = "late".into();
     chunk.settle(&Outcome::Refused { why }, after(9));
     assert_eq!(
@@ -248,20 +260,26 @@ fn stripe_may_be_away_for_days_when_nothing_left_this_machine() {
     let mut chunk = chunk(1, 5);
     let mut now = START;
     while now < after(30 * 60) {
-        if chunk.claim(LIFE, now).is_ok() {
+        if chunk.claim((LIFE, LEASE), now).is_ok() {
             let (why, after) = ("refused".into(), None);
             chunk.settle(&Outcome::Nothing { why, after }, now);
         }
         now = now.plus(Span::from_minutes(7));
     }
     assert_eq!((chunk.state, chunk.attempts), (ChunkState::Sealed, 0));
-    assert_eq!(chunk.claim(LIFE, now.plus(Span::from_hours(1))), Ok(()));
+    assert_eq!(
+        chunk.claim((LIFE, LEASE), now.plus(Span::from_hours(1))),
+        Ok(())
+    );
 }
 
 #[test]
 fn usage_that_is_too_old_fails_before_it_is_sent() {
     let mut chunk = chunk(1, 5);
-    assert_eq!(chunk.claim(LIFE, after(33 * 1440)), Err(NotClaimed::TooOld));
+    assert_eq!(
+        chunk.claim((LIFE, LEASE), after(33 * 1440)),
+        Err(NotClaimed::TooOld)
+    );
     assert_eq!(chunk.state, ChunkState::Failed);
     chunk.requeue(("1-1", LIFE), after(33 * 1440)).unwrap();
     assert_eq!(chunk.state, ChunkState::Sealed);
@@ -270,7 +288,7 @@ fn usage_that_is_too_old_fails_before_it_is_sent() {
 #[test]
 fn a_busy_stripe_is_waited_for_as_long_as_it_asks() {
     let mut chunk = chunk(1, 5);
-    chunk.claim(LIFE, START).unwrap();
+    chunk.claim((LIFE, LEASE), START).unwrap();
     let after = Some(Span::from_secs(30));
     let why = "429".into();
     chunk.settle(&Outcome::Nothing { why, after }, START);

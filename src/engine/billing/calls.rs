@@ -1,18 +1,17 @@
 //! Calls that change something at Stripe: noted before they are made, so that a repeat makes the same call under the same
 //! key, and kept with their answer after.
 
-use std::fmt::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::biller::Biller;
 use super::document::{read, write};
 use super::fault::BillingFault;
 use crate::domain::billing::DOUBT_AFTER;
+use crate::domain::fingerprint::fingerprint;
 use crate::domain::id::RequestId;
 use crate::domain::time::Timestamp;
 use crate::engine::Engine;
@@ -110,7 +109,7 @@ impl Engine {
         let begin = Begin {
             key: key(&name),
             fresh: format!("call_{}", Self::fresh_id()).into(),
-            content: hex("", &content).into(),
+            content: fingerprint(&content, 20).into(),
             request: request.clone(),
         };
         self.submit(begin).await
@@ -153,15 +152,6 @@ fn key(name: &str) -> BillingKey {
         kind: BillingKind::Call,
         id: name.into(),
     }
-}
-
-fn hex(prefix: &str, bytes: &[u8]) -> String {
-    let mut text = prefix.to_owned();
-    for byte in &Sha256::digest(bytes)[..20] {
-        // Writing to a text does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// Notes a call.

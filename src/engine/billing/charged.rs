@@ -10,10 +10,13 @@ use crate::domain::rating::{Destination, cut, lead_in};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::EVENT_AHEAD_MAX;
 use crate::domain::window::{Anchor, TimeRange};
-use crate::engine::cost::PARTS_MAX;
+use crate::engine::Engine;
+use crate::engine::cost::{PARTS_MAX, Position};
 use crate::engine::error::Error;
 use crate::engine::usage::UsageAsk;
-use crate::engine::{Engine, OVERLOAD_WAIT};
+
+/// How much time is looked at together: of the shortest windows, those of an hour, fewer than [`PARTS_MAX`] are in it.
+const STRETCH: Span = Span::from_days(60);
 
 /// What is needed to say how much is charged.
 pub(super) struct Charging {
@@ -29,10 +32,20 @@ impl Engine {
     /// limits that the plan prices. What is included, and what wallets pay, is not.
     ///
     /// It is read from stored usage, beside what is recorded meanwhile: the next look takes that in.
-    pub(super) async fn charged(&self, of: &Charging, period: TimeRange) -> Result<Milli, Error> {
-        let position = self.position_under(&of.customer, of.plan.as_ref()).await?;
+    pub(super) async fn charged(
+        &self,
+        position: &Position,
+        of: &Charging,
+        period: TimeRange,
+    ) -> Result<Milli, Error> {
+        // What comes late is charged under the plan that the period ran under.
+        let then = match &of.plan {
+            Some(plan) => Some(self.position_under(&of.customer, Some(plan)).await?),
+            None => None,
+        };
+        let position = then.as_ref().unwrap_or(position);
         let tariffs = position.offer().tariffs(&of.meter.id);
-        let Some(held) = position.held else {
+        let Some(held) = &position.held else {
             return Ok(Milli::ZERO);
         };
         let ahead = self.now().plus(EVENT_AHEAD_MAX).plus(Span::from_minutes(1));
@@ -45,20 +58,32 @@ impl Engine {
         for tariff in billed.filter(|tariff| tariff.destination == Destination::StripeMeter) {
             let mut course = held.course(tariff);
             let start = lead_in(&course.tariff, of.anchor, period.start).min(period.start);
-            let range = TimeRange { start, end };
-            let parts = cut(&course, of.anchor, range, PARTS_MAX).ok_or(Error::Overloaded {
-                queue: "windows of a billing period",
-                retry_after: OVERLOAD_WAIT,
-            })?;
             let ask = UsageAsk::of(of.customer.clone(), of.meter.id.clone());
-            self.run_parts(&mut course, &ask, (&of.meter, of.anchor), parts)
-                .await?;
+            let mut from = start;
+            while from < end {
+                let to = end.min(from.plus(STRETCH));
+                let range = TimeRange {
+                    start: from,
+                    end: to,
+                };
+                let parts =
+                    cut(&course, of.anchor, range, PARTS_MAX).ok_or_else(|| too_many(of, range))?;
+                self.run_parts(&mut course, &ask, (&of.meter, of.anchor), parts)
+                    .await?;
+                from = to;
+            }
             // What was used last may have been in the period before.
             course.move_to(of.anchor, last_of(end));
             sum = sum.plus(course.charged)?;
         }
         Ok(sum)
     }
+}
+
+/// Says that a stretch has more windows than are looked at together, which none of the catalog's windows can cause.
+fn too_many(of: &Charging, range: TimeRange) -> Error {
+    tracing::error!(customer.id = %of.customer, meter.id = %of.meter.id, ?range, "usage falls into too many windows");
+    Error::Internal
 }
 
 /// Returns the last instant before another.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::document::{chunk_row, read, tab_key, tab_row};
+use super::BillingTerms;
+use super::document::{chunk_key, chunk_row, chunks_of, read, tab_key, tab_row};
 use super::seal::identifier;
-use crate::domain::billing::{Chunk, ChunkState, Evidence, Outcome, Tab};
+use crate::domain::billing::{Chunk, ChunkState, Evidence, Ledger, Outcome, Tab};
 use crate::domain::id::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::engine::Engine;
@@ -14,7 +15,7 @@ use crate::engine::mutation::{Applied, Mutation};
 use crate::engine::step::Step;
 use crate::storage::{BillingKey, BillingKind, BillingQuery, Page};
 
-/// A chunk as it stands.
+/// A chunk as it stands, or stood when it was claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChunkView {
     /// Its name.
@@ -25,27 +26,24 @@ pub struct ChunkView {
     pub chunk: Chunk,
 }
 
-/// A chunk that is to be sent now, by whoever has this.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClaimedChunk {
-    /// Its name.
-    pub id: Box<str>,
-    /// Whose usage it is.
-    pub customer: CustomerId,
-    /// What is to be sent.
-    pub chunk: Chunk,
-}
-
-/// Most chunks of one customer and state that are looked at together.
-const UNSETTLED_MAX: usize = 1_000;
+/// Chunks that are read together.
+const PAGE: usize = 1_000;
 
 /// What is to be done with a chunk.
 #[derive(Debug, Clone)]
-enum Turn {
+pub(super) enum Turn {
+    /// To be sent.
     Claim,
+    /// It was sent, and this came of it.
     Settle(Outcome),
+    /// This is known of it.
     Resolve(Evidence),
+    /// To be sent once more.
     Requeue,
+    /// Stripe did not count it, although it took it.
+    Refuse(Box<str>),
+    /// Stripe may not have counted it.
+    Question(Box<str>),
 }
 
 impl Engine {
@@ -80,7 +78,7 @@ impl Engine {
         self.chunks(query).await
     }
 
-    async fn chunks(&self, query: BillingQuery) -> Result<Page<ChunkView>, Error> {
+    pub(super) async fn chunks(&self, query: BillingQuery) -> Result<Page<ChunkView>, Error> {
         let page = self.shared.store.billing(query).await?;
         let mut items = Vec::with_capacity(page.items.len());
         for row in page.items {
@@ -98,6 +96,19 @@ impl Engine {
         Ok(Page { items, next })
     }
 
+    /// Reads all of some chunks, page by page.
+    async fn all_chunks(&self, mut query: BillingQuery) -> Result<Vec<ChunkView>, Error> {
+        let mut found = Vec::new();
+        loop {
+            let page = self.chunks(query.clone()).await?;
+            found.extend(page.items);
+            query.after = page.next;
+            if query.after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
     /// Returns the chunks of a customer of which something may still become by itself, in the order in which they are to be
     /// sent.
     ///
@@ -105,48 +116,66 @@ impl Engine {
     /// When the store cannot be read.
     pub async fn unsettled_chunks(&self, customer: &CustomerId) -> Result<Vec<ChunkView>, Error> {
         let mut found = Vec::new();
-        for state in [ChunkState::Sealed, ChunkState::Sending, ChunkState::InDoubt] {
-            let range = (None, UNSETTLED_MAX);
-            let of = Some(customer.clone());
-            found.extend(self.list_chunks(of, Some(state), range).await?.items);
+        for state in ChunkState::ALL
+            .into_iter()
+            .filter(|state| !state.is_final())
+        {
+            let query = BillingQuery {
+                customer: Some(customer.clone()),
+                state: Some(state.word().into()),
+                ..BillingQuery::of(BillingKind::Chunk, PAGE)
+            };
+            found.extend(self.all_chunks(query).await?);
         }
-        found.sort_by_key(|view| (view.chunk.period.start, view.chunk.number));
+        found.sort_by(|a, b| {
+            let place = |view: &ChunkView| (view.chunk.period.start, view.chunk.number);
+            (&a.chunk.meter, place(a)).cmp(&(&b.chunk.meter, place(b)))
+        });
         Ok(found)
     }
 
-    /// Returns what was delivered of the period of a chunk, in whole units.
+    /// Returns what is known here of the period of a chunk whose outcome is not.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn delivered_of(&self, of: &ChunkView) -> Result<i64, Error> {
-        let delivered = Some(ChunkState::Delivered);
-        let (mut sum, mut after) = (0_i64, None);
-        loop {
-            let page = self
-                .list_chunks(Some(of.customer.clone()), delivered, (after, 1_000))
-                .await?;
-            let same = page.items.iter().map(|view| &view.chunk);
-            for chunk in same.filter(|chunk| is_beside(chunk, &of.chunk)) {
-                sum = sum.saturating_add(chunk.value);
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(sum);
+    pub async fn ledger_of(&self, of: &ChunkView) -> Result<Ledger, Error> {
+        let tab = tab_key(&of.customer, &of.chunk.meter);
+        let query = BillingQuery {
+            begins: Some(chunks_of(&tab, of.chunk.period).into()),
+            customer: Some(of.customer.clone()),
+            ..BillingQuery::of(BillingKind::Chunk, PAGE)
+        };
+        let mut all = self.all_chunks(query).await?;
+        all.sort_by_key(|view| view.chunk.number);
+        let life = self.billing_terms().incarnation;
+        let mut ledger = Ledger {
+            delivered: Some(0),
+            perhaps: Vec::new(),
+        };
+        for chunk in all.iter().map(|view| &view.chunk) {
+            match chunk.state {
+                ChunkState::Delivered => {
+                    let sum = ledger.delivered;
+                    ledger.delivered = sum.and_then(|sum| sum.checked_add(chunk.value));
+                }
+                ChunkState::Sending | ChunkState::InDoubt => ledger.perhaps.push(chunk.value),
+                // What was sealed in this life is sent after the one in doubt.
+                ChunkState::Sealed if chunk.incarnation != life => ledger.perhaps.push(chunk.value),
+                ChunkState::Sealed | ChunkState::Failed => {}
             }
         }
+        Ok(ledger)
     }
 
     /// Takes a chunk for sending; `None`: it is not to be sent now. The attempt is durable when this returns.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn claim_chunk(&self, view: &ChunkView) -> Result<Option<ClaimedChunk>, Error> {
+    pub async fn claim_chunk(&self, view: &ChunkView) -> Result<Option<ChunkView>, Error> {
         let (is_claimed, chunk) = self.turn(view, Turn::Claim).await?;
-        let (id, customer) = (view.id.clone(), view.customer.clone());
-        Ok(is_claimed.then_some(ClaimedChunk {
-            id,
-            customer,
+        Ok(is_claimed.then(|| ChunkView {
             chunk,
+            ..view.clone()
         }))
     }
 
@@ -154,13 +183,8 @@ impl Engine {
     ///
     /// # Errors
     /// When the store fails; the chunk is claimed again later then.
-    pub async fn settle_chunk(&self, of: &ClaimedChunk, outcome: Outcome) -> Result<Chunk, Error> {
-        let view = ChunkView {
-            id: of.id.clone(),
-            customer: of.customer.clone(),
-            chunk: of.chunk.clone(),
-        };
-        Ok(self.turn(&view, Turn::Settle(outcome)).await?.1)
+    pub async fn settle_chunk(&self, of: &ChunkView, outcome: Outcome) -> Result<Chunk, Error> {
+        Ok(self.turn(of, Turn::Settle(outcome)).await?.1)
     }
 
     /// Notes what is known of a chunk in doubt.
@@ -190,34 +214,39 @@ impl Engine {
         Ok(ChunkView { chunk, ..view })
     }
 
-    async fn turn(&self, of: &ChunkView, turn: Turn) -> Result<(bool, Chunk), Error> {
+    pub(super) async fn turn(&self, of: &ChunkView, turn: Turn) -> Result<(bool, Chunk), Error> {
         let key = BillingKey {
             kind: BillingKind::Chunk,
             id: of.id.clone(),
         };
         let tab = tab_key(&of.customer, &of.chunk.meter);
+        // Each waits for the one before it, and is woken when that is done.
+        let neighbour = match &turn {
+            Turn::Claim => of.chunk.number.saturating_sub(1),
+            Turn::Settle(_)
+            | Turn::Resolve(_)
+            | Turn::Requeue
+            | Turn::Refuse(_)
+            | Turn::Question(_) => of.chunk.number + 1,
+        };
+        let neighbour = chunk_key(&tab, of.chunk.period, neighbour);
         let change = Change {
             cells: [self.customer(&of.customer).await?],
-            keys: [key, tab],
+            keys: [key, tab, neighbour],
             turn,
-            incarnation: self.billing_terms().incarnation,
+            terms: self.billing_terms(),
         };
         self.submit(change).await
     }
 }
 
-/// Whether two chunks are of one meter and period.
-fn is_beside(one: &Chunk, other: &Chunk) -> bool {
-    one.meter == other.meter && one.period == other.period
-}
-
 /// Changes where a chunk stands. It answers whether that could be done, and the chunk.
 struct Change {
     cells: [Arc<Cell>; 1],
-    /// The chunk's and the tab's.
-    keys: [BillingKey; 2],
+    /// The chunk's and the tab's, and that of the chunk before it, or after it where it is to be woken.
+    keys: [BillingKey; 3],
     turn: Turn,
-    incarnation: Box<str>,
+    terms: BillingTerms,
 }
 
 impl Mutation for Change {
@@ -235,13 +264,15 @@ impl Mutation for Change {
     fn apply(&mut self, step: &mut Step<'_, '_>) -> Result<Applied<(bool, Chunk)>, Error> {
         let now = step.now();
         let gone = |key: &BillingKey| Error::not_found(Thing::Chunk, &key.id);
-        let [key, tab_key] = &self.keys;
+        let [key, tab_key, _] = &self.keys;
         let row = step.document(0, key).ok_or_else(|| gone(key))?;
         let tab_row_before = step.document(1, tab_key).ok_or_else(|| gone(key))?;
         let mut chunk: Chunk = read(&row)?;
         let mut tab: Tab = read(&tab_row_before)?;
         // One at a time: what is on its way, or in doubt, holds up what comes after it.
-        let is_free = tab.in_flight.as_ref().is_none_or(|name| *name == key.id);
+        let is_claim = matches!(self.turn, Turn::Claim);
+        let is_free = tab.in_flight.as_ref().is_none_or(|name| *name == key.id)
+            && (!is_claim || self.may_follow(step)?);
         let before = chunk.clone();
         let is_done = self.change(&mut chunk, is_free, now);
         let in_flight = match chunk.state {
@@ -256,31 +287,57 @@ impl Mutation for Change {
         if chunk != before {
             step.put_document(chunk_row(key, &self.cells[0].id, &chunk)?);
         }
+        if chunk.state.is_final() && !is_claim {
+            self.wake_next(step)?;
+        }
         Ok(Applied::Done((is_done, chunk)))
     }
 }
 
 impl Change {
+    /// Whether the chunk before it is done with, so that those of a period are sent in their order.
+    fn may_follow(&self, step: &Step<'_, '_>) -> Result<bool, Error> {
+        let before = step.document(2, &self.keys[2]);
+        let before = before.map(|row| read::<Chunk>(&row)).transpose()?;
+        Ok(before.is_none_or(|chunk| chunk.state.is_final()))
+    }
+
+    fn wake_next(&self, step: &mut Step<'_, '_>) -> Result<(), Error> {
+        let key = &self.keys[2];
+        if let Some(row) = step.document(2, key) {
+            let mut chunk: Chunk = read(&row)?;
+            if chunk.wake(step.now()) {
+                step.put_document(chunk_row(key, &self.cells[0].id, &chunk)?);
+            }
+        }
+        Ok(())
+    }
+
     fn change(&self, chunk: &mut Chunk, is_free: bool, now: Timestamp) -> bool {
-        let fresh = || identifier(&self.incarnation, &self.keys[0], chunk.generation + 1);
+        let fresh = || identifier(&self.terms.incarnation, &self.keys[0], chunk.generation + 1);
         match &self.turn {
             Turn::Claim if !is_free => {
                 chunk.wait_for_another(now);
                 false
             }
-            Turn::Claim => chunk.claim(&self.incarnation, now).is_ok(),
+            Turn::Claim => {
+                let life = (&*self.terms.incarnation, self.terms.lease);
+                chunk.claim(life, now).is_ok()
+            }
             Turn::Settle(outcome) => {
                 chunk.settle(outcome, now);
                 true
             }
             Turn::Resolve(evidence) => {
                 let name = fresh();
-                chunk.resolve(*evidence, (&name, &self.incarnation), now);
+                chunk.resolve(*evidence, (&name, &self.terms.incarnation), now);
                 true
             }
+            Turn::Refuse(why) => chunk.refuse_late(why, now),
+            Turn::Question(why) => chunk.question(why, now),
             Turn::Requeue => {
                 let name = fresh();
-                chunk.requeue((&name, &self.incarnation), now).is_ok()
+                chunk.requeue((&name, &self.terms.incarnation), now).is_ok()
             }
         }
     }

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use crate::domain::billing::{Chunk, Tab};
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::time::Timestamp;
+use crate::domain::window::TimeRange;
 use crate::engine::error::Error;
 use crate::storage::{BillingKey, BillingKind, BillingRow};
 
@@ -34,6 +35,28 @@ pub(super) fn tab_key(customer: &CustomerId, meter: &MeterId) -> BillingKey {
     }
 }
 
+/// Names the document of a customer of Stripe's.
+pub(super) fn payer_key(payer: &str) -> BillingKey {
+    BillingKey {
+        kind: BillingKind::Payer,
+        id: payer.into(),
+    }
+}
+
+/// How the names of the chunks of a period of a tab begin: with the tab's, and the start of the period in seconds.
+pub(super) fn chunks_of(tab: &BillingKey, period: TimeRange) -> String {
+    let start = period.start.as_micros().div_euclid(1_000_000);
+    format!("{} {start} ", tab.id)
+}
+
+/// Names the nth chunk of a period of a tab.
+pub(super) fn chunk_key(tab: &BillingKey, period: TimeRange, number: u32) -> BillingKey {
+    BillingKey {
+        kind: BillingKind::Chunk,
+        id: format!("{}{number}", chunks_of(tab, period)).into(),
+    }
+}
+
 /// Returns the document of a tab, which is due when the tab is.
 pub(super) fn tab_row(
     key: &BillingKey,
@@ -44,7 +67,7 @@ pub(super) fn tab_row(
     Ok(BillingRow {
         key: key.clone(),
         customer: Some(customer.clone()),
-        state: "open".into(),
+        state: if tab.waits { "waiting" } else { "open" }.into(),
         due_time: Some(tab.due_time),
         create_time,
         body: write(tab)?,

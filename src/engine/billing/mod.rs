@@ -16,11 +16,13 @@ mod payments;
 mod purchases;
 mod reconcile;
 mod reflect;
+mod refused;
 mod sandbox;
 mod seal;
 mod statement;
 mod test_clock;
 
+use crate::domain::billing::LEASE;
 use crate::domain::time::Span;
 use crate::engine::Engine;
 
@@ -30,7 +32,7 @@ pub use self::biller::{
     PreviewLine, Replayed, SubscribeAsk,
 };
 pub use self::calls::Calling;
-pub use self::chunks::{ChunkView, ClaimedChunk};
+pub use self::chunks::ChunkView;
 pub use self::fault::BillingFault;
 pub use self::inbox::InboundView;
 pub use self::invoices::{PendingInvoice, PendingLine};
@@ -40,6 +42,7 @@ pub use self::purchases::{
     RefundAsk, RefundWhy, UsageInvoice,
 };
 pub use self::reconcile::{MeterBill, Reconciled};
+pub use self::refused::{LateRefusal, OtherRefusals};
 pub use self::sandbox::SandboxMemory;
 pub use self::statement::{OwnInvoice, OwnLine};
 pub use self::test_clock::moved_ahead;
@@ -49,12 +52,15 @@ pub use self::test_clock::moved_ahead;
 pub struct BillingTerms {
     /// Which life of the database this is: what another one was sending is in doubt.
     pub incarnation: Box<str>,
-    /// How long usage is gathered before it is sealed; at least a minute.
+    /// How long usage is gathered before it is sealed; at least a second.
     pub window: Span,
     /// Whether a wallet rests while a payment for its credits is disputed.
     pub disputes_freeze: bool,
     /// Whether money is real: what Stripe tells of the other kind is not for this database.
     pub is_live: bool,
+    /// How long whoever claimed a chunk has to send it and to say what came of it, before another sends it: longer than a
+    /// call may take.
+    pub lease: Span,
 }
 
 impl Default for BillingTerms {
@@ -64,6 +70,7 @@ impl Default for BillingTerms {
             window: Span::from_hours(1),
             disputes_freeze: true,
             is_live: false,
+            lease: LEASE,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::document::payer_key;
 use crate::domain::billing::FIRST_LOOK;
 use crate::domain::id::CustomerId;
 use crate::engine::Engine;
@@ -19,7 +20,7 @@ impl Engine {
     /// When there is no such customer, or the payer is another customer's.
     pub async fn link_payer(&self, id: &CustomerId, payer: &str) -> Result<Box<str>, Error> {
         let cells = [self.customer(id).await?];
-        let key = key(payer);
+        let key = payer_key(payer);
         self.submit(Link { cells, key }).await
     }
 
@@ -34,13 +35,6 @@ impl Engine {
         };
         let page = self.shared.store.billing(query).await?;
         Ok(page.items.into_iter().find_map(|row| row.customer))
-    }
-}
-
-fn key(payer: &str) -> BillingKey {
-    BillingKey {
-        kind: BillingKind::Payer,
-        id: payer.into(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::document::{read, write};
+use super::document::{payer_key, read, write};
 use crate::domain::billing::{Kept, LOOK_AGAIN, Mirrored, Reflection, next_look, reflect};
 use crate::domain::catalog::CatalogVersion;
 use crate::domain::id::CustomerId;
@@ -107,13 +107,6 @@ impl Engine {
         let is_newest = self.submit(take).await?;
         self.open_tabs(customer).await?;
         Ok(is_newest)
-    }
-}
-
-fn payer_key(payer: &str) -> BillingKey {
-    BillingKey {
-        kind: BillingKind::Payer,
-        id: payer.into(),
     }
 }
 

@@ -1,27 +1,35 @@
 //! Sealing usage: what a period came to since the last chunk becomes the next one.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use super::charged::Charging;
-use super::document::{chunk_row, read, tab_key, tab_row};
+use super::document::{chunk_key, chunk_row, read, tab_key, tab_row};
+use crate::domain::account::Account;
 use crate::domain::billing::{Chunk, ChunkState, PlanOf, Sealing, Tab};
 use crate::domain::catalog::Meter;
+use crate::domain::fingerprint::fingerprint;
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{Anchor, TimeRange, Window};
 use crate::engine::Engine;
 use crate::engine::cell::Cell;
+use crate::engine::cost::Position;
 use crate::engine::error::Error;
 use crate::engine::mutation::{Applied, Mutation};
+use crate::engine::side_by_side::side_by_side;
 use crate::engine::step::Step;
 use crate::storage::{BillingKey, BillingKind, BillingQuery, BillingRow};
 
+/// Most customers whose usage is sealed at a time: what they wait for, they wait for together.
+const CUSTOMERS_AT_A_TIME: usize = 64;
+/// Tabs that are read together.
+const PAGE: usize = 1_000;
+
 impl Engine {
-    /// Opens the tabs of a customer whose usage Stripe bills, of the meters that Stripe has; those that are open stay.
+    /// Opens the tabs of a customer whose usage Stripe bills, of the meters that Stripe has; those that are open stay, and those
+    /// that waited are looked at.
     ///
     /// # Errors
     /// When there is no such customer, or the store fails.
@@ -41,98 +49,141 @@ impl Engine {
         self.submit(Open { cells, keys, plan }).await
     }
 
-    /// Seals what is due, of at most so many customers and meters; returns of how many. One that cannot be sealed now does
-    /// not hold up the others.
+    /// Seals what is due, of at most so many customers and meters; returns of how many. One that cannot be sealed is put off
+    /// and does not hold up the others.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// When the store cannot be read or written to.
     pub async fn seal_due(&self, limit: usize) -> Result<usize, Error> {
         let query = BillingQuery {
             due_by: Some(self.now()),
             ..BillingQuery::of(BillingKind::Tab, limit)
         };
         let rows = self.shared.store.billing(query).await?.items;
-        for row in &rows {
-            if let Err(error) = self.seal_one(row).await {
-                tracing::warn!(tab = %row.key.id, %error, "usage is sealed later");
+        let mut by_customer: BTreeMap<CustomerId, Vec<BillingRow>> = BTreeMap::new();
+        for row in rows {
+            if let Some(customer) = row.customer.clone() {
+                by_customer.entry(customer).or_default().push(row);
             }
         }
-        Ok(rows.len())
+        let done = side_by_side(CUSTOMERS_AT_A_TIME, by_customer, |(customer, rows)| {
+            let engine = self.clone();
+            async move {
+                let sealed = engine.seal_of(&customer, &rows).await;
+                sealed.inspect_err(|error| {
+                    if !error.concerns_all() {
+                        tracing::error!(customer.id = %customer, %error, "usage is sealed later");
+                    }
+                })
+            }
+        });
+        let mut sealed = 0;
+        for of_customer in done.await {
+            match of_customer {
+                Ok(count) => sealed += count,
+                Err(error) if error.concerns_all() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(sealed)
     }
 
     /// Seals what a customer used so far, without waiting for the end of a window.
     ///
     /// # Errors
-    /// When there is no such customer, or the store fails.
+    /// When there is no such customer, it cannot be sealed, or the store fails.
     pub async fn seal_now(&self, customer: &CustomerId) -> Result<(), Error> {
-        let query = BillingQuery {
+        let mut query = BillingQuery {
             customer: Some(customer.clone()),
-            ..BillingQuery::of(BillingKind::Tab, 1_000)
+            ..BillingQuery::of(BillingKind::Tab, PAGE)
         };
-        for row in self.shared.store.billing(query).await?.items {
-            self.seal_one(&row).await?;
+        loop {
+            let page = self.shared.store.billing(query.clone()).await?;
+            self.seal_of(customer, &page.items).await?;
+            query.after = page.next;
+            if query.after.is_none() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
-    async fn seal_one(&self, row: &BillingRow) -> Result<(), Error> {
-        let Some(customer) = &row.customer else {
-            return Ok(());
+    /// Seals tabs of one customer, which is looked at once for all of them; returns how many. What cannot be sealed is put
+    /// off before the error is returned.
+    async fn seal_of(&self, customer: &CustomerId, rows: &[BillingRow]) -> Result<usize, Error> {
+        let cell = self.customer(customer).await?;
+        let is_paid = |account: &Account| account.customer.payer.is_some();
+        let pays = cell.lock().look(self.now(), is_paid);
+        // Without somebody who pays nothing is read.
+        let position = match pays {
+            Some(false) => Ok(None),
+            Some(true) | None => self.position(customer).await.map(Some),
         };
+        let (mut answers, mut fault) = (Vec::new(), None);
+        for row in rows {
+            let found = match &position {
+                Ok(Some(position)) => self.findings(position, customer, row).await,
+                Ok(None) => Ok(Findings::Unpaid),
+                Err(error) => Err(error.clone()),
+            };
+            let found = found.or_else(|error| {
+                let is_own = !error.concerns_all();
+                fault = Some(error.clone());
+                if is_own {
+                    Ok(Findings::Later)
+                } else {
+                    Err(error)
+                }
+            })?;
+            let seal = Seal {
+                cells: [Arc::clone(&cell)],
+                key: row.key.clone(),
+                seen: read::<Tab>(row)?.due_time,
+                found,
+                terms: self.billing_terms(),
+            };
+            answers.push(self.send(seal)?);
+        }
+        let sealed = answers.len();
+        for answer in answers {
+            answer.await.map_err(|_| Error::Draining)??;
+        }
+        fault.map_or(Ok(sealed), Err)
+    }
+
+    /// Reads what is to be sealed on a tab.
+    async fn findings(
+        &self,
+        position: &Position,
+        customer: &CustomerId,
+        row: &BillingRow,
+    ) -> Result<Findings, Error> {
         let mut tab: Tab = read(row)?;
-        let seen = tab.due_time;
-        let position = self.position(customer).await?;
-        let meter = position.catalog.meters.get(&tab.meter).cloned();
-        let plan = position.plan_of();
-        let (Some(meter), Some(held)) = (meter, position.held) else {
-            return self.put_off(customer, row, seen).await;
+        let Some(held) = &position.held else {
+            return Ok(Findings::Unpaid);
         };
         let now = self.now();
         let running = Window::BillingPeriod.range(held.anchor, now);
+        let meter = position.catalog.meters.get(&tab.meter);
+        let Some(meter) = meter.filter(|meter| meter.stripe_event_name.is_some()) else {
+            return Ok(Findings::Uncounted { running });
+        };
         tab.open(running, now);
         let mut amounts = Vec::new();
         for period in tab.due(now).collect::<Vec<_>>() {
             let of = Charging {
                 customer: customer.clone(),
-                meter: Arc::clone(&meter),
+                meter: Arc::clone(meter),
                 anchor: anchor_of(held.anchor, period),
                 plan: tab.plan_then(period, now).cloned(),
             };
-            amounts.push((period, self.charged(&of, period).await?));
+            amounts.push((period, self.charged(position, &of, period).await?));
         }
-        let seal = Seal {
-            cells: [self.customer(customer).await?],
-            key: row.key.clone(),
-            seen,
+        Ok(Findings::Charged {
             running,
-            plan: Some(plan),
+            plan: position.plan_of(),
             amounts,
-            event_name: meter.stripe_event_name.clone(),
-            meter: Some(meter),
-            terms: self.billing_terms(),
-        };
-        self.submit(seal).await
-    }
-
-    /// Looks again later at a tab whose meter is gone.
-    async fn put_off(
-        &self,
-        customer: &CustomerId,
-        row: &BillingRow,
-        seen: Timestamp,
-    ) -> Result<(), Error> {
-        let seal = Seal {
-            cells: [self.customer(customer).await?],
-            key: row.key.clone(),
-            seen,
-            running: TimeRange::ALWAYS,
-            plan: None,
-            amounts: Vec::new(),
-            event_name: None,
-            meter: None,
-            terms: self.billing_terms(),
-        };
-        self.submit(seal).await
+            meter: Arc::clone(meter),
+        })
     }
 }
 
@@ -147,25 +198,11 @@ fn anchor_of(anchor: Anchor, period: TimeRange) -> Anchor {
     }
 }
 
-/// Names a chunk: by tab, start of its period in seconds, and number.
-fn chunk_key(tab: &BillingKey, period: TimeRange, number: u32) -> BillingKey {
-    let start = period.start.as_micros().div_euclid(1_000_000);
-    BillingKey {
-        kind: BillingKind::Chunk,
-        id: format!("{} {start} {number}", tab.id).into(),
-    }
-}
-
 /// Returns the name of a chunk at Stripe: alike each time it is sent, and unlike that of any other, also after a backup was
 /// restored in which another chunk has its number.
 pub(super) fn identifier(incarnation: &str, chunk: &BillingKey, generation: u32) -> Box<str> {
-    let digest = Sha256::digest(format!("{incarnation} {} {generation}", chunk.id));
-    let mut name = String::from("bursar_");
-    for byte in &digest[..24] {
-        // Writing to a text does not fail.
-        let _ = write!(name, "{byte:02x}");
-    }
-    name.into()
+    let name = format!("{incarnation} {} {generation}", chunk.id);
+    format!("bursar_{}", fingerprint(name, 24)).into()
 }
 
 /// Opens tabs.
@@ -196,13 +233,33 @@ impl Mutation for Open {
                 Some(row) => read(row)?,
                 None => Tab::new(meter.clone(), now),
             };
-            if tab.note_plan(self.plan.0, &self.plan.1) || row.is_none() {
+            let is_new = row.is_none();
+            let has_changed = tab.note_plan(self.plan.0, &self.plan.1) | tab.wake(now);
+            if is_new || has_changed {
                 let created = row.map_or(now, |row| row.create_time);
                 step.put_document(tab_row(key, &self.cells[0].id, &tab, created)?);
             }
         }
         Ok(Applied::Done(()))
     }
+}
+
+/// What was read for a tab.
+enum Findings {
+    /// Nobody pays.
+    Unpaid,
+    /// Nothing counts its meter at Stripe.
+    Uncounted { running: TimeRange },
+    /// It could not be read.
+    Later,
+    /// What is charged of periods.
+    Charged {
+        running: TimeRange,
+        /// The plan in force.
+        plan: PlanOf,
+        amounts: Vec<(TimeRange, Milli)>,
+        meter: Arc<Meter>,
+    },
 }
 
 /// Seals what periods came to.
@@ -212,12 +269,7 @@ struct Seal {
     key: BillingKey,
     /// When the tab was due as it was read: who finds another came too late.
     seen: Timestamp,
-    running: TimeRange,
-    /// The plan in force.
-    plan: Option<PlanOf>,
-    amounts: Vec<(TimeRange, Milli)>,
-    event_name: Option<Box<str>>,
-    meter: Option<Arc<Meter>>,
+    found: Findings,
     terms: super::BillingTerms,
 }
 
@@ -244,27 +296,23 @@ impl Mutation for Seal {
         }
         let payer = step.with(&self.cells[0], |account, _| account.customer.payer.clone())?;
         let mut rows = Vec::new();
-        // Without somebody who pays, usage waits on the tab.
-        if let (Some(payer), Some(_), Some(name)) = (payer, &self.meter, &self.event_name) {
-            tab.open(self.running, now);
-            if let Some(plan) = &self.plan {
-                tab.note_plan(self.running, plan);
+        match (&self.found, payer) {
+            // Without somebody who pays, usage waits on the tab.
+            (Findings::Unpaid | Findings::Charged { .. }, None) => tab.rest(now),
+            // One who pays came meanwhile.
+            (Findings::Unpaid, Some(_)) => tab.due_time = now,
+            (Findings::Uncounted { running }, _) => {
+                tab.open(*running, now);
+                tab.rest(now);
             }
-            for (period, charged) in &self.amounts {
-                let mut sealed = tab.clone();
-                let Some(sealing) = sealed.seal(*period, *charged, now) else {
-                    tab = sealed;
-                    continue;
-                };
-                if let Err(error) = Chunk::check(sealing.value) {
-                    tracing::error!(tab = %row.key.id, %error, "usage cannot be sealed");
-                    continue;
-                }
-                tab = sealed;
-                rows.push(self.chunk(&row.key, &sealing, (name, &payer), now)?);
+            (Findings::Later, _) => tab.put_off(self.terms.window, now),
+            (Findings::Charged { running, plan, .. }, Some(payer)) => {
+                tab.open(*running, now);
+                tab.note_plan(*running, plan);
+                rows = self.chunks(&mut tab, &payer, now)?;
+                tab.put_off(self.terms.window, now);
             }
         }
-        tab.put_off(self.terms.window, now);
         let tab = tab_row(&row.key, &self.cells[0].id, &tab, row.create_time)?;
         step.put_document(tab);
         for row in rows {
@@ -275,18 +323,38 @@ impl Mutation for Seal {
 }
 
 impl Seal {
+    /// Takes what is charged off the tab, into chunks.
+    fn chunks(&self, tab: &mut Tab, payer: &str, now: Timestamp) -> Result<Vec<BillingRow>, Error> {
+        let mut rows = Vec::new();
+        let Findings::Charged { amounts, meter, .. } = &self.found else {
+            return Ok(rows);
+        };
+        for (period, charged) in amounts {
+            let mut sealed = tab.clone();
+            let Some(sealing) = sealed.seal(*period, *charged, now) else {
+                *tab = sealed;
+                continue;
+            };
+            if let Err(error) = Chunk::check(sealing.value) {
+                tracing::error!(tab = %self.key.id, %error, "usage cannot be sealed");
+                continue;
+            }
+            *tab = sealed;
+            rows.push(self.chunk(&sealing, (meter, payer), now)?);
+        }
+        Ok(rows)
+    }
+
     fn chunk(
         &self,
-        tab: &BillingKey,
         sealing: &Sealing,
-        (name, payer): (&str, &str),
+        (meter, payer): (&Meter, &str),
         now: Timestamp,
     ) -> Result<BillingRow, Error> {
-        let key = chunk_key(tab, sealing.range, sealing.number);
-        let meter = self.meter.as_ref().ok_or(Error::Internal)?;
+        let key = chunk_key(&self.key, sealing.range, sealing.number);
         let chunk = Chunk {
             meter: meter.id.clone(),
-            event_name: name.into(),
+            event_name: meter.stripe_event_name.clone().unwrap_or_default(),
             payer: payer.into(),
             period: sealing.range,
             number: sealing.number,
@@ -302,6 +370,7 @@ impl Seal {
             last_attempt: None,
             due_time: Some(now),
             fault: None,
+            suspicion: None,
             end_time: None,
         };
         chunk_row(&key, &self.cells[0].id, &chunk)

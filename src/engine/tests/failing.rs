@@ -1,5 +1,7 @@
 //! A store that fails on demand, in every way in which a commit can.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
@@ -33,6 +35,7 @@ pub enum Failure {
 pub struct Failing {
     inner: MemoryStore,
     failure: Mutex<Option<Failure>>,
+    commits: AtomicUsize,
 }
 
 impl Failing {
@@ -40,11 +43,17 @@ impl Failing {
         Self {
             inner,
             failure: Mutex::default(),
+            commits: AtomicUsize::default(),
         }
     }
 
     pub fn fail(&self, how: Failure) {
         *self.failure.lock() = Some(how);
+    }
+
+    /// Returns how many commits were asked for so far.
+    pub fn commits(&self) -> usize {
+        self.commits.load(Ordering::Relaxed)
     }
 
     pub fn work(&self) {
@@ -59,6 +68,7 @@ impl Failing {
     }
 
     async fn commit_or_fail(&self, mut batch: Batch) -> Result<Committed, StoreError> {
+        self.commits.fetch_add(1, Ordering::Relaxed);
         self.check()?;
         let failure = *self.failure.lock();
         let unknown = || StoreError::Unknown("cut inside COMMIT".to_owned());

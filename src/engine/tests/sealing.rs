@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::failing::Failure;
 use super::setting::{Setting, customer, plan};
 use crate::clock::Clock;
 use crate::domain::billing::{ChunkState, Evidence, Outcome};
@@ -135,6 +136,130 @@ async fn without_a_payer_usage_waits_and_then_comes_whole() {
 }
 
 #[tokio::test]
+async fn a_tab_without_a_payer_rests_until_it_is_woken() {
+    let setting = setting("life").await;
+    let (engine, acme) = (&setting.engine, customer("acme"));
+    engine.open_tabs(&acme).await.unwrap();
+    setting.use_of("tokens", 150, 0).await;
+    assert_eq!(engine.seal_due(10).await.unwrap(), 2);
+    setting.pass(0, 2);
+    assert_eq!(engine.seal_due(10).await.unwrap(), 0, "it rests");
+    setting.begin_billing().await;
+    assert_eq!(engine.seal_due(10).await.unwrap(), 2);
+    assert_eq!(setting.values().await, [50]);
+    // Those that are open are not looked at earlier for it.
+    engine.open_tabs(&acme).await.unwrap();
+    assert_eq!(engine.seal_due(10).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_tab_whose_meter_is_gone_rests_and_comes_back_with_it() {
+    let setting = setting("life").await;
+    setting.begin_billing().await;
+    setting.use_of("tokens", 150, 0).await;
+    let silent = CATALOG.replace(", stripe_event_name = \"acme_tokens\"", "");
+    setting.apply(&silent).await.unwrap();
+    assert_eq!(setting.engine.seal_due(10).await.unwrap(), 2);
+    assert!(setting.values().await.is_empty());
+    setting.pass(0, 2);
+    setting.engine.seal_due(10).await.unwrap();
+    setting.apply(CATALOG).await.unwrap();
+    setting.engine.seal_due(10).await.unwrap();
+    assert!(setting.values().await.is_empty(), "it rests");
+    setting.begin_billing().await;
+    setting.engine.seal_due(10).await.unwrap();
+    assert_eq!(setting.values().await, [50]);
+}
+
+#[tokio::test]
+async fn many_customers_share_commits() {
+    let setting = setting("life").await;
+    let mut due = 0;
+    for number in 0..150 {
+        let id = format!("c{number}");
+        setting.create(&id).await;
+        let id = customer(&id);
+        setting
+            .engine
+            .link_payer(&id, &format!("cus_{number}"))
+            .await
+            .unwrap();
+        setting.engine.open_tabs(&id).await.unwrap();
+        due += 2;
+    }
+    let before = setting.store.commits();
+    assert_eq!(setting.engine.seal_due(1_000).await.unwrap(), due);
+    let batches = setting.store.commits() - before;
+    assert!(batches < 60, "{batches} commits for {due} tabs");
+}
+
+#[tokio::test]
+async fn while_the_store_fails_sealing_says_so_once_and_then_goes_on() {
+    let setting = setting("life").await;
+    setting.begin_billing().await;
+    setting.use_of("tokens", 150, 0).await;
+    setting.store.fail(Failure::All);
+    let failed = setting.engine.seal_due(10).await.unwrap_err();
+    assert!(failed.concerns_all(), "{failed}");
+    setting.store.work();
+    setting.engine.seal_due(10).await.unwrap();
+    assert_eq!(setting.values().await, [50]);
+}
+
+#[tokio::test]
+async fn only_the_period_of_a_chunk_counts_beside_it() {
+    let setting = setting("life").await;
+    let (engine, acme) = (&setting.engine, customer("acme"));
+    setting.begin_billing().await;
+    for used in [150, 7, 20] {
+        setting.use_of("tokens", used, 0).await;
+        engine.seal_now(&acme).await.unwrap();
+        for view in engine.due_chunks(10).await.unwrap() {
+            let claimed = engine.claim_chunk(&view).await.unwrap().unwrap();
+            engine
+                .settle_chunk(&claimed, Outcome::Delivered)
+                .await
+                .unwrap();
+        }
+    }
+    let last = setting.chunks().await.pop().unwrap();
+    let ledger = engine.ledger_of(&last).await.unwrap();
+    assert_eq!((ledger.delivered, ledger.perhaps), (Some(77), vec![]));
+    assert!(engine.unsettled_chunks(&acme).await.unwrap().is_empty());
+    // Another period is another sum.
+    let mut other = last.clone();
+    other.chunk.period.start = other
+        .chunk
+        .period
+        .start
+        .plus(crate::domain::time::Span::from_days(31));
+    assert_eq!(engine.ledger_of(&other).await.unwrap().delivered, Some(0));
+}
+
+#[tokio::test]
+async fn whoever_waits_goes_at_once_when_the_other_is_done() {
+    let setting = setting("life").await;
+    let (engine, acme) = (&setting.engine, customer("acme"));
+    setting.begin_billing().await;
+    for _ in 0..2 {
+        setting.use_of("tokens", 150, 0).await;
+        engine.seal_now(&acme).await.unwrap();
+    }
+    let due = engine.due_chunks(10).await.unwrap();
+    let first = engine.claim_chunk(&due[0]).await.unwrap().unwrap();
+    setting.pass(0, 3);
+    assert_eq!(engine.claim_chunk(&due[1]).await.unwrap(), None);
+    assert!(engine.due_chunks(10).await.unwrap().len() <= 1, "it waits");
+    engine
+        .settle_chunk(&first, Outcome::Delivered)
+        .await
+        .unwrap();
+    let due = engine.due_chunks(10).await.unwrap();
+    assert_eq!(due.len(), 1, "its turn has come");
+    assert!(engine.claim_chunk(&due[0]).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn what_a_plan_includes_later_is_taken_off() {
     let setting = setting("life").await;
     setting.begin_billing().await;
@@ -228,8 +353,10 @@ async fn what_is_in_doubt_holds_up_others_until_it_is_resolved() {
 async fn another_life_of_the_database_doubts_what_it_finds() {
     let setting = setting("life").await;
     setting.begin_billing().await;
-    setting.use_of("tokens", 150, 0).await;
-    setting.engine.seal_now(&customer("acme")).await.unwrap();
+    for used in [150, 20] {
+        setting.use_of("tokens", used, 0).await;
+        setting.engine.seal_now(&customer("acme")).await.unwrap();
+    }
     let restored = setting.reopened(BillingTerms {
         incarnation: "another".into(),
         ..BillingTerms::default()
@@ -237,6 +364,17 @@ async fn another_life_of_the_database_doubts_what_it_finds() {
     let due = restored.due_chunks(10).await.unwrap();
     assert_eq!(restored.claim_chunk(&due[0]).await.unwrap(), None);
     assert_eq!(setting.chunks().await[0].chunk.state, ChunkState::InDoubt);
+    // Of those after it too nobody knows whether the other life sent them; of what this one seals everybody does.
+    assert_eq!(
+        restored.claim_chunk(&due[1]).await.unwrap(),
+        None,
+        "in order"
+    );
+    setting.use_of("tokens", 9, 0).await;
+    restored.seal_now(&customer("acme")).await.unwrap();
+    let first = setting.chunks().await.remove(0);
+    let ledger = restored.ledger_of(&first).await.unwrap();
+    assert_eq!((ledger.delivered, ledger.perhaps), (Some(0), vec![50, 20]));
 }
 
 #[tokio::test]

@@ -1,10 +1,8 @@
 //! Automatic top-ups: noted first, then asked for, then booked; so a crash between asks again under the same key.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::super::cell::Cell;
 use super::super::error::{Error, Thing};
@@ -14,6 +12,7 @@ use super::super::step::Step;
 use super::terms::MICROS_A_CENT;
 use crate::domain::account::Account;
 use crate::domain::catalog::Catalog;
+use crate::domain::fingerprint::fingerprint;
 use crate::domain::id::GrantId;
 use crate::domain::time::Timestamp;
 use crate::domain::wallet::{About, AutoTopUp, Category, NewGrant, Refusal, Wallet, WalletKey};
@@ -276,11 +275,5 @@ fn key_of(cell: &Cell, crossing: &Crossing) -> String {
         crossing.number,
         crossing.fire_time.as_micros(),
     );
-    let digest = Sha256::digest(format!("{name:?}"));
-    let mut key = String::from("top_up_");
-    for byte in &digest[..16] {
-        // Writing to a text does not fail.
-        let _ = write!(key, "{byte:02x}");
-    }
-    key
+    format!("top_up_{}", fingerprint(format!("{name:?}"), 16))
 }

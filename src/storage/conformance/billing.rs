@@ -167,6 +167,33 @@ pub async fn documents_are_found_by_customer_and_state(store: &dyn Store) {
     }
 }
 
+pub async fn documents_are_found_by_how_their_names_begin(store: &dyn Store) {
+    create(store, "acme").await;
+    let names = [
+        "acme calls 1",
+        "acme calls 2",
+        "acme calls_%",
+        "acme ca",
+        "é calls 1",
+    ];
+    let rows = names.map(|id| document(BillingKind::Chunk, id, Some("acme"), 1));
+    write(store, rows.to_vec()).await;
+    for (start, expected) in [
+        ("acme calls ", vec!["acme calls 1", "acme calls 2"]),
+        ("acme calls_", vec!["acme calls_%"]),
+        ("é c", vec!["é calls 1"]),
+        ("ACME", vec![]),
+        ("acme calls 1 and more", vec![]),
+    ] {
+        let query = BillingQuery {
+            begins: Some(Box::from(start)),
+            customer: Some(customer_id("acme")),
+            ..BillingQuery::of(BillingKind::Chunk, 9)
+        };
+        assert_eq!(ids(&all(store, query).await), expected, "{start}");
+    }
+}
+
 pub async fn a_document_of_an_unknown_customer_is_refused(store: &dyn Store) {
     let changes = Changes {
         billing: vec![document(BillingKind::Chunk, "c", Some("nobody"), 1)],

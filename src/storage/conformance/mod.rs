@@ -67,6 +67,7 @@ macro_rules! store_conformance {
                     what_is_due_comes_first_the_longest_overdue
                     pages_show_the_newest_first_and_each_once
                     documents_are_found_by_customer_and_state
+                    documents_are_found_by_how_their_names_begin
                     a_document_of_an_unknown_customer_is_refused
                     a_batch_sees_what_it_asks_for
                 ]

@@ -105,7 +105,7 @@ pub(super) async fn page(
     let sql = format!(
         "SELECT {COLUMNS} FROM billing
          WHERE kind = $1 AND ($2::text IS NULL OR id = $2) AND ($3::text IS NULL OR customer = $3)
-           AND ($4::text IS NULL OR state = $4) AND {range}
+           AND ($4::text IS NULL OR state = $4) AND ($9::text IS NULL OR starts_with(id, $9)) AND {range}
          ORDER BY {order} LIMIT $8"
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
@@ -117,6 +117,7 @@ pub(super) async fn page(
         .bind(at)
         .bind(id)
         .bind(asked(query.limit))
+        .bind(query.begins.as_deref())
         .fetch_all(conn)
         .await?;
     let items: Vec<BillingRow> = rows.iter().map(read).collect::<Result<_, _>>()?;

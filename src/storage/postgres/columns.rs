@@ -1,10 +1,8 @@
 //! How values stand in columns that only PostgreSQL has.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
-
+use crate::domain::fingerprint::fingerprint;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::Labels;
 use crate::storage::EventRow;
@@ -20,10 +18,7 @@ pub(super) fn indexed(text: &str) -> (Cow<'_, str>, Option<&str>) {
     if text.len() <= INDEXED_BYTES_MAX {
         return (Cow::Borrowed(text), None);
     }
-    let mut key = String::from("#");
-    for byte in Sha256::digest(text) {
-        let _ = write!(key, "{byte:02x}");
-    }
+    let key = format!("#{}", fingerprint(text, 32));
     (Cow::Owned(key), Some(text))
 }
 

@@ -81,6 +81,7 @@ pub(super) fn page(
             at.saturating_neg()
         },
         id,
+        query.begins.as_deref(),
     ))?;
     let mut filling = Filling::new(query.limit);
     while let Some(row) = rows.next()? {
@@ -93,6 +94,7 @@ pub(super) fn page(
 
 fn page_sql(query: &BillingQuery) -> String {
     let by_id = equals("id", "?2", query.id.is_some());
+    let by_start = equals("substr(id, 1, length(?8))", "?8", query.begins.is_some());
     let by_customer = equals("customer", "?3", query.customer.is_some());
     let by_state = equals("state", "?4", query.state.is_some());
     let (range, order) = match query.due_by {
@@ -107,7 +109,7 @@ fn page_sql(query: &BillingQuery) -> String {
     };
     format!(
         "SELECT {COLUMNS} FROM billing WHERE kind = ?1 AND {by_id} AND {by_customer} AND {by_state}
-         AND {range} ORDER BY {order}"
+         AND {by_start} AND {range} ORDER BY {order}"
     )
 }
 
@@ -159,7 +161,7 @@ mod tests {
             (all, "billing_newest"),
         ] {
             let sql = format!("EXPLAIN QUERY PLAN {}", page_sql(&query));
-            let values = ("chunk", "x", "acme", "s", 0, 0, "x");
+            let values = ("chunk", "x", "acme", "s", 0, 0, "x", "x");
             let plan: String = conn.query_row(&sql, values, |row| row.get(3)).unwrap();
             assert!(plan.contains(index), "{plan}");
         }

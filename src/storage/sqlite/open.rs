@@ -1,6 +1,5 @@
 //! Opening a database file: lock, settings, schema.
 
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::Options;
 use super::columns::corrupt;
+use crate::domain::fingerprint::fingerprint;
 use crate::domain::time::Timestamp;
 use crate::storage::StoreError;
 
@@ -216,10 +216,7 @@ pub(super) fn begin(conn: &mut Connection, path: &Path) -> Result<Opened, StoreE
         std::process::id(),
         path.display()
     );
-    let mut fresh = String::with_capacity(16);
-    for byte in Sha256::digest(seed).iter().take(8) {
-        let _ = write!(fresh, "{byte:02x}");
-    }
+    let fresh = fingerprint(seed, 8);
     transaction.execute(
         "INSERT INTO store VALUES ('incarnation', ?1) ON CONFLICT DO NOTHING",
         [fresh],

@@ -11,8 +11,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 pub use self::adoption::{Adoption, BadAdoption};
 pub use self::difference::Difference;
 pub use self::portals::Portal;
@@ -27,6 +25,7 @@ use super::gateway::{
 use crate::clock::wall_clock;
 use crate::domain::billing::{ListedMeter, ListedPrice, PriceList};
 use crate::domain::catalog::Interval;
+use crate::domain::fingerprint::fingerprint;
 
 /// Most prices that Stripe finds by lookup key at a time.
 const KEYS_A_CALL: usize = 10;
@@ -251,10 +250,5 @@ impl Setup {
 
 /// Names a call by what it asks for: the same is done once.
 fn key(content: &impl fmt::Debug) -> String {
-    let digest = Sha256::digest(format!("{content:?}"));
-    let hex: Vec<String> = digest[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("setup_{}", hex.concat())
+    format!("setup_{}", fingerprint(format!("{content:?}"), 16))
 }

@@ -5,6 +5,7 @@ mod agree;
 mod trouble;
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_pcg::Pcg64;
 
 pub use self::trouble::Trouble;
+use crate::billing::office::Office;
 use crate::checker::Stored;
 use crate::clients::{Ground, Phase};
 use crate::postgres::cluster::Cluster;
@@ -41,13 +43,15 @@ pub struct Several {
 }
 
 impl Several {
-    pub fn new(plan: &Plan, catalog: &Path) -> Result<Self> {
+    pub fn new(plan: &Plan, catalog: &Path, office: &Office) -> Result<Self> {
         let cluster = Cluster::start();
         runtime()?.block_on(cluster.execute(&format!("CREATE DATABASE {DATABASE}")));
         let replicas = (0..plan.store.servers()).map(|_| {
             let mut replica = Replica::new(&cluster, DATABASE, &plan.binary, catalog);
             // More transactions at a time than there may be cores: what is wrong between them shows sooner.
-            replica.setup = replica.setup.set("BURSAR_COMMITTERS", COMMITTERS);
+            replica.setup = office
+                .billed(replica.setup)
+                .set("BURSAR_COMMITTERS", COMMITTERS);
             if let Some(fault) = plan.fault {
                 replica.setup = replica.setup.set("BURSAR_FAULT", fault);
             }
@@ -234,6 +238,10 @@ impl Stage for Several {
             self.one_round(plan, ground, (number, &round), &mut rng, outcome)?;
         }
         self.start_all(ground, 0, None)
+    }
+
+    fn addr(&self) -> Option<SocketAddr> {
+        self.replicas.iter().find_map(Replica::addr)
     }
 
     fn wait(&mut self, time: Duration) -> Result<()> {

@@ -5,6 +5,7 @@ pub mod sqlite;
 
 use std::collections::BTreeMap;
 
+use crate::billing::StoredChunk;
 use crate::checker::{State, Stored, StoredEvent, StoredVoid};
 use crate::journal::Content;
 use crate::wallets::rows::charge;
@@ -83,6 +84,34 @@ impl EventColumns {
             charge,
         });
     }
+}
+
+/// Takes the row of a chunk: its name, whose it is, where it stands, and what else it says.
+fn take_chunk(
+    stored: &mut Stored,
+    name: String,
+    (customer, state): (Option<String>, String),
+    body: &str,
+) -> Result<()> {
+    let body: serde_json::Value = serde_json::from_str(body)?;
+    let known = customer.as_deref().and_then(customer_no);
+    let known = known
+        .zip(body["identifier"].as_str())
+        .zip(body["value"].as_i64());
+    let Some(((customer, identifier), value)) = known else {
+        stored
+            .strange
+            .push(format!("chunk {name} of {customer:?}: {body}"));
+        return Ok(());
+    };
+    let chunk = StoredChunk {
+        customer,
+        identifier: identifier.to_owned(),
+        value,
+        state,
+    };
+    stored.chunks.insert(name, chunk);
+    Ok(())
 }
 
 fn state(number: i64) -> Option<State> {

@@ -5,7 +5,7 @@ mod books;
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
-use super::{EventColumns, Result, meter, place_of, unpack};
+use super::{EventColumns, Result, meter, place_of, take_chunk, unpack};
 use crate::checker::{Stored, StoredCounter};
 use crate::world::customer_no;
 
@@ -27,6 +27,7 @@ pub fn read(url: &str) -> Result<Stored> {
         reservations(&mut conn, &mut stored).await?;
         seats(&mut conn, &mut stored).await?;
         books::read(&mut conn, &mut stored).await?;
+        chunks(&mut conn, &mut stored).await?;
         stored.strange.extend(chain(&mut conn).await?);
         conn.close().await?;
         Ok(stored)
@@ -98,6 +99,16 @@ async fn noted(conn: &mut PgConnection, stored: &mut Stored) -> Result<()> {
                 "the key of event {id} of {customer}, kind {kind}, leads nowhere: {is_astray}"
             )),
         }
+    }
+    Ok(())
+}
+
+async fn chunks(conn: &mut PgConnection, stored: &mut Stored) -> Result<()> {
+    let rows = all(conn, "SELECT id, customer, state, body FROM chunks").await?;
+    for row in rows {
+        let customer: Option<String> = row.try_get(1)?;
+        let body: String = row.try_get(3)?;
+        take_chunk(stored, row.try_get(0)?, (customer, row.try_get(2)?), &body)?;
     }
     Ok(())
 }

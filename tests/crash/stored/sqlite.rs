@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags};
 
-use super::{EventColumns, Result, meter, place_of, unpack};
+use super::{EventColumns, Result, meter, place_of, take_chunk, unpack};
 use crate::checker::{Stored, StoredCounter};
 use crate::world::customer_no;
 
@@ -26,6 +26,7 @@ pub fn read(path: &Path) -> Result<Stored> {
     reservations(&conn, &mut stored)?;
     seats(&conn, &mut stored)?;
     books::read(&conn, &mut stored)?;
+    chunks(&conn, &mut stored)?;
     Ok(stored)
 }
 
@@ -183,6 +184,16 @@ fn reservations(conn: &Connection, stored: &mut Stored) -> Result<()> {
                 .strange
                 .push(format!("reservation {id} of {customer:?}")),
         }
+    }
+    Ok(())
+}
+
+fn chunks(conn: &Connection, stored: &mut Stored) -> Result<()> {
+    let mut statement = conn.prepare("SELECT id, customer, state, body FROM chunks")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (customer, body): (Option<String>, String) = (row.get(1)?, row.get(3)?);
+        take_chunk(stored, row.get(0)?, (customer, row.get(2)?), &body)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Tests of the checker on histories made by hand, each with one fault planted, and short runs against the server.
 
 mod planted;
+mod planted_bills;
 mod planted_wallets;
 mod runs;
 mod scene;
@@ -107,6 +108,26 @@ pub const ALL: &[Test] = &[
         "credits_lost_on_the_way_are_found",
         planted_wallets::lost_on_the_way,
     ),
+    test(
+        "bills_that_are_right_are_found_right",
+        planted_bills::nothing_planted,
+    ),
+    test(
+        "usage_that_stripe_counted_twice_is_found",
+        planted_bills::twice,
+    ),
+    test(
+        "usage_that_never_got_to_stripe_is_found",
+        planted_bills::forgotten,
+    ),
+    test(
+        "usage_that_was_never_sealed_is_found",
+        planted_bills::never_sealed,
+    ),
+    test(
+        "usage_that_is_not_settled_is_found",
+        planted_bills::not_settled,
+    ),
     short_run("short_run", runs::good_run),
     short_run("several_short_run", runs::good_run_of_several),
     short_run("ack_before_commit_is_found", runs::ack_before_commit),
@@ -137,6 +158,14 @@ pub const ALL: &[Test] = &[
     short_run(
         "several_feed_skips_late_commit_is_found",
         runs::feed_skips_late_commit,
+    ),
+    short_run(
+        "usage_named_by_attempt_is_found",
+        runs::usage_named_by_attempt,
+    ),
+    short_run(
+        "several_usage_named_by_attempt_is_found",
+        runs::usage_named_by_attempt_of_several,
     ),
     short_run("debit_apart_is_found", runs::debit_apart),
     short_run(

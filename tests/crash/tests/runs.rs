@@ -170,3 +170,21 @@ pub fn debit_apart_of_several() {
 pub fn ledger_without_grants() {
     reveals("ledger_without_grants", 2, Schedule::Random, Kind::Ledger);
 }
+
+pub fn usage_named_by_attempt() {
+    reveals(
+        "usage_named_by_attempt",
+        2,
+        Schedule::At("usage_out.sent"),
+        Kind::Billing,
+    );
+}
+
+pub fn usage_named_by_attempt_of_several() {
+    let plan = Plan {
+        schedule: Schedule::At("usage_out.sent"),
+        troubles: &[Trouble::Slow],
+        ..plan(Store::Postgres, 1, (1_000, 800))
+    };
+    is_revealed(plan, "usage_named_by_attempt", &[Kind::Billing]);
+}

@@ -33,7 +33,11 @@ struct Shop {
 }
 
 fn catalog() -> PathBuf {
-    format!("{}/tests/it/payments/catalog.toml", env!("CARGO_MANIFEST_DIR")).into()
+    format!(
+        "{}/tests/it/payments/catalog.toml",
+        env!("CARGO_MANIFEST_DIR")
+    )
+    .into()
 }
 
 /// Runs a test in a shop.

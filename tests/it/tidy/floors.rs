@@ -48,6 +48,7 @@ const DOMAIN: &[&str] = &[
     "num_rational",
     "num_traits",
     "smol_str",
+    "sha2",
 ];
 
 /// Finds imports that point up or sideways, and libraries named where they may not be.
