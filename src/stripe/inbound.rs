@@ -70,7 +70,10 @@ fn about(head: Head, object: &Value, now: Timestamp) -> Inbound {
 }
 
 fn text(value: &Value) -> Option<Box<str>> {
-    value.as_str().map(Box::from)
+    value
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .map(Box::from)
 }
 
 /// Returns the id of what a value names, in either form.
@@ -173,6 +176,7 @@ mod tests {
             json!([1]),
             json!({"id": "evt_1"}),
             json!({"id": 1, "type": "x"}),
+            json!({"id": "", "type": "x"}),
         ] {
             assert!(read(&nothing, now()).is_none(), "{nothing}");
         }

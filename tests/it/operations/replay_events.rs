@@ -31,14 +31,14 @@ fn events_of_a_range_are_worked_on_again() {
         let mut subscriptions = SubscriptionServiceClient::new(served.channel.clone());
         subscriptions.create_portal_session(request).await.unwrap();
         let range = ["stripe", "replay", "--from", "2020-01-01", "--to"];
-        let server = ["--server", &served.address];
-        let said = done(&[&range[..], &["2100-01-01"], &server].concat());
+        let at = ["--server", &served.address];
+        let said = done(&[&range[..], &["2100-01-01"], &at].concat());
         let count = |text: &str| text.split(' ').next().unwrap().parse::<u32>().unwrap();
         assert!(count(&said) > 0, "{said}");
         assert!(said.contains("are worked on"), "{said}");
-        let none = done(&[&range[..], &["2020-01-02"], &server].concat());
+        let none = done(&[&range[..], &["2020-01-02"], &at].concat());
         assert_eq!(count(&none), 0, "{none}");
-        let why = refused(&[&range[..], &["2020-01-01"], &server].concat());
+        let why = refused(&[&range[..], &["2020-01-01"], &at].concat());
         assert!(why.contains("must lie after start_time"), "{why}");
         served.stop().await;
     });

@@ -29,7 +29,7 @@ struct End {
 struct Trouble {
     plan: DeliveryPlan,
     /// After which steps of the life what waits is sent, bit by bit; what is left is sent at the end.
-    sent_after: u32,
+    sent_after: u64,
 }
 
 impl Trouble {
@@ -48,7 +48,7 @@ impl Trouble {
         }
         Self {
             plan,
-            sent_after: (seed % 16) as u32,
+            sent_after: seed % 16,
         }
     }
 }

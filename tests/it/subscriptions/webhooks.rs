@@ -115,7 +115,7 @@ fn many_webhooks_of_a_customer_take_few_questions() {
         let bodies: Vec<String> = (0..60)
             .map(|number| event(&format!("evt_burst_{number}"), "invoice.updated", &payer))
             .collect();
-        futures_of(&site, &bodies).await;
+        send_together(&site, &bodies).await;
         until_worked_on(&site).await;
         let asked = questions(&site, &payer) - before;
         assert!(
@@ -127,7 +127,7 @@ fn many_webhooks_of_a_customer_take_few_questions() {
 }
 
 /// Sends all at once.
-async fn futures_of(site: &Site, bodies: &[String]) {
+async fn send_together(site: &Site, bodies: &[String]) {
     let mut posts = tokio::task::JoinSet::new();
     for body in bodies {
         let (addr, body) = (site.server.serving.http_addr, body.clone());
@@ -144,16 +144,11 @@ fn what_makes_no_sense_or_fails_holds_nobody_up() {
     run(async {
         let mut site = Site::selling("aias").await;
         let lost = "cus_of_nobody";
-        let calls = Calls::of(Method::Get, "/v1/customers").with("");
-        site.double.faults().mix(
-            1_000,
-            Calls {
-                path_prefix: format!("/v1/customers/{lost}"),
-                ..calls
-            },
-            vec![Fault::Error500BeforeEffect],
-        );
-        for (number, body) in [
+        let calls = Calls::of(Method::Get, &format!("/v1/customers/{lost}"));
+        site.double
+            .faults()
+            .mix(1_000, calls, vec![Fault::Error500BeforeEffect]);
+        let bodies = [
             "[1, 2".to_owned(),
             "{}".to_owned(),
             r#"{"id": 7, "type": {}}"#.to_owned(),
@@ -162,12 +157,9 @@ fn what_makes_no_sense_or_fails_holds_nobody_up() {
             event("evt_failing", "invoice.paid", lost),
             r#"{"id": "evt_bare", "type": "invoice.paid", "data": 7}"#.to_owned(),
             r#"{"id": "evt_null", "type": "charge.failed", "data": {"object": null}}"#.to_owned(),
-        ]
-        .iter()
-        .enumerate()
-        {
+        ];
+        for body in &bodies {
             send(&site, body).await;
-            assert!(number < 8);
         }
         site.create("acme").await;
         site.check_out("acme", "pro", pb::BillingInterval::Month)
