@@ -7,10 +7,8 @@ use parking_lot::Mutex;
 
 use super::gateway::{Cursor, Fault, Gateway, Span, SummaryFilter, SummaryWindow};
 use super::mirrored::seconds;
+use crate::domain::billing::summed;
 use crate::domain::window::TimeRange;
-
-/// Seconds in a minute: Stripe sums over whole minutes.
-const MINUTE: i64 = 60;
 
 /// Asks Stripe for its sums.
 #[derive(Clone)]
@@ -41,13 +39,13 @@ impl Sums {
         let Some(meter) = self.meter(event_name).await? else {
             return Ok(None);
         };
-        let (start, end) = (seconds(period.start), seconds(period.end));
+        let span = summed(period);
         let filter = SummaryFilter {
             meter: meter.to_string(),
             customer: payer.to_owned(),
             span: Span {
-                start: start.div_euclid(MINUTE) * MINUTE,
-                end: (end + MINUTE - 1).div_euclid(MINUTE) * MINUTE,
+                start: seconds(span.start),
+                end: seconds(span.end),
             },
             window: SummaryWindow::Whole,
         };

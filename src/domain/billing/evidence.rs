@@ -1,5 +1,23 @@
 //! What Stripe's sums say of usage whose outcome nobody knows.
 
+use crate::domain::time::Timestamp;
+use crate::domain::window::TimeRange;
+
+/// A minute, in microseconds.
+const MINUTE: i64 = 60_000_000;
+
+/// Returns the whole minutes that hold a billing period: Stripe sums over those. Chunks of the period before and of the one
+/// after may lie in the first and the last.
+#[must_use]
+pub fn summed(period: TimeRange) -> TimeRange {
+    let (start, end) = (period.start.as_micros(), period.end.as_micros());
+    let end = end.saturating_add(MINUTE - 1).div_euclid(MINUTE);
+    TimeRange {
+        start: Timestamp::from_micros_clamped(start.div_euclid(MINUTE) * MINUTE),
+        end: Timestamp::from_micros_clamped(end.saturating_mul(MINUTE)),
+    }
+}
+
 /// What is known of a chunk in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
@@ -11,7 +29,7 @@ pub enum Evidence {
     Unclear,
 }
 
-/// What is known here of the chunks of a period.
+/// What is known here of the chunks of a period, and of others that Stripe sums up with them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
     /// The sum of those that were delivered; `None`: more than can be summed.

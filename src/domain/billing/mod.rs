@@ -17,7 +17,7 @@ mod tests;
 pub use self::chunk::{
     Chunk, ChunkState, DOUBT_AFTER, LEASE, NotClaimed, Outcome, TOO_OLD, ValueTooLong,
 };
-pub use self::evidence::{Evidence, Ledger};
+pub use self::evidence::{Evidence, Ledger, summed};
 pub use self::inbound::{Inbound, InboundState};
 pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force, reflect};
 pub use self::money_mode::MoneyMode;

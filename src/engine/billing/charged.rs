@@ -6,12 +6,12 @@ use crate::domain::billing::PlanOf;
 use crate::domain::catalog::Meter;
 use crate::domain::id::CustomerId;
 use crate::domain::quantity::Milli;
-use crate::domain::rating::{Destination, cut, lead_in};
+use crate::domain::rating::{Destination, Tariff, cut, lead_in};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::usage::EVENT_AHEAD_MAX;
-use crate::domain::window::{Anchor, TimeRange};
+use crate::domain::window::{Anchor, TimeRange, Window};
 use crate::engine::Engine;
-use crate::engine::cost::{PARTS_MAX, Position};
+use crate::engine::cost::{Held, PARTS_MAX, Position};
 use crate::engine::error::Error;
 use crate::engine::usage::UsageAsk;
 
@@ -56,27 +56,41 @@ impl Engine {
         let mut sum = Milli::ZERO;
         let billed = tariffs.into_iter();
         for tariff in billed.filter(|tariff| tariff.destination == Destination::StripeMeter) {
-            let mut course = held.course(tariff);
-            let start = lead_in(&course.tariff, of.anchor, period.start).min(period.start);
-            let ask = UsageAsk::of(of.customer.clone(), of.meter.id.clone());
-            let mut from = start;
-            while from < end {
-                let to = end.min(from.plus(STRETCH));
-                let range = TimeRange {
-                    start: from,
-                    end: to,
-                };
-                let parts =
-                    cut(&course, of.anchor, range, PARTS_MAX).ok_or_else(|| too_many(of, range))?;
-                self.run_parts(&mut course, &ask, (&of.meter, of.anchor), parts)
-                    .await?;
-                from = to;
-            }
-            // What was used last may have been in the period before.
-            course.move_to(of.anchor, last_of(end));
-            sum = sum.plus(course.charged)?;
+            let range = TimeRange {
+                start: period.start,
+                end,
+            };
+            sum = sum.plus(self.charged_by(held, tariff, (of, range)).await?)?;
         }
         Ok(sum)
+    }
+
+    /// Returns how much a tariff charges of a stretch of time, in thousandths of the unit.
+    pub(super) async fn charged_by(
+        &self,
+        held: &Held,
+        tariff: Tariff,
+        (of, range): (&Charging, TimeRange),
+    ) -> Result<Milli, Error> {
+        let mut course = held.course(tariff);
+        let start = lead_in(&course.tariff, of.anchor, range.start).min(range.start);
+        let ask = UsageAsk::of(of.customer.clone(), of.meter.id.clone());
+        let mut from = start;
+        while from < range.end {
+            let to = range.end.min(from.plus(STRETCH));
+            let part = TimeRange {
+                start: from,
+                end: to,
+            };
+            let parts =
+                cut(&course, of.anchor, part, PARTS_MAX).ok_or_else(|| too_many(of, part))?;
+            self.run_parts(&mut course, &ask, (&of.meter, of.anchor), parts)
+                .await?;
+            from = to;
+        }
+        // What was used last may have been in the period before.
+        course.move_to(of.anchor, last_of(range.end));
+        Ok(course.charged)
     }
 }
 
@@ -89,4 +103,15 @@ fn too_many(of: &Charging, range: TimeRange) -> Error {
 /// Returns the last instant before another.
 fn last_of(end: Timestamp) -> Timestamp {
     Timestamp::from_micros_clamped(end.as_micros().saturating_sub(1))
+}
+
+/// Returns from where the windows of a period step: the customer's anchor, unless that was moved since.
+pub(super) fn anchor_of(anchor: Anchor, period: TimeRange) -> Anchor {
+    if Window::BillingPeriod.range(anchor, period.start).start == period.start {
+        return anchor;
+    }
+    Anchor {
+        start: period.start,
+        ..anchor
+    }
 }

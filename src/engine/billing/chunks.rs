@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::BillingTerms;
 use super::document::{chunk_key, chunk_row, chunks_of, read, tab_key, tab_row};
 use super::seal::identifier;
-use crate::domain::billing::{Chunk, ChunkState, Evidence, Ledger, Outcome, Tab};
+use crate::domain::billing::{Chunk, ChunkState, Evidence, Ledger, Outcome, Tab, TabPeriod, summed};
 use crate::domain::id::CustomerId;
 use crate::domain::time::Timestamp;
+use crate::domain::window::TimeRange;
 use crate::engine::Engine;
 use crate::engine::cell::Cell;
 use crate::engine::error::{Error, Thing};
@@ -97,7 +98,7 @@ impl Engine {
     }
 
     /// Reads all of some chunks, page by page.
-    async fn all_chunks(&self, mut query: BillingQuery) -> Result<Vec<ChunkView>, Error> {
+    pub(super) async fn all_chunks(&self, mut query: BillingQuery) -> Result<Vec<ChunkView>, Error> {
         let mut found = Vec::new();
         loop {
             let page = self.chunks(query.clone()).await?;
@@ -149,7 +150,7 @@ impl Engine {
         all.sort_by_key(|view| view.chunk.number);
         let life = self.billing_terms().incarnation;
         let mut ledger = Ledger {
-            delivered: Some(0),
+            delivered: self.beside(&tab, of.chunk.period).await?,
             perhaps: Vec::new(),
         };
         for chunk in all.iter().map(|view| &view.chunk) {
@@ -165,6 +166,44 @@ impl Engine {
             }
         }
         Ok(ledger)
+    }
+
+    /// Returns what was delivered in other periods and stands in the minutes that Stripe sums up for this one; `None`: some of
+    /// it is not known.
+    pub(super) async fn beside(
+        &self,
+        tab: &BillingKey,
+        period: TimeRange,
+    ) -> Result<Option<i64>, Error> {
+        let query = BillingQuery {
+            id: Some(tab.id.clone()),
+            ..BillingQuery::of(BillingKind::Tab, 1)
+        };
+        let page = self.shared.store.billing(query).await?;
+        let held: Option<Tab> = page.items.first().map(read).transpose()?;
+        let (span, mut sum) = (summed(period), Some(0_i64));
+        let others = held.iter().flat_map(|tab| &tab.periods);
+        let is_near = |other: &&TabPeriod| {
+            other.range != period && other.range.start < span.end && span.start < other.range.end
+        };
+        for other in others.filter(is_near) {
+            let query = BillingQuery {
+                begins: Some(chunks_of(tab, other.range).into()),
+                ..BillingQuery::of(BillingKind::Chunk, PAGE)
+            };
+            for view in self.all_chunks(query).await? {
+                let chunk = view.chunk;
+                if !span.contains(chunk.count_time) {
+                    continue;
+                }
+                sum = match chunk.state {
+                    ChunkState::Delivered => sum.and_then(|sum| sum.checked_add(chunk.value)),
+                    ChunkState::Sending | ChunkState::InDoubt => None,
+                    ChunkState::Sealed | ChunkState::Failed => sum,
+                };
+            }
+        }
+        Ok(sum)
     }
 
     /// Takes a chunk for sending; `None`: it is not to be sent now. The attempt is durable when this returns.

@@ -1,6 +1,6 @@
 //! What was used and what became of it on its way to Stripe, customer by customer and meter by meter.
 
-use super::document::read;
+use super::document::{chunks_of, read, tab_key};
 use crate::domain::billing::{ChunkState, Tab};
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::quantity::Milli;
@@ -10,6 +10,9 @@ use crate::domain::window::{TimeRange, Window};
 use crate::engine::Engine;
 use crate::engine::error::Error;
 use crate::storage::{BillingKind, BillingQuery, BillingRow, Page};
+
+/// Chunks that are read together.
+const PAGE: usize = 1_000;
 
 /// What was used of a meter in a billing period, and where it stands here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,9 @@ pub struct MeterBill {
     pub in_doubt: i64,
     /// What Stripe refused.
     pub failed: i64,
+    /// What was delivered of other periods and stands in the minutes that Stripe sums up for this one; `None`: not all of it
+    /// is known.
+    pub beside: Option<i64>,
 }
 
 /// What Stripe has of it.
@@ -55,8 +61,8 @@ impl Reconciled {
     /// Returns what was delivered and not counted, or below zero what was counted beyond that; `None`: nobody knows.
     #[must_use]
     pub fn difference(&self) -> Option<i64> {
-        let sum = self.stripe_sum?;
-        self.bill.delivered.checked_sub(sum)
+        let delivered = self.bill.delivered.checked_add(self.bill.beside?)?;
+        delivered.checked_sub(self.stripe_sum?)
     }
 }
 
@@ -129,33 +135,29 @@ impl Engine {
             pending: 0,
             in_doubt: 0,
             failed: 0,
+            beside: Some(0),
         };
         self.add_chunks(&mut bill).await?;
         Ok(Some(bill))
     }
 
     async fn add_chunks(&self, bill: &mut MeterBill) -> Result<(), Error> {
-        let mut after = None;
-        loop {
-            let of = Some(bill.customer.clone());
-            let page = self.list_chunks(of, None, (after, 1_000)).await?;
-            for view in page.items {
-                let chunk = view.chunk;
-                if chunk.meter != bill.meter || chunk.period.start != bill.period.start {
-                    continue;
-                }
-                let sum = match chunk.state {
-                    ChunkState::Sealed | ChunkState::Sending => &mut bill.pending,
-                    ChunkState::Delivered => &mut bill.delivered,
-                    ChunkState::InDoubt => &mut bill.in_doubt,
-                    ChunkState::Failed => &mut bill.failed,
-                };
-                *sum = sum.saturating_add(chunk.value);
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
+        let tab = tab_key(&bill.customer, &bill.meter);
+        let query = BillingQuery {
+            begins: Some(chunks_of(&tab, bill.period).into()),
+            ..BillingQuery::of(BillingKind::Chunk, PAGE)
+        };
+        for view in self.all_chunks(query).await? {
+            let chunk = view.chunk;
+            let sum = match chunk.state {
+                ChunkState::Sealed | ChunkState::Sending => &mut bill.pending,
+                ChunkState::Delivered => &mut bill.delivered,
+                ChunkState::InDoubt => &mut bill.in_doubt,
+                ChunkState::Failed => &mut bill.failed,
+            };
+            *sum = sum.saturating_add(chunk.value);
         }
+        bill.beside = self.beside(&tab, bill.period).await?;
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::charged::Charging;
+use super::charged::{Charging, anchor_of};
 use super::document::{chunk_key, chunk_row, read, tab_key, tab_row};
 use crate::domain::account::Account;
 use crate::domain::billing::{Chunk, ChunkState, PlanOf, Sealing, Tab};
@@ -12,7 +12,7 @@ use crate::domain::fingerprint::fingerprint;
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::quantity::Milli;
 use crate::domain::time::Timestamp;
-use crate::domain::window::{Anchor, TimeRange, Window};
+use crate::domain::window::{TimeRange, Window};
 use crate::engine::Engine;
 use crate::engine::cell::Cell;
 use crate::engine::cost::Position;
@@ -184,17 +184,6 @@ impl Engine {
             amounts,
             meter: Arc::clone(meter),
         })
-    }
-}
-
-/// Returns from where the windows of a period step: the customer's anchor, unless that was moved since.
-fn anchor_of(anchor: Anchor, period: TimeRange) -> Anchor {
-    if Window::BillingPeriod.range(anchor, period.start).start == period.start {
-        return anchor;
-    }
-    Anchor {
-        start: period.start,
-        ..anchor
     }
 }
 

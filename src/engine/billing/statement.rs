@@ -8,16 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::domain::catalog::{Catalog, Meter};
 use crate::domain::id::{CustomerId, FeatureId};
 use crate::domain::quantity::Milli;
-use crate::domain::rating::{
-    Destination, Period, Seller, StatementLine, Subject, cut, lead_in, rate,
-};
+use crate::domain::rating::{Destination, Period, Seller, StatementLine, Subject, rate};
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::{Anchor, TimeRange, Window};
-use crate::engine::cost::{PARTS_MAX, Position};
+use super::charged::{Charging, anchor_of};
+use crate::engine::cost::Position;
 use crate::engine::error::Error;
 use crate::engine::usage::UsageAsk;
-use crate::engine::{Engine, OVERLOAD_WAIT};
+use crate::engine::Engine;
 use crate::storage::UsageQuery;
 
 /// Most periods that are counted from the beginning of a subscription.
@@ -151,27 +150,19 @@ impl Engine {
         let Some(held) = &position.held else {
             return Ok(Vec::new());
         };
+        let of = Charging {
+            customer: held.customer.clone(),
+            meter: Arc::clone(meter),
+            anchor: anchor_of(held.anchor, period),
+            plan: None,
+        };
         let mut found = Vec::new();
         for tariff in position.offer().tariffs(&meter.id) {
-            let mut course = held.course(tariff);
-            let start = lead_in(&course.tariff, held.anchor, period.start).min(period.start);
-            let range = TimeRange {
-                start,
-                end: period.end,
-            };
-            let parts = cut(&course, held.anchor, range, PARTS_MAX).ok_or(Error::Overloaded {
-                queue: "windows of a billing period",
-                retry_after: OVERLOAD_WAIT,
-            })?;
-            let ask = UsageAsk::of(held.customer.clone(), meter.id.clone());
-            self.run_parts(&mut course, &ask, (meter, held.anchor), parts)
-                .await?;
-            let last = period.end.as_micros().saturating_sub(1);
-            course.move_to(held.anchor, Timestamp::from_micros_clamped(last));
+            let (seller, destination) = (tariff.seller.clone(), tariff.destination);
             found.push(Charged {
-                seller: course.tariff.seller.clone(),
-                destination: course.tariff.destination,
-                quantity: course.charged,
+                seller,
+                destination,
+                quantity: self.charged_by(held, tariff, (&of, period)).await?,
             });
         }
         Ok(found)

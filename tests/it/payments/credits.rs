@@ -175,6 +175,32 @@ fn whoever_has_the_address_of_a_page_pays_for_the_customer() {
     });
 }
 
+#[test]
+fn a_plan_brings_its_credits_when_it_is_bought_and_once_each_renewal() {
+    in_a_shop(async |shop| {
+        use pb::SubscriptionStatus::Active;
+        let every = pb::BillingInterval::Month;
+        shop.site.check_out("acme", "team", every).await;
+        shop.site.until_is("acme", "team", Active).await;
+        assert_eq!(shop.credits().await, (100, 0));
+        shop.spend(30).await.unwrap();
+        let before = shop.site.standing("acme").await.current_period_end;
+        for _ in 0..2 {
+            // Several events tell of each: the invoice, its payment, the subscription.
+            shop.site.double.deliver_all().await;
+            assert_eq!(shop.credits().await, (70, 0));
+        }
+        shop.site.pass(31 * 24 * 60).await;
+        let renewed = |of: &pb::Subscription| of.current_period_end != before;
+        shop.site.until("acme", renewed).await;
+        shop.site.double.deliver_all().await;
+        assert_eq!(shop.credits().await, (100, 0));
+        use pb::LedgerCause as Cause;
+        let causes: Vec<_> = shop.ledger().await.into_iter().map(|one| one.0).collect();
+        assert_eq!(causes, [Cause::Rollover, Cause::Debit, Cause::Grant]);
+    });
+}
+
 impl Shop {
     /// Charges what the customer pays with by default for packs.
     async fn charge(&mut self, request: &str, packs: i32) -> Result<pb::Payment, Status> {
