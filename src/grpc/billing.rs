@@ -5,10 +5,11 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::convert::page::page;
-use super::convert::payment::{purchase, status};
+use super::convert::payment::{payment_id, purchase, status};
 use super::convert::reconciliation::{csv, reconciliation_row};
-use super::convert::to_timestamp;
-use super::convert::{id, known, optional_id, optional_timestamp, request_id, required, text};
+use super::convert::{
+    id, known, optional_id, optional_timestamp, request_id, required, to_timestamp,
+};
 use super::{CALLER, pb, respond};
 use crate::domain::billing::Verdict;
 use crate::domain::id::CustomerId;
@@ -16,8 +17,6 @@ use crate::engine::{
     Biller, Calling, Engine, Error, InvoiceAsk, PayAsk, RefundAsk, RefundWhy, Thing, UsageInvoice,
 };
 
-/// Longest id of Stripe's, in bytes.
-const ID_BYTES_MAX: usize = 255;
 /// Most invoices of a page.
 const INVOICES_MAX: usize = 100;
 /// Most days until an invoice is due.
@@ -291,18 +290,5 @@ impl Billing {
             pending_cents: held.pending_cents,
             livemode: held.livemode,
         })
-    }
-}
-
-fn payment_id(id: String) -> Result<Box<str>, Error> {
-    let id = text("payment_id", id, ID_BYTES_MAX)?;
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    if id.starts_with("pi_") && id.bytes().all(is_word) {
-        Ok(id)
-    } else {
-        Err(Error::invalid(
-            "payment_id",
-            "must be the id of a payment, as pi_…",
-        ))
     }
 }

@@ -2,6 +2,7 @@
 
 use tonic::{Request, Response, Status};
 
+use super::convert::payment::payment_id;
 use super::convert::{id, span, text, to_timestamp};
 use super::{pb, respond};
 use crate::domain::id::CustomerId;
@@ -37,6 +38,27 @@ impl pb::sandbox_service_server::SandboxService for Sandboxes {
         respond(self.set_card(request.into_inner()).await)
     }
 
+    async fn pay_payment_link(
+        &self,
+        request: Request<pb::PayPaymentLinkRequest>,
+    ) -> Result<Response<pb::PayPaymentLinkResponse>, Status> {
+        respond(self.pay(request.into_inner()).await)
+    }
+
+    async fn dispute_payment(
+        &self,
+        request: Request<pb::DisputePaymentRequest>,
+    ) -> Result<Response<pb::DisputePaymentResponse>, Status> {
+        respond(self.dispute(request.into_inner()).await)
+    }
+
+    async fn close_dispute(
+        &self,
+        request: Request<pb::CloseDisputeRequest>,
+    ) -> Result<Response<pb::CloseDisputeResponse>, Status> {
+        respond(self.decide(request.into_inner()).await)
+    }
+
     async fn advance_test_clock(
         &self,
         request: Request<pb::AdvanceTestClockRequest>,
@@ -61,6 +83,42 @@ impl Sandboxes {
         let biller = self.engine.biller()?;
         biller.complete_checkout(&page, &card).await?;
         Ok(pb::CompleteCheckoutResponse {})
+    }
+
+    async fn pay(
+        &self,
+        request: pb::PayPaymentLinkRequest,
+    ) -> Result<pb::PayPaymentLinkResponse, Error> {
+        let link = text("link_id", request.link_id, ID_BYTES_MAX)?;
+        let card = text("card_number", request.card_number, CARD_BYTES_MAX)?;
+        self.engine.biller()?.pay_link(&link, &card).await?;
+        Ok(pb::PayPaymentLinkResponse {})
+    }
+
+    async fn dispute(
+        &self,
+        request: pb::DisputePaymentRequest,
+    ) -> Result<pb::DisputePaymentResponse, Error> {
+        let payment = payment_id(request.payment_id)?;
+        let cents = match request.amount_cents {
+            0 => None,
+            cents if cents > 0 => Some(cents),
+            _ => return Err(Error::invalid("amount_cents", "must not be below 0")),
+        };
+        let dispute = self.engine.biller()?.dispute(&payment, cents).await?;
+        Ok(pb::DisputePaymentResponse {
+            dispute_id: dispute.into(),
+        })
+    }
+
+    async fn decide(
+        &self,
+        request: pb::CloseDisputeRequest,
+    ) -> Result<pb::CloseDisputeResponse, Error> {
+        let dispute = text("dispute_id", request.dispute_id, ID_BYTES_MAX)?;
+        let biller = self.engine.biller()?;
+        biller.close_dispute(&dispute, request.won).await?;
+        Ok(pb::CloseDisputeResponse {})
     }
 
     async fn advance(

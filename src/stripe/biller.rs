@@ -1,35 +1,31 @@
-//! What callers ask of Stripe: pages to pay on, subscriptions, and how they end. Changes of plan have a file of their own.
+//! What callers ask of Stripe, and what it is done with. How each is done stands in a file of its own.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use super::event_list::EventList;
-use super::gateway::{
-    CUSTOMER_KEY, CancelNow, CheckoutPage, CheckoutSession, Fault, Gateway, Kind, Metadata,
-    NewItem, NewSubscription, PaymentBehavior, Price, Proration, Subscription,
-    SubscriptionTerms, Trial, WithoutPayment,
-};
-use super::mirrored::at;
+use super::gateway::{Gateway, Price};
+use super::meter_errors::MeterErrors;
 use super::payers::Payers;
 use super::payments::Payments;
 use super::portal::PortalsKnown;
 use super::reconciliation::Reconciliation;
+use super::refused::{not_followed, refused};
 use super::sandbox::Sandbox;
 use super::setup::Setup;
-use super::subscriptions::{Follower, NotFollowed};
+use super::subscriptions::Follower;
 use super::test_clock::TestClock;
 use super::usage_out::UsageOut;
 use super::webhooks_in::WebhooksIn;
-use crate::domain::billing::{PriceList, Purchase, Sold, items_of, price_list};
-use crate::domain::catalog::Interval;
-use crate::domain::id::{CustomerId, PlanId};
+use crate::domain::billing::{PriceList, Purchase, price_list};
+use crate::domain::id::CustomerId;
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::TimeRange;
 use crate::engine::{
     AccountBalance, Biller, BillingFault, CancelWhen, ChangeAsk, ChangePreview, CheckoutAsk,
-    Engine, Error, HostedPage, InvoiceAsk, InvoiceView, Order, PayAsk, PaymentPage, PaymentRequest,
-    PaymentView, Reconciled, RefundAsk, Replayed, SubscribeAsk, Thing, UsageInvoice,
+    Engine, Error, HostedPage, InvoiceAsk, InvoiceView, PayAsk, PaymentPage, PaymentRequest,
+    PaymentView, Reconciled, RefundAsk, Replayed, SubscribeAsk, UsageInvoice,
 };
 use crate::storage::Page;
 
@@ -54,14 +50,6 @@ pub struct StripeBiller {
     pub(super) portals: PortalsKnown,
 }
 
-/// The prices of a plan at Stripe.
-pub(super) struct Offered {
-    /// What a subscription to it has.
-    pub(super) items: Vec<NewItem>,
-    /// For how many days it is free at first; 0: none.
-    pub(super) trial_days: u32,
-}
-
 impl StripeBiller {
     /// Bills through a gateway.
     #[must_use]
@@ -75,7 +63,9 @@ impl StripeBiller {
         let payments = Payments::new(engine.clone(), Arc::clone(&gateway));
         let usage = UsageOut::new(engine.clone(), Arc::clone(&gateway));
         let test_clock = sandbox.clone().map(|sandbox| {
-            let inbox = WebhooksIn::new(engine.clone(), follower.clone(), payments.clone());
+            let errors = MeterErrors::new(engine.clone(), Arc::clone(&gateway));
+            let (follower, payments) = (follower.clone(), payments.clone());
+            let inbox = WebhooksIn::new(engine.clone(), follower, payments, errors);
             TestClock::new(&engine, sandbox, usage.clone(), inbox)
         });
         Self {
@@ -95,42 +85,8 @@ impl StripeBiller {
         }
     }
 
-    /// Returns the prices of a plan of the current catalog.
-    pub(super) async fn offered(
-        &self,
-        plan: &PlanId,
-        interval: Interval,
-    ) -> Result<Offered, Error> {
-        let catalog = self.engine.catalog().catalog;
-        let of = catalog.plans.get(plan);
-        let of = of.ok_or_else(|| Error::not_found(Thing::Plan, plan))?;
-        let list = price_list(&catalog);
-        let keys = items_of(&list, plan, interval);
-        let own = Sold::Plan(plan.clone(), interval).lookup_key();
-        if keys.iter().all(|key| **key != *own) {
-            let rule = "must be one that the plan has a price for";
-            return Err(Error::invalid("interval", rule));
-        }
-        let prices = self.prices(&list, &keys).await?;
-        let mut items = Vec::with_capacity(keys.len());
-        for price in prices {
-            let is_metered = price
-                .recurring
-                .as_ref()
-                .is_some_and(|of| of.meter.is_some());
-            items.push(NewItem {
-                price: price.id.clone(),
-                quantity: (!is_metered).then_some(1),
-            });
-        }
-        Ok(Offered {
-            items,
-            trial_days: of.trial_days,
-        })
-    }
-
     /// Returns the prices that Stripe has of a list, by lookup key.
-    async fn prices(&self, list: &PriceList, keys: &[Box<str>]) -> Result<Vec<Price>, Error> {
+    pub(super) async fn prices(&self, list: &PriceList, keys: &[Box<str>]) -> Result<Vec<Price>, Error> {
         if self.sandbox.is_some() {
             // Nobody sets a sandbox up by hand.
             self.setup.apply(list).await.map_err(refused)?;
@@ -165,31 +121,6 @@ impl StripeBiller {
         }
     }
 
-    /// Refuses to subscribe a customer that has a subscription which runs.
-    async fn check_free(&self, customer: &CustomerId) -> Result<(), Error> {
-        match self.running(customer).await {
-            Ok(running) => Err(Error::Exists {
-                kind: Thing::Subscription,
-                id: running.to_string(),
-            }),
-            Err(Error::NotFound {
-                kind: Thing::Subscription,
-                ..
-            }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Returns the id of the subscription that Stripe bills.
-    pub(super) async fn running(&self, customer: &CustomerId) -> Result<Box<str>, Error> {
-        use crate::domain::subscription::SubscriptionStatus as Status;
-        let (_, held) = self.engine.get_customer(customer).await?;
-        let running = held.filter(|held| !matches!(held.status, Status::Canceled));
-        let link = running.and_then(|held| held.stripe);
-        let link = link.ok_or_else(|| Error::not_found(Thing::Subscription, customer))?;
-        Ok(link.id)
-    }
-
     /// Sees to it that what was used until now is at Stripe, before something is done there that it has to count before: the
     /// last invoice of a subscription has only what is there.
     pub(super) async fn flush(&self, customer: &CustomerId) -> Result<(), Error> {
@@ -202,12 +133,18 @@ impl StripeBiller {
 
     /// Takes over what Stripe has for a customer, after something was changed there. When that fails the change stands, and
     /// the same request finds it.
-    async fn take_over_changed(&self, customer: &CustomerId) -> Result<(), Error> {
+    pub(super) async fn take_over_changed(&self, customer: &CustomerId) -> Result<(), Error> {
         let taken = self.take_over(customer).await;
         taken.map_err(|why| {
             let why = format!("it was done, and is not known here yet: {why}");
             Error::Billing(BillingFault::OutcomeUnknown(why))
         })
+    }
+
+    /// Returns the sandbox, for what only is possible there.
+    fn in_sandbox(&self) -> Result<&Sandbox, Error> {
+        let sandbox = self.sandbox.as_deref();
+        sandbox.ok_or_else(|| BillingFault::SandboxOnly.into())
     }
 
     /// Whether a sandbox stands in Stripe's place.
@@ -223,70 +160,6 @@ impl StripeBiller {
     }
 }
 
-impl StripeBiller {
-    /// Opens a page on which a customer subscribes.
-    async fn plan_checkout(
-        &self,
-        page: &CheckoutPage,
-        (customer, plan, interval): (&CustomerId, &PlanId, Interval),
-        key: &str,
-    ) -> Result<CheckoutSession, Error> {
-        self.check_free(customer).await?;
-        let offered = self.offered(plan, interval).await?;
-        let terms = SubscriptionTerms {
-            items: offered.items,
-            trial_days: Some(offered.trial_days).filter(|days| *days > 0),
-        };
-        let session = self.gateway.create_subscription_checkout(page, &terms, key);
-        session.await.map_err(refused)
-    }
-}
-
-/// Returns the page that a customer is to see.
-fn page_of(ask: &CheckoutAsk, payer: &str) -> CheckoutPage {
-    let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    CheckoutPage {
-        customer: payer.to_owned(),
-        success_url: ask.success_url.to_string(),
-        cancel_url: some(&ask.cancel_url),
-        client_reference_id: Some(ask.customer.to_string()),
-        metadata: owned_by(&ask.customer),
-        ..CheckoutPage::default()
-    }
-}
-
-/// What an object of Stripe's says of whose it is.
-fn owned_by(customer: &CustomerId) -> Metadata {
-    Metadata::from([(CUSTOMER_KEY.to_owned(), customer.to_string())])
-}
-
-/// Says why Stripe did not do it.
-pub(super) fn refused(fault: Fault) -> Error {
-    let text = fault.to_string();
-    Error::Billing(match fault.kind {
-        Kind::CardDeclined => BillingFault::Declined {
-            code: fault
-                .details
-                .decline_code
-                .or(fault.details.code)
-                .unwrap_or_default(),
-            message: fault.details.message,
-        },
-        Kind::NotSent | Kind::RateLimited | Kind::Conflict => BillingFault::Unavailable(text),
-        // What was asked for under the key before may have happened.
-        Kind::OutcomeUnknown | Kind::IdempotencyMismatch => BillingFault::OutcomeUnknown(text),
-        Kind::Authentication | Kind::Permission => BillingFault::NotSetUp(text),
-        Kind::InvalidRequest | Kind::NotFound | Kind::AlreadyExists => BillingFault::Refused(text),
-    })
-}
-
-pub(super) fn not_followed(why: NotFollowed) -> Error {
-    match why {
-        NotFollowed::Stripe(fault) => refused(fault),
-        NotFollowed::Engine(error) => error,
-    }
-}
-
 #[async_trait]
 impl Biller for StripeBiller {
     fn is_sandbox(&self) -> bool {
@@ -298,23 +171,7 @@ impl Biller for StripeBiller {
     }
 
     async fn checkout(&self, ask: &CheckoutAsk, key: &str) -> Result<HostedPage, Error> {
-        let payer = self.payer(&ask.customer).await?;
-        let page = page_of(ask, &payer);
-        let session = match &ask.order {
-            Order::Plan(plan, interval) => {
-                let of = (&ask.customer, plan, *interval);
-                self.plan_checkout(&page, of, key).await?
-            }
-            Order::Purchase(purchase) => {
-                let to = (page, &ask.customer);
-                self.purchase_checkout(to, purchase, key).await?
-            }
-        };
-        Ok(HostedPage {
-            id: session.id.into(),
-            url: session.url.unwrap_or_default().into(),
-            expire_time: Some(at(session.expires_at)),
-        })
+        self.open_page(ask, key).await
     }
 
     async fn portal(
@@ -327,27 +184,7 @@ impl Biller for StripeBiller {
     }
 
     async fn subscribe(&self, ask: &SubscribeAsk, key: &str) -> Result<(), Error> {
-        let payer = self.payer(&ask.customer).await?;
-        self.check_free(&ask.customer).await?;
-        let offered = self.offered(&ask.plan, ask.interval).await?;
-        let trial = (offered.trial_days > 0).then(|| Trial {
-            days: offered.trial_days,
-            without_payment: WithoutPayment::Pause,
-        });
-        let new = NewSubscription {
-            customer: payer.to_string(),
-            items: offered.items,
-            trial,
-            coupons: Vec::new(),
-            default_payment_method: None,
-            payment_behavior: PaymentBehavior::ErrorIfIncomplete,
-            metadata: owned_by(&ask.customer),
-        };
-        self.gateway
-            .create_subscription(&new, key)
-            .await
-            .map_err(refused)?;
-        self.take_over_changed(&ask.customer).await
+        self.begin(ask, key).await
     }
 
     async fn preview(&self, ask: &ChangeAsk) -> Result<ChangePreview, Error> {
@@ -365,50 +202,11 @@ impl Biller for StripeBiller {
         when: CancelWhen,
         key: &str,
     ) -> Result<(), Error> {
-        let subscription = self.running(customer).await?;
-        self.check_commitment(customer, when == CancelWhen::PeriodEnd)
-            .await?;
-        self.leave_schedule(&subscription, key).await?;
-        let ended: Result<Subscription, Fault> = match when {
-            CancelWhen::PeriodEnd => {
-                let gateway = &self.gateway;
-                gateway
-                    .set_cancel_at_period_end(&subscription, true, key)
-                    .await
-            }
-            CancelWhen::Now => {
-                self.flush(customer).await?;
-                let how = CancelNow {
-                    invoice_now: true,
-                    prorate: false,
-                };
-                self.gateway.cancel_subscription(&subscription, how).await
-            }
-        };
-        ended.map_err(refused)?;
-        self.take_over_changed(customer).await
+        self.end(customer, when, key).await
     }
 
     async fn resume(&self, customer: &CustomerId, key: &str) -> Result<(), Error> {
-        let subscription = self.running(customer).await?;
-        let now = self
-            .gateway
-            .retrieve_subscription(&subscription)
-            .await
-            .map_err(refused)?;
-        let resumed = if now.status == "paused" {
-            let proration = Proration::InvoiceNow;
-            self.gateway
-                .resume_subscription(&subscription, proration, key)
-                .await
-        } else {
-            let gateway = &self.gateway;
-            gateway
-                .set_cancel_at_period_end(&subscription, false, key)
-                .await
-        };
-        resumed.map_err(refused)?;
-        self.take_over_changed(customer).await
+        self.go_on(customer, key).await
     }
 
     async fn sync(&self, customer: &CustomerId, payer: Option<&str>) -> Result<(), Error> {
@@ -482,8 +280,21 @@ impl Biller for StripeBiller {
     }
 
     async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error> {
-        let sandbox = self.sandbox.as_ref().ok_or(BillingFault::SandboxOnly)?;
-        sandbox.complete_checkout(page, card).await
+        self.in_sandbox()?.complete_checkout(page, card).await
+    }
+
+    async fn pay_link(&self, link: &str, card: &str) -> Result<(), Error> {
+        self.in_sandbox()?.pay_link(link, card).await
+    }
+
+    async fn dispute(&self, payment: &str, cents: Option<i64>) -> Result<Box<str>, Error> {
+        let sandbox = self.in_sandbox()?;
+        let (charge, all) = self.charge_of(payment).await?;
+        sandbox.dispute(&charge, cents.unwrap_or(all)).await
+    }
+
+    async fn close_dispute(&self, dispute: &str, won: bool) -> Result<(), Error> {
+        self.in_sandbox()?.close_dispute(dispute, won).await
     }
 
     async fn advance_test_clock(&self, span: Span) -> Result<Timestamp, Error> {
@@ -492,7 +303,7 @@ impl Biller for StripeBiller {
     }
 
     async fn set_card(&self, customer: &CustomerId, card: &str) -> Result<(), Error> {
-        let sandbox = self.sandbox.as_ref().ok_or(BillingFault::SandboxOnly)?;
+        let sandbox = self.in_sandbox()?;
         let payer = self.payer(customer).await?;
         sandbox.set_card(&payer, card).await
     }

@@ -1,11 +1,12 @@
 //! Invoices as Stripe has them, and those that we make of what was used.
 
-use super::biller::{StripeBiller, refused};
+use super::biller::StripeBiller;
 use super::gateway::{
     CUSTOMER_KEY, Collection, Cursor, Invoice, InvoiceFilter, InvoiceLine, Kind, Metadata,
     NewInvoice, NewInvoiceItem, PAGE_MAX, Span,
 };
 use super::mirrored::{at, seconds};
+use super::refused::refused;
 use crate::domain::id::CustomerId;
 use crate::domain::window::TimeRange;
 use crate::engine::{

@@ -1,11 +1,12 @@
 //! From one plan to another: what it would cost, at once with what was paid taken off, or when the period ends.
 
-use super::biller::{StripeBiller, refused};
+use super::biller::StripeBiller;
 use super::gateway::{
     ItemChange, NewItem, NewPhase, PaymentBehavior, PhaseEnd, PhasePlan, PlannedChange, Proration,
     Schedule, Subscription, SubscriptionChange,
 };
 use super::mirrored::{at, seconds};
+use super::refused::refused;
 use crate::domain::id::CustomerId;
 use crate::engine::{BillingFault, ChangeAsk, ChangePreview, ChangeWhen, Error, PreviewLine};
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use super::biller::{StripeBiller, refused};
+use super::biller::StripeBiller;
 use super::gateway::{Fault, NewPortalSession};
 use super::setup::Portal;
+use super::refused::refused;
 use crate::domain::id::CustomerId;
 use crate::engine::{BillingFault, Error, HostedPage};
 

@@ -1,11 +1,12 @@
 //! Payments that are asked for once, and money that goes back.
 
-use super::biller::{StripeBiller, not_followed, refused};
+use super::biller::StripeBiller;
 use super::gateway::{
     CheckoutPage, CheckoutSession, Fault, Kind, Metadata, NewPayment, NewPaymentLink, NewRefund,
     PaymentItem, PaymentTerms, RefundReason,
 };
 use super::purpose::{KEEPS_CREDITS, written};
+use super::refused::{not_followed, refused};
 use crate::domain::billing::{PaymentStatus, Purchase, Sale};
 use crate::domain::id::CustomerId;
 use crate::engine::{
@@ -153,6 +154,21 @@ impl StripeBiller {
             .await
             .map_err(refused)?;
         self.look(&ask.payment).await
+    }
+
+    /// Returns the charge that a payment made last.
+    pub(super) async fn charge_of(&self, payment: &str) -> Result<(String, i64), Error> {
+        let intent = match self.gateway.retrieve_payment_intent(payment).await {
+            Ok(intent) => intent,
+            Err(fault) if fault.kind == Kind::NotFound => {
+                return Err(Error::not_found(Thing::Payment, payment));
+            }
+            Err(fault) => return Err(refused(fault)),
+        };
+        let charge = intent.latest_charge.map(|link| link.id().to_owned());
+        let rule = "must be of a payment that has succeeded";
+        let charge = charge.ok_or_else(|| Error::invalid("payment_id", rule))?;
+        Ok((charge, intent.amount))
     }
 
     /// Takes over how a payment stands.

@@ -294,6 +294,36 @@ impl Sandbox {
         let done = self.act(false, |model| model.set_card(payer, &card));
         done.await?.map_err(|why| not_done("customer_id", &why))
     }
+
+    /// Pays at the page of a payment link.
+    ///
+    /// # Errors
+    /// When there is no such link, or the card does not pay.
+    pub(super) async fn pay_link(&self, link: &str, card: &str) -> Result<(), Error> {
+        let card = digits(card);
+        let done = self.act(false, |model| model.pay_link(link, &card));
+        let done = done.await?.map(drop);
+        done.map_err(|why| not_done("link_id", &why))
+    }
+
+    /// Disputes some cents of a charge; returns the dispute.
+    ///
+    /// # Errors
+    /// When it was not paid, is disputed, or is smaller.
+    pub(super) async fn dispute(&self, charge: &str, cents: i64) -> Result<Box<str>, Error> {
+        let done = self.act(false, |model| model.dispute(charge, cents));
+        let done = done.await?.map(Into::into);
+        done.map_err(|why| not_done("payment_id", &why))
+    }
+
+    /// Decides a dispute.
+    ///
+    /// # Errors
+    /// When there is no such dispute, or it is decided.
+    pub(super) async fn close_dispute(&self, dispute: &str, won: bool) -> Result<(), Error> {
+        let done = self.act(false, |model| model.close_dispute(dispute, won));
+        done.await?.map_err(|why| not_done("dispute_id", &why))
+    }
 }
 
 /// Returns the number of a card as people write it, without what stands between.

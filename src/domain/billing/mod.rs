@@ -11,6 +11,7 @@ mod payment;
 mod price_list;
 mod sale;
 mod tab;
+mod verdict;
 #[cfg(test)]
 mod tests;
 
@@ -23,11 +24,12 @@ pub use self::mirror::{GRACE, Kept, Mirrored, Reflection, StripeStatus, in_force
 pub use self::money_mode::MoneyMode;
 pub use self::next_look::{FIRST_LOOK, LOOK_AGAIN, next_look};
 pub use self::payment::{
-    CURRENCY, DisputeStatus, Expected, Payment, PaymentDispute, PaymentFailure, PaymentRefund,
-    PaymentStatus, Purpose, Settlement, Verdict,
+    CURRENCY, DisputeStatus, Payment, PaymentDispute, PaymentFailure, PaymentRefund, PaymentStatus,
+    Purpose, Settlement,
 };
 pub use self::price_list::{
     ListFault, ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, items_of, price_list, word,
 };
 pub use self::sale::{NotSold, Purchase, QUANTITY_MAX, Sale, sale};
 pub use self::tab::{PlanOf, SETTLING, Sealing, Tab, TabPeriod};
+pub use self::verdict::{Expected, Verdict};

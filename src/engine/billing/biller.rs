@@ -281,6 +281,24 @@ pub trait Biller: PaymentGateway {
     /// When it is no sandbox, there is no such page, or the card does not pay.
     async fn complete_checkout(&self, page: &str, card: &str) -> Result<(), Error>;
 
+    /// Pays at the page of a payment link of the sandbox's.
+    ///
+    /// # Errors
+    /// When it is no sandbox, there is no such link, or the card does not pay.
+    async fn pay_link(&self, link: &str, card: &str) -> Result<(), Error>;
+
+    /// Disputes a payment of the sandbox's, or some cents of it; returns the dispute.
+    ///
+    /// # Errors
+    /// When it is no sandbox, there is no such payment, it has not succeeded, or it is disputed.
+    async fn dispute(&self, payment: &str, cents: Option<i64>) -> Result<Box<str>, Error>;
+
+    /// Decides a dispute of the sandbox's.
+    ///
+    /// # Errors
+    /// When it is no sandbox, there is no such dispute, or it is decided.
+    async fn close_dispute(&self, dispute: &str, won: bool) -> Result<(), Error>;
+
     /// Moves the time of the whole server forward, with all that becomes due on the way; returns what time it is then.
     ///
     /// # Errors

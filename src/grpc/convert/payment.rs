@@ -12,6 +12,23 @@ const DESCRIPTION_BYTES_MAX: usize = 500;
 /// The least and the most that Stripe charges at once, in cents.
 const CENTS: std::ops::RangeInclusive<i64> = 50..=99_999_999;
 
+/// Longest id of Stripe's, in bytes.
+const ID_BYTES_MAX: usize = 255;
+
+/// Reads the id of a payment: it becomes a part of an address at Stripe.
+pub(in crate::grpc) fn payment_id(id: String) -> Result<Box<str>, Error> {
+    let id = text("payment_id", id, ID_BYTES_MAX)?;
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if id.starts_with("pi_") && id.bytes().all(is_word) {
+        Ok(id)
+    } else {
+        Err(Error::invalid(
+            "payment_id",
+            "must be the id of a payment, as pi_…",
+        ))
+    }
+}
+
 /// Reads what somebody wants to pay for.
 pub(in crate::grpc) fn purchase(bought: pb::Purchase) -> Result<Purchase, Error> {
     let invalid = |field: &str, rule: &str| Err(Error::invalid(field, rule));
