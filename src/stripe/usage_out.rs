@@ -1,6 +1,7 @@
 //! Usage on its way out: sealed when it is due, sent serially for each customer and meter and in parallel over customers,
 //! and looked up at Stripe when nobody knows whether it arrived.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 

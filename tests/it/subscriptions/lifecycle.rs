@@ -123,9 +123,9 @@ async fn change(site: &mut Site, lives: &[Life]) {
             "{id}"
         );
         // The same call again is the same change, and not another.
-        let calls = site.double.call_count();
+        let calls = site.changes();
         site.change_plan(&id, (plan, every), now, at).await.unwrap();
-        assert_eq!(site.double.call_count(), calls);
+        assert_eq!(site.changes(), calls);
         assert_eq!(site.newest_total(&id).await, preview.due_cents, "{id}");
         may(site, &id, rights).await;
         let later = pb::PlanChangeTiming::PeriodEnd;

@@ -135,6 +135,12 @@ impl Site {
         self.until(id, is_so).await;
     }
 
+    /// Counts the calls that changed something at Stripe; others are made beside, when webhooks come.
+    pub fn changes(&self) -> usize {
+        let calls = self.double.calls().into_iter();
+        calls.filter(|call| call.method != "GET").count()
+    }
+
     /// Lets time pass for both.
     pub async fn pass(&self, minutes: u32) {
         self.server.clock.advance(Span::from_minutes(minutes));
