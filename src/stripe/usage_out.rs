@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::gateway::{
-    Cursor, Fault, Gateway, Kind, NewMeterEvent, Span as Seconds, SummaryFilter, SummaryWindow,
-};
+use super::gateway::{Fault, Gateway, Kind, NewMeterEvent};
 use super::mirrored::seconds;
 use super::rounds::rounds;
-use crate::domain::billing::{Chunk, ChunkState, Evidence, Outcome};
+use super::sums::Sums;
+use crate::domain::billing::{ChunkState, Evidence, Outcome};
 use crate::domain::id::CustomerId;
 use crate::domain::time::Span;
 use crate::engine::{ChunkView, Engine, Error, side_by_side};
@@ -39,8 +37,7 @@ const REFUSED_PAUSE: Span = Span::from_minutes(1);
 pub struct UsageOut {
     engine: Engine,
     gateway: Arc<Gateway>,
-    /// What Stripe calls meters, by the names of their events.
-    meters: Arc<Mutex<BTreeMap<Box<str>, Box<str>>>>,
+    sums: Sums,
 }
 
 impl UsageOut {
@@ -49,8 +46,8 @@ impl UsageOut {
     pub fn new(engine: Engine, gateway: Arc<Gateway>) -> Self {
         Self {
             engine,
+            sums: Sums::new(Arc::clone(&gateway)),
             gateway,
-            meters: Arc::default(),
         }
     }
 
@@ -174,58 +171,11 @@ impl UsageOut {
             return Ok(None);
         }
         let ledger = self.engine.ledger_of(view).await?;
-        let Ok(Some(meter)) = self.meter(&chunk.event_name).await else {
-            return Ok(None);
-        };
-        Ok(self
-            .sum(chunk, &meter)
-            .await
-            .ok()
-            .map(|sum| ledger.judge(sum)))
-    }
-
-    /// Returns what Stripe calls a meter; `None`: it has none for these events.
-    async fn meter(&self, event_name: &str) -> Result<Option<Box<str>>, Fault> {
-        if let Some(known) = self.meters.lock().get(event_name) {
-            return Ok(Some(known.clone()));
-        }
-        let mut page = self.gateway.list_meters(Cursor::FIRST).await?;
-        loop {
-            {
-                let mut known = self.meters.lock();
-                for meter in &page.data {
-                    known.insert(meter.event_name.as_str().into(), meter.id.as_str().into());
-                }
-            }
-            let Some(next) = page.next() else {
-                break;
-            };
-            page = self.gateway.list_meters(next).await?;
-        }
-        Ok(self.meters.lock().get(event_name).cloned())
-    }
-
-    /// Returns what Stripe counted in the period of a chunk; `None`: more than it can say exactly.
-    async fn sum(&self, chunk: &Chunk, meter: &str) -> Result<Option<i64>, Fault> {
-        const MINUTE: i64 = 60;
-        let (start, end) = (seconds(chunk.period.start), seconds(chunk.period.end));
-        let filter = SummaryFilter {
-            meter: meter.to_owned(),
-            customer: chunk.payer.to_string(),
-            span: Seconds {
-                start: start.div_euclid(MINUTE) * MINUTE,
-                end: (end + MINUTE - 1).div_euclid(MINUTE) * MINUTE,
-            },
-            window: SummaryWindow::Whole,
-        };
-        let page = self
-            .gateway
-            .list_meter_event_summaries(&filter, Cursor::FIRST);
-        let mut sum = Some(0_i64);
-        for part in page.await?.data {
-            sum = sum.and_then(|sum| sum.checked_add(part.aggregated_value.0?));
-        }
-        Ok(sum)
+        let asked = self
+            .sums
+            .of(&chunk.event_name, &chunk.payer, chunk.period)
+            .await;
+        Ok(asked.ok().map(|sum| ledger.judge(sum)))
     }
 }
 
