@@ -78,7 +78,7 @@ pub fn beside_ingest(runtime: &Runtime, results: &mut Results) {
         calls.push(per_second(sent, watch));
         ratios.push(beside / alone);
         if turn + 1 == TURNS {
-            let made = prepared.arrive(&double, &all);
+            let made = runtime.block_on(prepared.arrive(&double, &all));
             #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
             results.note(
                 "events_per_meter_call",
@@ -174,7 +174,7 @@ impl Prepared {
     }
 
     /// Waits until all usage is at Stripe; returns how many calls carried it.
-    fn arrive(&self, double: &Double, all: &[Row]) -> usize {
+    async fn arrive(&self, double: &Double, all: &[Row]) -> usize {
         let used = USED_BEFORE - INCLUDED;
         let mut expected = i64::try_from(self.customers).expect("a count") * used;
         expected += all.iter().map(|row| row.quantity).sum::<i64>();
@@ -185,7 +185,7 @@ impl Prepared {
                 return double.effect_count(EVENT_NAME);
             }
             assert!(arrived < expected, "{arrived} of {expected} arrived");
-            std::thread::sleep(Duration::from_millis(200));
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         panic!("not all usage arrives");
     }

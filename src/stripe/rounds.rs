@@ -62,6 +62,10 @@ mod tests {
     use crate::storage::StoreError;
 
     #[tokio::test(start_paused = true)]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "only the runtime knows of time that stands still"
+    )]
     async fn rounds_that_fail_come_less_often_and_work_is_taken_up_again() {
         let (stop, calls) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
         let (count, end) = (Arc::clone(&calls), stop.clone());

@@ -298,8 +298,9 @@ impl Wallet {
 
     /// Freezes it for a dispute, or ends that.
     pub fn freeze(&mut self, dispute: &str, is_open: bool) {
-        let is_frozen = |held: &Box<str>| **held == *dispute;
-        if self.head.terms.frozen_for.iter().any(is_frozen) == is_open {
+        let is_frozen = |held: &str| *held == *dispute;
+        let mut frozen_for = self.head.terms.frozen_for.iter();
+        if frozen_for.any(|held| is_frozen(held)) == is_open {
             return;
         }
         let frozen_for = &mut self.terms_mut().frozen_for;

@@ -65,7 +65,7 @@ impl Invoiced {
             });
         }
         // What was invoiced and is nothing any more.
-        let is_gone = |subject: &Box<str>| lines.iter().all(|line| line.subject != *subject);
+        let is_gone = |subject: &str| lines.iter().all(|line| *line.subject != *subject);
         for (subject, cents) in self.cents.iter().filter(|(subject, _)| is_gone(subject)) {
             missing.push(PendingLine {
                 line: OwnLine {
