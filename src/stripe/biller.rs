@@ -86,7 +86,11 @@ impl StripeBiller {
     }
 
     /// Returns the prices that Stripe has of a list, by lookup key.
-    pub(super) async fn prices(&self, list: &PriceList, keys: &[Box<str>]) -> Result<Vec<Price>, Error> {
+    pub(super) async fn prices(
+        &self,
+        list: &PriceList,
+        keys: &[Box<str>],
+    ) -> Result<Vec<Price>, Error> {
         if self.sandbox.is_some() {
             // Nobody sets a sandbox up by hand.
             self.setup.apply(list).await.map_err(refused)?;

@@ -35,8 +35,8 @@ pub mod wire;
 
 pub use self::biller::StripeBiller;
 pub use self::event_list::EventList;
-pub use self::mirrored::plan_word;
 pub use self::meter_errors::MeterErrors;
+pub use self::mirrored::plan_word;
 pub use self::payments::Payments;
 pub use self::periodic_sync::PeriodicSync;
 pub use self::reconciliation::Reconciliation;

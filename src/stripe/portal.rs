@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 
 use super::biller::StripeBiller;
 use super::gateway::{Fault, NewPortalSession};
-use super::setup::Portal;
 use super::refused::refused;
+use super::setup::Portal;
 use crate::domain::id::CustomerId;
 use crate::engine::{BillingFault, Error, HostedPage};
 

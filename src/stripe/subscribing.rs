@@ -82,7 +82,11 @@ impl StripeBiller {
     }
 
     /// Opens a page on which a customer subscribes or pays.
-    pub(super) async fn open_page(&self, ask: &CheckoutAsk, key: &str) -> Result<HostedPage, Error> {
+    pub(super) async fn open_page(
+        &self,
+        ask: &CheckoutAsk,
+        key: &str,
+    ) -> Result<HostedPage, Error> {
         let payer = self.payer(&ask.customer).await?;
         let page = page_of(ask, &payer);
         let session = match &ask.order {

@@ -9,8 +9,8 @@ use super::gateway::{BadSignature, TOLERANCE, verify};
 use super::inbound::{malformed, read};
 use super::mirrored::seconds;
 use crate::domain::billing::{Inbound, InboundState};
-use crate::domain::time::Timestamp;
 use crate::domain::fingerprint::fingerprint;
+use crate::domain::time::Timestamp;
 use crate::engine::{Engine, Error};
 
 /// Where webhooks come in.

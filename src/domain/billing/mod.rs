@@ -11,9 +11,9 @@ mod payment;
 mod price_list;
 mod sale;
 mod tab;
-mod verdict;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use self::chunk::{
     Chunk, ChunkState, DOUBT_AFTER, LEASE, NotClaimed, Outcome, TOO_OLD, ValueTooLong,

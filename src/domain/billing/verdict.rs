@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::payment::{
-    CURRENCY, DisputeStatus, Payment, PaymentDispute, PaymentStatus, Settlement,
-};
+use super::payment::{CURRENCY, DisputeStatus, Payment, PaymentDispute, PaymentStatus, Settlement};
 
 /// Why a payment does not count for what somebody delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::BillingTerms;
 use super::document::{chunk_key, chunk_row, chunks_of, read, tab_key, tab_row};
 use super::seal::identifier;
-use crate::domain::billing::{Chunk, ChunkState, Evidence, Ledger, Outcome, Tab, TabPeriod, summed};
+use crate::domain::billing::{
+    Chunk, ChunkState, Evidence, Ledger, Outcome, Tab, TabPeriod, summed,
+};
 use crate::domain::id::CustomerId;
 use crate::domain::time::Timestamp;
 use crate::domain::window::TimeRange;
@@ -98,7 +100,10 @@ impl Engine {
     }
 
     /// Reads all of some chunks, page by page.
-    pub(super) async fn all_chunks(&self, mut query: BillingQuery) -> Result<Vec<ChunkView>, Error> {
+    pub(super) async fn all_chunks(
+        &self,
+        mut query: BillingQuery,
+    ) -> Result<Vec<ChunkView>, Error> {
         let mut found = Vec::new();
         loop {
             let page = self.chunks(query.clone()).await?;

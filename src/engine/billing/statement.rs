@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::charged::{Charging, anchor_of};
 use crate::domain::catalog::{Catalog, Meter};
 use crate::domain::id::{CustomerId, FeatureId};
 use crate::domain::quantity::Milli;
@@ -12,11 +13,10 @@ use crate::domain::rating::{Destination, Period, Seller, StatementLine, Subject,
 use crate::domain::subscription::{Subscription, SubscriptionStatus};
 use crate::domain::time::{Span, Timestamp};
 use crate::domain::window::{Anchor, TimeRange, Window};
-use super::charged::{Charging, anchor_of};
+use crate::engine::Engine;
 use crate::engine::cost::Position;
 use crate::engine::error::Error;
 use crate::engine::usage::UsageAsk;
-use crate::engine::Engine;
 use crate::storage::UsageQuery;
 
 /// Most periods that are counted from the beginning of a subscription.
