@@ -92,7 +92,7 @@ impl Stage {
         let caller = Caller::new(transport, Rates::LIVE, Repeats::default(), 1);
         let gateway = Arc::new(Gateway::new(caller));
         let (to, held) = (Arc::clone(&gateway), Some(Arc::clone(&sandbox)));
-        let biller = StripeBiller::new(engine.clone(), to, "life".into(), held);
+        let biller = StripeBiller::new(engine.clone(), to, ("life".into(), false), held);
         Self {
             engine,
             biller,
