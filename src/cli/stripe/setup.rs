@@ -31,7 +31,7 @@ pub(super) struct Selling {
     #[arg(long, env = "BURSAR_STRIPE_WEBHOOK_URL", value_name = "URL")]
     webhook_url: Option<String>,
     /// A price that Stripe has already for a plan, to be used instead of a new one, as PLAN=PRICE or PLAN:year=PRICE;
-    /// variables such as STRIPE_PRICE_PRO and STRIPE_PRICE_PRO_YEARLY say the same
+    /// variables such as `STRIPE_PRICE_PRO` and `STRIPE_PRICE_PRO_YEARLY` say the same
     #[arg(long, value_name = "PLAN=PRICE")]
     price: Vec<Adoption>,
 }
@@ -80,7 +80,12 @@ pub(super) fn setup(
     let setup = Setup::new(Arc::clone(&account.gateway));
     let money = account.money.word();
     if dry_run {
-        let found = run_async(async { setup.all_differences(&wanted).await.map_err(not_set_up) })?;
+        let found = run_async(async {
+            setup
+                .all_differences(&wanted)
+                .await
+                .map_err(|fault| not_set_up(&fault))
+        })?;
         print(&found);
         match found.len() {
             0 => println!("nothing to change: Stripe ({money} mode) agrees with the catalog"),
@@ -88,7 +93,12 @@ pub(super) fn setup(
         }
         return Ok(say_faults(&wanted.list));
     }
-    let done = run_async(async { setup.apply_all(&wanted).await.map_err(not_set_up) })?;
+    let done = run_async(async {
+        setup
+            .apply_all(&wanted)
+            .await
+            .map_err(|fault| not_set_up(&fault))
+    })?;
     print(&done.changes);
     match done.changes.len() {
         0 => println!("nothing to change: Stripe ({money} mode) agrees with the catalog"),
@@ -107,7 +117,10 @@ pub(super) fn verify(account: &Account, selling: &Selling) -> Result<ExitCode, F
     let setup = Setup::new(Arc::clone(&account.gateway));
     let money = account.money.word();
     let (found, unthanked) = run_async(async {
-        let found = setup.all_differences(&wanted).await.map_err(not_set_up)?;
+        let found = setup
+            .all_differences(&wanted)
+            .await
+            .map_err(|fault| not_set_up(&fault))?;
         Ok((found, unthanked(account).await?))
     })?;
     print(&found);
@@ -144,7 +157,7 @@ async fn unthanked(account: &Account) -> Result<usize, Failure> {
     Ok(events.iter().filter(|one| one.pending_webhooks > 0).count())
 }
 
-fn not_set_up(fault: SetupFault) -> Failure {
+fn not_set_up(fault: &SetupFault) -> Failure {
     Failure::Unusable(fault.to_string())
 }
 

@@ -92,7 +92,11 @@ fn webhooks_of_the_other_mode_are_left_aside_for_all_to_see() {
         let body = r#"{"id": "evt_live", "type": "invoice.paid", "livemode": true,
             "data": {"object": {"id": "in_1", "customer": "cus_1"}}}"#;
         let signature = stripe_signature(&[SECRET.to_owned()], site.double.now(), body);
-        let status = post_to(site.server.serving.http_addr, Some(&signature), body.as_bytes());
+        let status = post_to(
+            site.server.serving.http_addr,
+            Some(&signature),
+            body.as_bytes(),
+        );
         assert_eq!(status.await, 200, "sent again it would be the same");
         let held = site.webhooks().await;
         let held = held.iter().find(|one| one.event_id == "evt_live").unwrap();
