@@ -95,7 +95,10 @@ impl Office {
             let mut service = SubscriptionServiceClient::new(channel);
             for customer in 0..BILLED {
                 let customer_id = customer_id(customer);
-                let request = pb::SyncSubscriptionRequest { customer_id };
+                let request = pb::SyncSubscriptionRequest {
+                    customer_id,
+                    ..pb::SyncSubscriptionRequest::default()
+                };
                 service.sync_subscription(request).await?;
             }
             Ok(())

@@ -66,7 +66,10 @@ impl Site {
         for customer in 0..customers {
             site.consume(customer, INCLUDED).await;
             let customer_id = format!("c{customer}");
-            let request = pb::SyncSubscriptionRequest { customer_id };
+            let request = pb::SyncSubscriptionRequest {
+                customer_id,
+                ..pb::SyncSubscriptionRequest::default()
+            };
             subscriptions.sync_subscription(request).await.unwrap();
         }
         site
