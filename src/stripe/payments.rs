@@ -18,7 +18,7 @@ use crate::engine::{Engine, Error, PaymentView};
 /// Most payments that are looked at in one go.
 const SLICE: usize = 100;
 /// Between two looks.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// Takes over how payments stand.
 #[derive(Clone)]

@@ -18,7 +18,7 @@ use crate::engine::{Engine, MeterBill, Reconciled};
 use crate::storage::Page;
 
 /// Between two comparisons of everything.
-const DAY: Duration = Duration::from_secs(24 * 3_600);
+const DAY: Duration = Duration::from_hours(24);
 /// Most customers and meters that are compared in one go.
 const SLICE: usize = 100;
 

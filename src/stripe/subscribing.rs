@@ -128,7 +128,7 @@ impl StripeBiller {
         let payer = self.payer(&ask.customer).await?;
         self.check_free(&ask.customer).await?;
         let offered = self.offered(&ask.plan, ask.interval).await?;
-        let trial = (offered.trial_days > 0).then(|| Trial {
+        let trial = (offered.trial_days > 0).then_some(Trial {
             days: offered.trial_days,
             without_payment: WithoutPayment::Pause,
         });

@@ -132,7 +132,7 @@ meters.calls = { aggregation = "count" }
 [products]
 report = { outcome = "12.50" }
 thousand = { credit_pack = { credit_unit = "LUC", credits = 1_000, price = "9.00" } }
-calls = { usage = { meter = "calls", pricing = { per_unit = "0.10" } } }
+calls = { usage = { meter = "calls", per_unit = "0.10" } }
 "#;
 
     fn bought(id: &str, quantity: i64, subaccount: Option<&str>) -> Result<Sale, NotSold> {

@@ -95,7 +95,10 @@ fn a_dispute_freezes_the_wallet_until_the_bank_has_decided() {
             let open = shop.until(|all| !all[0].disputes.is_empty()).await;
             assert_eq!(open[0].disputes[0].status(), pb::DisputeStatus::Open);
             assert_eq!(open[0].disputes[0].dispute_id, dispute);
-            assert_eq!(shop.wallet().await.frozen_for, [dispute.clone()]);
+            assert_eq!(
+                shop.wallet().await.frozen_for,
+                std::slice::from_ref(&dispute)
+            );
             let refused = shop.spend(1).await.unwrap_err();
             assert_eq!(seen(&refused).1, "WALLET_FROZEN");
             assert_eq!(check(shop).await, pb::DecisionReason::WalletFrozen);

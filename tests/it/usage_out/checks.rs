@@ -85,16 +85,17 @@ pub fn check(
 ) -> Vec<Broken> {
     let mut broken = Vec::new();
     let mut add = |kind, text| broken.push(Broken { kind, text });
-    for customer in 0..CUSTOMERS {
+    for (customer, payer) in payers.iter().enumerate().take(CUSTOMERS) {
         for meter in 0..METERS {
-            let own = chunks.iter().map(|view| &view.chunk).filter(|chunk| {
-                chunk.payer == payers[customer] && chunk.meter.as_str() == meter_id(meter)
-            });
+            let own = chunks
+                .iter()
+                .map(|view| &view.chunk)
+                .filter(|chunk| chunk.payer == *payer && chunk.meter.as_str() == meter_id(meter));
             let sealed: i64 = own.map(|chunk| chunk.value).sum();
             let used = seen.used.get(&(customer, meter)).copied().unwrap_or(0);
             let charged = (used - INCLUDED).max(0);
             let name = event_name(meter);
-            let counted = double.effective_sum(&name, &payers[customer], 0, i64::MAX);
+            let counted = double.effective_sum(&name, payer, 0, i64::MAX);
             if sealed != charged || counted != sealed {
                 let text = format!(
                     "customer {customer}, {name}: {charged} charged, {sealed} sealed, {counted} at Stripe"
@@ -124,7 +125,7 @@ pub fn check(
         let names = seen.chunks.iter().filter(|(_, chunk)| **chunk == view.id);
         let effects: u32 = names.map(|(name, _)| double.effects_of(name)).sum();
         if effects != 1 {
-            add(Kind::Effects, format!("{} effects of {view:?}", effects));
+            add(Kind::Effects, format!("{effects} effects of {view:?}"));
         }
     }
     for name in double.doubled_identifiers() {
