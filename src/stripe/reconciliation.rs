@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::gateway::{Cursor, Fault, Gateway, InvoiceFilter};
+use super::gateway::{Cursor, Fault, Gateway, Invoice, InvoiceFilter};
 use super::mirrored::seconds;
 use super::setup::Setup;
 use super::subscriptions::NotFollowed;
@@ -134,9 +134,7 @@ impl Reconciliation {
         };
         let page = self.gateway.list_invoices(filter, Cursor::FIRST).await?;
         let mut sum = None;
-        let is_final = |status: Option<&str>| !matches!(status, Some("draft" | "void") | None);
-        let invoices = page.data.iter();
-        for invoice in invoices.filter(|invoice| is_final(invoice.status.as_deref())) {
+        for invoice in page.data.iter().filter(|invoice| bills_use(invoice)) {
             for line in &invoice.lines.data {
                 let is_its = line.price().is_some_and(|price| prices.contains(price))
                     && line.period.start >= seconds(bill.period.start)
@@ -161,4 +159,11 @@ impl Reconciliation {
         let found = self.setup.prices(&keys).await?;
         Ok(found.into_values().map(|price| price.id).collect())
     }
+}
+
+/// Whether an invoice is final and can have use on it: the first of a subscription has lines of use, of nothing.
+fn bills_use(invoice: &Invoice) -> bool {
+    let is_first = invoice.billing_reason.as_deref() == Some("subscription_create");
+    let is_final = !matches!(invoice.status.as_deref(), Some("draft" | "void") | None);
+    is_final && !is_first
 }
