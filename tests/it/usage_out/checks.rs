@@ -10,6 +10,9 @@ use super::sender::{METER_EVENTS, identifier};
 use super::world::{INCLUDED, event_name, meter_id};
 use crate::stripe::{Double, Recorded};
 
+/// How Stripe turns calls away that are too many.
+const TOO_MANY: u16 = 429;
+
 /// What kind of promise is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -143,7 +146,13 @@ fn check_calls(seen: &Seen, calls: &[Recorded], add: &mut impl FnMut(Kind, Strin
         if !seen.chunks.contains_key(&name) {
             add(Kind::Foreign, format!("{name} is no chunk's"));
         }
-        let before = *first.entry(name.clone()).or_insert(at);
+        // What was turned away without a look did nothing: nobody is in the dark about it.
+        let was_turned_away = call.status == Some(TOO_MANY);
+        let before = match first.get(&name) {
+            Some(before) => *before,
+            None if was_turned_away => continue,
+            None => *first.entry(name.clone()).or_insert(at),
+        };
         if at - before > most {
             let hours = (at - before) / 3_600;
             add(
