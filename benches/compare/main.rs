@@ -2,7 +2,7 @@
 //!
 //! `cargo bench` measures all, alternating, and takes the median of five; `-- --short` shows in a minute that it
 //! works, with figures that mean little. Names given as arguments choose parts: check, decide, record, reserve, wallet,
-//! usage_out, memory. Results go to `target/bench/results-sqlite.json`. With `STORE=postgres` the parts record, reserve and wallet
+//! `usage_out`, memory. Results go to `target/bench/results-sqlite.json`. With `STORE=postgres` the parts record, reserve and wallet
 //! are measured on PostgreSQL, with one server and with three, beside bare statements on the same cluster.
 
 mod check;

@@ -16,7 +16,7 @@ use rand_distr::{Distribution as _, Exp};
 use rand_pcg::Pcg64;
 
 use crate::alone::Alone;
-use crate::billing::office::Office;
+use crate::billing::office::{self, Office};
 use crate::checker::{Findings, Kind, Times, check};
 use crate::clients::{self, Ground, Phase};
 use crate::fold::totals_of;
@@ -154,7 +154,7 @@ pub fn run(plan: &Plan) -> Result<Outcome> {
     let anchor = ground.began - ANCHOR_BACK;
     let server = stage.start()?;
     live::create_customers(server.addr, anchor)?;
-    office.enlist(server.addr)?;
+    office::enlist(server.addr)?;
     server.stop()?;
 
     let clients = clients::start(&ground)?;

@@ -89,22 +89,6 @@ impl Office {
             .set("BURSAR_USAGE_WINDOW_MINUTES", 0)
     }
 
-    /// Makes payers of the customers that are billed.
-    pub fn enlist(&self, server: SocketAddr) -> Result<()> {
-        with_server(server, async |channel| {
-            let mut service = SubscriptionServiceClient::new(channel);
-            for customer in 0..BILLED {
-                let customer_id = customer_id(customer);
-                let request = pb::SyncSubscriptionRequest {
-                    customer_id,
-                    stripe_customer_id: String::new(),
-                };
-                service.sync_subscription(request).await?;
-            }
-            Ok(())
-        })
-    }
-
     /// Waits until a server has nothing on its way any more, and for so long that nothing more can come. What is not settled
     /// then shows in what is stored.
     pub fn settle(&self, server: SocketAddr) -> Result<()> {
@@ -157,6 +141,22 @@ impl Office {
             page = self.gateway.list_customers(None, next).await?;
         }
     }
+}
+
+/// Makes payers of the customers that are billed.
+pub fn enlist(server: SocketAddr) -> Result<()> {
+    with_server(server, async |channel| {
+        let mut service = SubscriptionServiceClient::new(channel);
+        for customer in 0..BILLED {
+            let customer_id = customer_id(customer);
+            let request = pb::SyncSubscriptionRequest {
+                customer_id,
+                stripe_customer_id: String::new(),
+            };
+            service.sync_subscription(request).await?;
+        }
+        Ok(())
+    })
 }
 
 async fn is_on_its_way(operations: &mut OperationsServiceClient<Channel>) -> Result<bool> {

@@ -95,6 +95,6 @@ pub fn never_sealed() {
 pub fn not_settled() {
     let mut bill = Bill::good();
     let chunk = bill.scene.stored.chunks.get_mut("c1 2");
-    chunk.expect("it is there").state = "sending".to_owned();
+    "sending".clone_into(&mut chunk.expect("it is there").state);
     assert_eq!(bill.findings(), 1);
 }
