@@ -31,5 +31,5 @@ pub use self::price_list::{
     ListFault, ListedAmount, ListedMeter, ListedPrice, PriceList, Sold, items_of, price_list, word,
 };
 pub use self::sale::{NotSold, Purchase, QUANTITY_MAX, Sale, sale};
-pub use self::tab::{PlanOf, SETTLING, Sealing, Tab, TabPeriod};
+pub use self::tab::{PlanOf, PlanSpan, SETTLING, Sealing, Tab, TabPeriod};
 pub use self::verdict::{Expected, Verdict};

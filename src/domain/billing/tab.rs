@@ -56,10 +56,19 @@ pub struct TabPeriod {
     pub chunks: u32,
     /// When it was last looked at.
     pub look_time: Option<Timestamp>,
-    /// The plan that was in force while it ran, as it was last seen: what comes late is charged under that one. `None`: it was
-    /// not seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plan: Option<PlanOf>,
+    /// The plans that it ran under, the first from its beginning on: what is used under one is charged under that one, also
+    /// when another came since. Empty: that was not seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plans: Vec<PlanSpan>,
+}
+
+/// A plan, and from when on it was in force in a period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanSpan {
+    /// From when on.
+    pub since: Timestamp,
+    /// Which.
+    pub plan: PlanOf,
 }
 
 /// What is to be sealed.
@@ -102,22 +111,32 @@ impl Tab {
                 sealed: 0,
                 chunks: 0,
                 look_time: None,
-                plan: None,
+                plans: Vec::new(),
             });
         }
     }
 
     /// Notes under which plan the running period is; true when that is new.
-    pub fn note_plan(&mut self, running: TimeRange, plan: &PlanOf) -> bool {
+    pub fn note_plan(&mut self, running: TimeRange, plan: &PlanOf, now: Timestamp) -> bool {
         let period = self.periods.iter_mut().find(|one| one.range == running);
-        period.is_some_and(|period| period.plan.replace(plan.clone()).as_ref() != Some(plan))
+        let Some(plans) = period.map(|period| &mut period.plans) else {
+            return false;
+        };
+        let since = match plans.last() {
+            None => running.start,
+            Some(last) if last.plan == *plan => return false,
+            Some(last) => now.max(last.since),
+        };
+        let plan = plan.clone();
+        plans.push(PlanSpan { since, plan });
+        true
     }
 
-    /// Returns the plan that a period which has ended was under; `None`: it runs, or that was not seen.
+    /// Returns the plans that a period ran under; empty: that was not seen.
     #[must_use]
-    pub fn plan_then(&self, range: TimeRange, now: Timestamp) -> Option<&PlanOf> {
-        let period = self.periods.iter().find(|one| one.range == range)?;
-        period.plan.as_ref().filter(|_| range.end <= now)
+    pub fn plans_of(&self, range: TimeRange) -> &[PlanSpan] {
+        let period = self.periods.iter().find(|one| one.range == range);
+        period.map_or(&[], |period| &period.plans)
     }
 
     /// Returns the periods to look at: the running one each time, one that has ended when it has settled, and then from

@@ -1,5 +1,6 @@
 //! Chunks under every fault at every send, and what is sealed under corrections.
 
+mod plans;
 mod waiting;
 
 use std::collections::BTreeMap;

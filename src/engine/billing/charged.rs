@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::billing::PlanOf;
+use crate::domain::billing::PlanSpan;
 use crate::domain::catalog::Meter;
 use crate::domain::id::CustomerId;
 use crate::domain::quantity::Milli;
@@ -23,8 +23,8 @@ pub(super) struct Charging {
     pub(super) customer: CustomerId,
     pub(super) meter: Arc<Meter>,
     pub(super) anchor: Anchor,
-    /// The plan that it is charged under; `None`: the one in force.
-    pub(super) plan: Option<PlanOf>,
+    /// The plans that the period ran under; empty: the one in force.
+    pub(super) plans: Vec<PlanSpan>,
 }
 
 impl Engine {
@@ -38,29 +38,49 @@ impl Engine {
         of: &Charging,
         period: TimeRange,
     ) -> Result<Milli, Error> {
-        // What comes late is charged under the plan that the period ran under.
-        let then = match &of.plan {
-            Some(plan) => Some(self.position_under(&of.customer, Some(plan)).await?),
-            None => None,
-        };
-        let position = then.as_ref().unwrap_or(position);
-        let tariffs = position.offer().tariffs(&of.meter.id);
-        let Some(held) = &position.held else {
-            return Ok(Milli::ZERO);
-        };
         let ahead = self.now().plus(EVENT_AHEAD_MAX).plus(Span::from_minutes(1));
         let end = period.end.min(ahead);
-        if end <= period.start {
-            return Ok(Milli::ZERO);
+        if of.plans.is_empty() {
+            return self.charged_until(position, of, (period.start, end)).await;
         }
+        // What was used under a plan is charged under that plan, as far as it had come when the next took its place.
         let mut sum = Milli::ZERO;
-        let billed = tariffs.into_iter();
-        for tariff in billed.filter(|tariff| tariff.destination == Destination::StripeMeter) {
-            let range = TimeRange {
-                start: period.start,
-                end,
+        for (nth, span) in of.plans.iter().enumerate() {
+            let next = of.plans.get(nth + 1);
+            let until = next.map_or(end, |next| next.since.min(end));
+            let then = if span.plan == position.plan_of() {
+                None
+            } else {
+                let under = Some(&span.plan);
+                Some(self.position_under(&of.customer, under).await?)
             };
-            sum = sum.plus(self.charged_by(held, tariff, (of, range)).await?)?;
+            let under = then.as_ref().unwrap_or(position);
+            let charged = self.charged_until(under, of, (period.start, until)).await?;
+            sum = sum.plus(charged)?;
+            if span.since > period.start {
+                let before = self.charged_until(under, of, (period.start, span.since));
+                sum = sum.minus(before.await?)?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Returns what is charged through Stripe of the use from the start of a period until an instant, under one plan.
+    async fn charged_until(
+        &self,
+        position: &Position,
+        of: &Charging,
+        (start, end): (Timestamp, Timestamp),
+    ) -> Result<Milli, Error> {
+        let Some(held) = position.held.as_ref().filter(|_| start < end) else {
+            return Ok(Milli::ZERO);
+        };
+        let mut sum = Milli::ZERO;
+        for tariff in position.offer().tariffs(&of.meter.id) {
+            if tariff.destination == Destination::StripeMeter {
+                let range = TimeRange { start, end };
+                sum = sum.plus(self.charged_by(held, tariff, (of, range)).await?)?;
+            }
         }
         Ok(sum)
     }

@@ -1,10 +1,12 @@
 //! What was used and what became of it on its way to Stripe, customer by customer and meter by meter.
 
+use std::sync::Arc;
+
+use super::charged::{Charging, anchor_of};
 use super::document::{chunks_of, read, tab_key};
 use crate::domain::billing::{ChunkState, Tab};
 use crate::domain::id::{CustomerId, MeterId};
 use crate::domain::quantity::Milli;
-use crate::domain::rating::Destination;
 use crate::domain::time::Timestamp;
 use crate::domain::window::{TimeRange, Window};
 use crate::engine::Engine;
@@ -113,15 +115,13 @@ impl Engine {
             || Window::BillingPeriod.range(held.anchor, at),
             |period| period.range,
         );
-        // As it was sealed: under the plan that the period ran under.
-        let then = tab.plan_then(period, self.now());
-        let position = self.position_under(customer, then).await?;
-        let mut charged = Milli::ZERO;
-        for part in self.charges(&position, &meter, period).await? {
-            if part.destination == Destination::StripeMeter {
-                charged = charged.plus(part.quantity)?;
-            }
-        }
+        let of = Charging {
+            customer: customer.clone(),
+            meter: Arc::clone(&meter),
+            anchor: anchor_of(held.anchor, period),
+            plans: tab.plans_of(period).to_vec(),
+        };
+        let charged = self.charged(&position, &of, period).await?;
         let mut bill = MeterBill {
             customer: customer.clone(),
             payer: known.payer,

@@ -168,13 +168,14 @@ impl Engine {
             return Ok(Findings::Uncounted { running });
         };
         tab.open(running, now);
+        tab.note_plan(running, &position.plan_of(), now);
         let mut amounts = Vec::new();
         for period in tab.due(now).collect::<Vec<_>>() {
             let of = Charging {
                 customer: customer.clone(),
                 meter: Arc::clone(meter),
                 anchor: anchor_of(held.anchor, period),
-                plan: tab.plan_then(period, now).cloned(),
+                plans: tab.plans_of(period).to_vec(),
             };
             amounts.push((period, self.charged(position, &of, period).await?));
         }
@@ -223,7 +224,7 @@ impl Mutation for Open {
                 None => Tab::new(meter.clone(), now),
             };
             let is_new = row.is_none();
-            let has_changed = tab.note_plan(self.plan.0, &self.plan.1) | tab.wake(now);
+            let has_changed = tab.note_plan(self.plan.0, &self.plan.1, now) | tab.wake(now);
             if is_new || has_changed {
                 let created = row.map_or(now, |row| row.create_time);
                 step.put_document(tab_row(key, &self.cells[0].id, &tab, created)?);
@@ -297,7 +298,7 @@ impl Mutation for Seal {
             (Findings::Later, _) => tab.put_off(self.terms.window, now),
             (Findings::Charged { running, plan, .. }, Some(payer)) => {
                 tab.open(*running, now);
-                tab.note_plan(*running, plan);
+                tab.note_plan(*running, plan, now);
                 rows = self.chunks(&mut tab, &payer, now)?;
                 tab.put_off(self.terms.window, now);
             }

@@ -46,13 +46,6 @@ pub struct OwnLine {
     pub cents: i64,
 }
 
-/// What of a meter's use is charged, by whom, and where that ends up.
-pub(super) struct Charged {
-    pub(super) seller: Seller,
-    pub(super) destination: Destination,
-    pub(super) quantity: Milli,
-}
-
 impl Engine {
     /// Rates a billing period of a customer into the lines that no meter at Stripe and no wallet pays: that which holds an
     /// instant, or the one that ended last.
@@ -78,8 +71,8 @@ impl Engine {
         for meter in meters.filter(|meter| meter.aggregation.is_additive()) {
             used.insert(meter.id.clone(), self.used(customer, meter, period).await?);
             for part in self.charges(&position, meter, period).await? {
-                if let Seller::Feature(feature) = part.seller {
-                    overage.insert(feature, part.quantity);
+                if let (Seller::Feature(feature), quantity) = part {
+                    overage.insert(feature, quantity);
                 }
             }
         }
@@ -140,13 +133,13 @@ impl Engine {
         Ok(sum)
     }
 
-    /// Returns what is charged of a meter's use in a billing period, beside what wallets pay.
-    pub(super) async fn charges(
+    /// Returns what is charged of a meter's use in a billing period and by whom, beside what wallets pay.
+    async fn charges(
         &self,
         position: &Position,
         meter: &Arc<Meter>,
         period: TimeRange,
-    ) -> Result<Vec<Charged>, Error> {
+    ) -> Result<Vec<(Seller, Milli)>, Error> {
         let Some(held) = &position.held else {
             return Ok(Vec::new());
         };
@@ -154,16 +147,12 @@ impl Engine {
             customer: held.customer.clone(),
             meter: Arc::clone(meter),
             anchor: anchor_of(held.anchor, period),
-            plan: None,
+            plans: Vec::new(),
         };
         let mut found = Vec::new();
         for tariff in position.offer().tariffs(&meter.id) {
-            let (seller, destination) = (tariff.seller.clone(), tariff.destination);
-            found.push(Charged {
-                seller,
-                destination,
-                quantity: self.charged_by(held, tariff, (&of, period)).await?,
-            });
+            let seller = tariff.seller.clone();
+            found.push((seller, self.charged_by(held, tariff, (&of, period)).await?));
         }
         Ok(found)
     }
