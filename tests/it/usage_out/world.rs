@@ -41,6 +41,8 @@ tokens = { limits = [{ amount = 100, window = "billing_period", on_limit = "allo
 pages = { limits = [{ amount = 100, window = "billing_period", on_limit = "allow" }], overage = { per_unit = "1" } }
 "#;
 
+/// How often a database is tried to be opened.
+const OPEN_TRIES: u32 = 100;
 /// Rounds of a quarter of an hour that all may take to settle.
 const SETTLING_ROUNDS: usize = 200;
 /// Most steps until a round of sending has nothing left to do.
@@ -157,7 +159,16 @@ impl World {
 
     /// Starts on the database as it stands.
     async fn live(&mut self) {
-        let (store, opened) = SqliteStore::open(self.database(), Options::default()).unwrap();
+        let mut tries = 0;
+        let (store, opened) = loop {
+            match SqliteStore::open(self.database(), Options::default()) {
+                Ok(found) => break found,
+                // What was cancelled lets go of the file a little later.
+                Err(error) if tries == OPEN_TRIES => panic!("{error}"),
+                Err(_) => tries += 1,
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         let store: Arc<dyn Store> = Arc::new(store);
         let catalog = match store.catalog(None).await.unwrap() {
             Some(stored) => stored,
